@@ -60,6 +60,20 @@ def empty(shape: tuple[int, ...], dtype: str, rng: Any) -> Any:
     return torch.empty(shape, dtype=getattr(torch, dtype), device=rng.device)
 
 
+def empty_like(shape: tuple[int, ...], array: Any) -> Any:
+    """An uninitialised array of the kind, device and type of `array`."""
+    if isinstance(array, np.ndarray):
+        return np.empty(shape, array.dtype)
+    return array.new_empty(shape)
+
+
+def arange(n: int, array: Any) -> Any:
+    """0, 1, ..., n - 1 as int64, of the kind and on the device of `array`."""
+    if isinstance(array, np.ndarray):
+        return np.arange(n)
+    return namespace(array).arange(n, device=array.device)
+
+
 def fill_uniform(out: Any, rng: Any) -> None:
     """Fills `out` (float64) with draws from [0, 1)."""
     if isinstance(out, np.ndarray):

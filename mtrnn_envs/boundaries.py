@@ -1,0 +1,219 @@
+"""The boundaries of the tasks: each gives, for every task, a signed margin whose sign is the label.
+
+A boundary kind is one entry of `KINDS`; a user's own function of the latents is named as `"module:attribute"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int8
+
+from mtrnn_envs.arrays import like
+from mtrnn_envs.seeding import generator
+
+
+class Boundaries(Protocol):
+    """What every boundary kind offers."""
+
+    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        """Signed margins, positive where the label is +1; not normalised unless the kind says so."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Hyperplanes: margin k = normals[k] · x - offsets[k], with unit normals, so that it is a signed distance.
+
+    Attributes:
+        normals: unit vectors, `[K, D]`.
+        offsets: distances from the origin, `[K]`, in units of the latents.
+    """
+
+    normals: Float[np.ndarray, "K D"]
+    offsets: Float[np.ndarray, " K"]
+
+    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        # Added up dimension by dimension: a matrix product would round differently in batches of different sizes.
+        normals, offsets = like(self.normals, latents), like(self.offsets, latents)
+        total = latents[..., :1] * normals[:, 0]
+        for d in range(1, normals.shape[1]):
+            total += latents[..., d : d + 1] * normals[:, d]
+        total -= offsets
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """The multiplicative tasks of the paper: +1 where x lies in orthant `signs[k]` and |x_1 ... x_D| > thresholds[k].
+
+    For D = 2 the thresholds are 0.2 linspace(1/(2N), 1, N/4) in each quadrant (public code of arXiv:2407.11249);
+    0.2 is 0.8 of the largest product, 2^-D, and this is how other D are scaled here. Classes are unbalanced.
+    """
+
+    signs: Float[np.ndarray, "K D"]
+    thresholds: Float[np.ndarray, " K"]
+
+    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        signs, thresholds = like(self.signs, latents), like(self.thresholds, latents)
+        # The product of the parts of x that point into the orthant is |x_1 ... x_D| inside it and 0 elsewhere.
+        product = (latents[..., :1] * signs[:, 0]).clip(0, None)
+        for d in range(1, signs.shape[1]):
+            product = product * (latents[..., d : d + 1] * signs[:, d]).clip(0, None)
+        return product - thresholds
+
+
+@dataclass(frozen=True, eq=False)
+class Quadric:
+    """Quadrics: margin k = xᵀ forms[k] x + slopes[k] · x - offsets[k] (ellipses, hyperbolas, saddles)."""
+
+    forms: Float[np.ndarray, "K D D"]
+    slopes: Float[np.ndarray, "K D"]
+    offsets: Float[np.ndarray, " K"]
+
+    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        forms, slopes, offsets = (like(v, latents) for v in (self.forms, self.slopes, self.offsets))
+        dims = range(slopes.shape[1])
+        total = 0.0 * latents[..., :1] - offsets
+        for d in dims:
+            total += latents[..., d : d + 1] * slopes[:, d]
+            for e in dims:
+                total += (latents[..., d] * latents[..., e])[..., None] * forms[:, d, e]
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class Custom:
+    """A user's own function from latents `[N, D]` to margins `[N, K]`."""
+
+    function: Callable[[Any], Any]
+
+    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        return self.function(latents)
+
+
+def labels(boundaries: Boundaries, latents: Float[Any, "*N D"]) -> Int8[Any, "*N K"]:
+    """+1 where the margin is positive, else -1."""
+    positive = boundaries.margins(latents) > 0
+    signs = positive.view(np.int8) if isinstance(positive, np.ndarray) else positive.char()
+    return signs * 2 - 1
+
+
+def even_lines(n_tasks: int, n_dims: int, seed: int) -> Linear:
+    """Lines through the origin at angles pi/N (k + 1/2): label +1 where x_2 > tan(angle) x_1 (public code)."""
+    if n_dims != 2:
+        raise ValueError(f"boundaries='even' needs n_dims=2, got n_dims={n_dims}; use 'random' or 'spread'")
+    angles = np.pi / n_tasks * (np.arange(n_tasks) + 0.5)
+    normals = np.stack([-np.sin(angles), np.cos(angles)], axis=1)
+    return Linear(normals * np.where(np.cos(angles) < 0, -1.0, 1.0)[:, None], np.zeros(n_tasks))
+
+
+def random_hyperplanes(n_tasks: int, n_dims: int, seed: int) -> Linear:
+    """Hyperplanes through the origin with unit normals uniform on the sphere."""
+    normals = generator(seed, "boundaries").standard_normal((n_tasks, n_dims))
+    return Linear(normals / np.linalg.norm(normals, axis=1, keepdims=True), np.zeros(n_tasks))
+
+
+def spread_hyperplanes(n_tasks: int, n_dims: int, seed: int, n_iterations: int = 300) -> Linear:
+    """Hyperplanes through the origin pushed apart from a random start: descent on sum_ij (c_i · c_j)^4.
+
+    The energy is the fourth-order frame potential, least for evenly spread axes (Ehler & Okoudjou 2012,
+    doi:10.1016/j.jspi.2011.08.003).
+    """
+    normals = random_hyperplanes(n_tasks, n_dims, seed).normals
+    for i in range(n_iterations):
+        gradient = (normals @ normals.T) ** 3 @ normals
+        gradient -= np.sum(gradient * normals, axis=1, keepdims=True) * normals
+        size = np.linalg.norm(gradient, axis=1, keepdims=True).max()
+        normals = normals - 0.2 * (1 - i / n_iterations) * gradient / max(size, 1e-12)
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return Linear(normals, np.zeros(n_tasks))
+
+
+def linear(n_tasks: int, n_dims: int, seed: int) -> Linear:
+    """The linear tasks of the paper: evenly spaced lines for D = 2, random hyperplanes for other D."""
+    return (even_lines if n_dims == 2 else random_hyperplanes)(n_tasks, n_dims, seed)
+
+
+def affine(n_tasks: int, n_dims: int, seed: int) -> Linear:
+    """Random unit normals, each hyperplane through its own point uniform on [-0.3, 0.3]^D: most miss the origin."""
+    rng = generator(seed, "boundaries")
+    normals = rng.standard_normal((n_tasks, n_dims))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    points = rng.uniform(-0.3, 0.3, (n_tasks, n_dims))
+    return Linear(normals, np.sum(normals * points, axis=1))
+
+
+def product(n_tasks: int, n_dims: int, seed: int) -> Product:
+    """See `Product`; N must be a multiple of 2^D."""
+    if n_tasks % 2**n_dims:
+        raise ValueError(
+            f"n_tasks={n_tasks} is not a multiple of 2**n_dims={2**n_dims}, which boundaries='product' needs: "
+            "each orthant has equally many tasks"
+        )
+    n_each = n_tasks // 2**n_dims
+    orthants = np.array([[1 - 2 * (q >> d & 1) for d in range(n_dims)] for q in range(2**n_dims)], dtype=float)
+    thresholds = 0.8 * 0.5**n_dims * np.linspace(1 / (2 * n_tasks), 1, n_each)
+    return Product(np.repeat(orthants, n_each, axis=0), np.tile(thresholds, 2**n_dims))
+
+
+def quadric(n_tasks: int, n_dims: int, seed: int) -> Quadric:
+    """Random quadrics: curvatures of random sign and size in [0.5, 1], random axes and centre, balanced classes.
+
+    The offset is the median of the form over a fixed sample of the prior, so about half of it is on either side.
+    """
+    rng = generator(seed, "boundaries")
+    axes = np.linalg.qr(rng.standard_normal((n_tasks, n_dims, n_dims)))[0]
+    curvatures = rng.uniform(0.5, 1, (n_tasks, n_dims)) * rng.choice([-1.0, 1.0], (n_tasks, n_dims))
+    forms = np.einsum("kde,ke,kfe->kdf", axes, curvatures, axes)
+    slopes = -2 * np.einsum("kde,ke->kd", forms, rng.uniform(-0.25, 0.25, (n_tasks, n_dims)))
+    centred = Quadric(forms, slopes, np.zeros(n_tasks))
+    return Quadric(forms, slopes, np.median(centred.margins(rng.uniform(-0.5, 0.5, (4096, n_dims))), axis=0))
+
+
+KINDS: dict[str, Callable[[int, int, int], Boundaries]] = {
+    "linear": linear,
+    "even": even_lines,
+    "random": random_hyperplanes,
+    "spread": spread_hyperplanes,
+    "affine": affine,
+    "product": product,
+    "quadric": quadric,
+}
+
+
+@lru_cache(maxsize=256)
+def build(kind: str, n_tasks: int, n_dims: int, seed: int) -> Boundaries:
+    """The boundaries named by `kind`: one of `KINDS`, or `"module:attribute"`, a function of latents `[N, D]`.
+
+    Raises:
+        ValueError: if the kind is unknown, cannot be had for these numbers, or a user's function does not import
+            or does not return `[N, K]`.
+    """
+    if kind in KINDS:
+        return KINDS[kind](n_tasks, n_dims, seed)
+    if ":" in kind:
+        return _custom(kind, n_tasks, n_dims)
+    raise ValueError(f"boundaries={kind!r} is not one of {sorted(KINDS)} nor of the form 'module:attribute'")
+
+
+def _custom(name: str, n_tasks: int, n_dims: int) -> Custom:
+    module, _, attribute = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"boundaries={name!r} cannot be imported: {error}") from error
+    if not callable(function):
+        raise ValueError(f"boundaries={name!r} is not a function of latents [N, D]")
+    shape = np.shape(function(np.zeros((3, n_dims))))
+    if shape != (3, n_tasks):
+        raise ValueError(
+            f"boundaries={name!r} gives an array of shape {shape} for 3 latents of n_dims={n_dims}; "
+            f"(3, n_tasks={n_tasks}) is needed"
+        )
+    return Custom(function)

@@ -1,0 +1,78 @@
+"""The frozen random encoder: D -> 100 -> 100 -> 40 units, applied to the evidence of each step by itself.
+
+Weights and biases are uniform on ±1/sqrt(fan-in), as a PyTorch `nn.Linear` starts (public code of arXiv:2407.11249).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from mtrnn_envs.seeding import generator
+
+if TYPE_CHECKING:
+    from mtrnn_envs.task import EvidenceTask
+
+N_HIDDEN = 100
+N_ENCODED = 40
+KINDS = ("relu", "square")
+# Rows encoded at a time: the hidden layers of a chunk (0.4 MB) stay in the processor's cache.
+CHUNK = 512
+
+
+class Layer(NamedTuple):
+    weight: Any
+    bias: Any
+
+
+@lru_cache(maxsize=64)
+def layers(n_dims: int, seed: int) -> tuple[Layer, ...]:
+    """Weights `[in, out]` and biases `[out]` of the three layers, float32, drawn from `seed`."""
+    rng, sizes = generator(seed, "encoder"), (n_dims, N_HIDDEN, N_HIDDEN, N_ENCODED)
+
+    def uniform(fan_in: int, shape: Any) -> np.ndarray:
+        return (rng.uniform(-1, 1, shape) / np.sqrt(fan_in)).astype(np.float32)
+
+    return tuple(Layer(uniform(i, (i, o)), uniform(i, o)) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+
+
+def encode(task: EvidenceTask, evidence: Float[Any, "*N D"]) -> Float[Any, "*N F"]:
+    """The encoder's output for each row of `evidence`, float32; equal in numpy and torch to rounding."""
+    rows = evidence.reshape(-1, task.n_dims)
+    encode_rows = _encode_numpy if isinstance(rows, np.ndarray) else _encode_torch
+    return encode_rows(task, rows).reshape(*evidence.shape[:-1], N_ENCODED)
+
+
+def _encode_numpy(task: EvidenceTask, rows: np.ndarray) -> np.ndarray:
+    stack = layers(task.n_dims, task.encoder_seed)
+    out = np.empty((len(rows), N_ENCODED), np.float32)
+    for start in range(0, len(rows), CHUNK):
+        hidden = rows[start : start + CHUNK]
+        for layer in stack[:-1]:
+            hidden = hidden @ layer.weight
+            hidden += layer.bias
+            np.maximum(hidden, 0, out=hidden) if task.encoder == "relu" else np.square(hidden, out=hidden)
+        target = out[start : start + CHUNK]
+        np.matmul(hidden, stack[-1].weight, out=target)
+        target += stack[-1].bias
+    return out
+
+
+@lru_cache(maxsize=64)
+def _torch_layers(n_dims: int, seed: int, device: Any) -> tuple[Layer, ...]:
+    import torch
+
+    return tuple(Layer(*(torch.as_tensor(v, device=device) for v in layer)) for layer in layers(n_dims, seed))
+
+
+def _encode_torch(task: EvidenceTask, rows: Any) -> Any:
+    import torch
+
+    *hidden_layers, last = _torch_layers(task.n_dims, task.encoder_seed, rows.device)
+    for layer in hidden_layers:
+        rows = torch.addmm(layer.bias, rows, layer.weight)
+        rows = rows.relu_() if task.encoder == "relu" else rows.square_()
+    return torch.addmm(last.bias, rows, last.weight)

@@ -1,0 +1,65 @@
+"""The prior over the latents x*: uniform on [-1/2, 1/2]^D, correlated by a copula, with orthants left out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from mtrnn_envs.arrays import empty, fill_normal, fill_uniform, like, normal_cdf
+
+if TYPE_CHECKING:
+    from mtrnn_envs.task import EvidenceTask
+
+
+def draw_latents(task: EvidenceTask, out: Float[Any, "N D"], rng: Any) -> None:
+    """Fills `out` (float64) from the prior of `task`: each latent uniform on [-0.5, 0.5).
+
+    With `latent_correlation` c the latents are coupled by a Gaussian copula: x_i = Phi(g_i) - 1/2 with unit normals g
+    of pairwise correlation c (their Pearson correlation is then 6/pi arcsin(c/2)). Orthants of `excluded_orthants`
+    are left out by rejection, so the shape of the prior outside them does not change.
+    """
+    _draw_all(task, out, rng)
+    if not task.excluded_orthants:
+        return
+    (left,) = _where(in_orthants(out, task.excluded_orthants))
+    while len(left):
+        fresh = empty((len(left), task.n_dims), "float64", rng)
+        _draw_all(task, fresh, rng)
+        out[left] = fresh
+        left = left[in_orthants(fresh, task.excluded_orthants)]
+
+
+def in_orthants(latents: Float[Any, "N D"], orthants: tuple[str, ...]) -> Bool[Any, " N"]:
+    """Whether each row lies in one of `orthants`, written as signs: `"+-"` is x_1 > 0, x_2 <= 0."""
+    positive = latents > 0
+    inside = positive[:, 0] & False
+    for orthant in orthants:
+        member = inside | True
+        for d, sign in enumerate(orthant):
+            member &= positive[:, d] if sign == "+" else ~positive[:, d]
+        inside |= member
+    return inside
+
+
+def _draw_all(task: EvidenceTask, out: Any, rng: Any) -> None:
+    if task.latent_correlation == 0:
+        fill_uniform(out, rng)
+    else:
+        fill_normal(out, rng)
+        root = like(_copula_root(task.n_dims, task.latent_correlation), out)
+        for d in reversed(range(task.n_dims)):
+            out[:, d] = sum(root[d, e] * out[:, e] for e in range(d + 1))
+        out[...] = normal_cdf(out)
+    out -= 0.5
+
+
+@lru_cache(maxsize=64)
+def _copula_root(n_dims: int, correlation: float) -> np.ndarray:
+    return np.linalg.cholesky(correlation + (1 - correlation) * np.eye(n_dims))
+
+
+def _where(mask: Any) -> Any:
+    return mask.nonzero() if isinstance(mask, np.ndarray) else mask.nonzero(as_tuple=True)

@@ -1,0 +1,279 @@
+"""`EvidenceTask`: every choice that defines a task, as frozen data made of numbers and strings."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import numbers
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mtrnn_envs import boundaries, encoder, noise
+from mtrnn_envs.trials import Periods, Trials, sample
+
+if TYPE_CHECKING:
+    from mtrnn_envs.ideal_observer import Ceilings
+
+Period: TypeAlias = int | tuple[int, int]
+
+FIXED_PAYOFFS = ("share",)
+REACTION_TIME_PAYOFFS = ("quadratic", "log", "accuracy")
+PERIODS = ("fixation", "stimulus", "delay", "decision")
+# The shortest and the longest a period may be, in steps.
+SHORTEST = {"fixation": 0, "stimulus": 1, "delay": 0, "decision": 1}
+LONGEST = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceTask:
+    """A hidden point x*, noisy evidence of it step by step, and N binary questions about it.
+
+    A task is frozen, hashable, and survives JSON. Every field is a keyword of `gym.make`. A value that is not allowed
+    raises `ValueError` naming the field, the value and what is allowed.
+
+    Attributes:
+        n_tasks: N, the number of binary questions.
+        n_dims: D, the number of latents; x* is uniform on [-0.5, 0.5]^D.
+        boundaries: what divides the latents: "linear" (the paper's: evenly spaced lines for D = 2, else random
+            hyperplanes), "even", "random", "spread", "affine", "product", "quadric", or a function of your own as
+            "module:attribute", from latents `[N, D]` to margins `[N, K]`, positive where the label is +1.
+        boundary_seed: the seed of boundaries that are drawn.
+        sigma: standard deviation of the noise of one sample, in units of the latents: a number, or one for each
+            latent (anisotropic noise). 0 only where `encoder_noise` is above 0.
+        noise: "gaussian" or "gumbel" (centred, with standard deviation sigma).
+        autocorrelation: coefficient of AR(1) noise in (-1, 1); needs gaussian noise.
+        latent_correlation: correlation of the Gaussian copula between any two latents.
+        excluded_orthants: orthants of the latents held out of training and validation, each written as D signs,
+            for example ("+-",). The test split and `split="test"` environments show them.
+        fixation: steps with the cue on and without evidence; an int, or a pair (shortest, longest) drawn per trial.
+        stimulus: steps with evidence, likewise. In reaction-time tasks, the deadline.
+        delay: steps between the evidence and the fall of the cue, likewise. 0 in reaction-time tasks.
+        decision: steps with the cue off, on which the answers count, likewise. 0 in reaction-time tasks.
+        dt: duration of a step in ms; it changes nothing but time axes.
+        encoder: "relu" or "square", the non-linearity of the frozen random encoder, or None to show the evidence.
+        encoder_seed: the seed of the encoder's weights.
+        encoder_noise: standard deviation of noise added to the encoder's output on stimulus steps.
+        cueing: "all", or "one": one task a trial, named by a one-hot cue, and one answer.
+        payoff: "share" (fixed duration: the share of right answers), or, with free reaction time and confidence,
+            "quadratic", "log" or "accuracy".
+        commit: in reaction-time tasks, "each" task stops by itself, or one "common" stop for all.
+        n_confidence: in reaction-time tasks, the confidence levels on each side.
+        time_cost: in reaction-time tasks, the cost of one stimulus step with all tasks open.
+        withhold: in fixed-duration tasks, whether an action may withhold answers, and early answers are punished.
+        early_penalty: with `withhold`, the cost of answering all tasks on a step before the cue falls.
+        action_encoding: "multi_discrete", which any library accepts, or "multi_binary", which is faster.
+    """
+
+    n_tasks: int = 24
+    n_dims: int = 2
+    boundaries: str = "linear"
+    boundary_seed: int = 0
+    sigma: float | tuple[float, ...] = 0.2
+    noise: str = "gaussian"
+    autocorrelation: float = 0.0
+    latent_correlation: float = 0.0
+    excluded_orthants: tuple[str, ...] = ()
+    fixation: Period = 1
+    stimulus: Period = 20
+    delay: Period = 0
+    decision: Period = 1
+    dt: float = 100.0
+    encoder: str | None = "relu"
+    encoder_seed: int = 0
+    encoder_noise: float = 0.0
+    cueing: str = "all"
+    payoff: str = "share"
+    commit: str = "each"
+    n_confidence: int = 3
+    time_cost: float = 0.01
+    withhold: bool = False
+    early_penalty: float = 0.1
+    action_encoding: str = "multi_discrete"
+
+    def __post_init__(self) -> None:
+        for name, value in _checked(self).items():
+            object.__setattr__(self, name, value)
+        boundaries.build(self.boundaries, self.n_tasks, self.n_dims, self.boundary_seed)
+
+    @property
+    def boundary(self) -> boundaries.Boundaries:
+        """The boundaries themselves, with `margins(latents)`."""
+        return boundaries.build(self.boundaries, self.n_tasks, self.n_dims, self.boundary_seed)
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """The standard deviation of the noise of one sample, for each latent."""
+        return self.sigma if isinstance(self.sigma, tuple) else (self.sigma,) * self.n_dims
+
+    @property
+    def reaction_time(self) -> bool:
+        """Whether the agent decides when to answer."""
+        return self.payoff in REACTION_TIME_PAYOFFS
+
+    @property
+    def n_answers(self) -> int:
+        """A, the answers asked for in a trial: N, or 1 with `cueing="one"`."""
+        return self.n_tasks if self.cueing == "all" else 1
+
+    @property
+    def n_evidence(self) -> int:
+        """The number of evidence channels in an observation: D, or the width of the encoder."""
+        return self.n_dims if self.encoder is None else encoder.N_ENCODED
+
+    @property
+    def n_features(self) -> int:
+        """F, the width of an observation: cue, evidence, then the one-hot context with `cueing="one"`."""
+        return 1 + self.n_evidence + (self.n_tasks if self.cueing == "one" else 0)
+
+    @property
+    def periods(self) -> Periods | None:
+        """The lengths of the four periods in steps, or None if any of them is drawn per trial."""
+        lengths = [getattr(self, name) for name in PERIODS]
+        return None if any(isinstance(v, tuple) for v in lengths) else Periods(*lengths)
+
+    @property
+    def longest(self) -> Periods:
+        """The greatest length of each period in steps."""
+        return Periods(*(v[1] if isinstance(v, tuple) else v for v in (getattr(self, name) for name in PERIODS)))
+
+    @property
+    def n_steps(self) -> int:
+        """T, the steps of the longest trial."""
+        return sum(self.longest)
+
+    def sample(self, n: int, rng: Any) -> Trials:
+        """Draws `n` trials from `rng`, a numpy `Generator` or a torch one (then tensors, on its device)."""
+        return sample(self, n, rng)
+
+    def ideal(self) -> Ceilings:
+        """The best that any agent can do in this task; see `mtrnn_envs.ideal_observer.ceilings`."""
+        from mtrnn_envs.ideal_observer import ceilings
+
+        return ceilings(self)
+
+    def to_json(self) -> str:
+        """The task as JSON; `from_json` gives it back, equal."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> EvidenceTask:
+        """The task that `to_json` wrote."""
+        return cls.from_fields(json.loads(text))
+
+    @classmethod
+    def from_fields(cls, values: Mapping[str, Any]) -> EvidenceTask:
+        """A task from names and values; an unknown name raises `ValueError` saying which was probably meant."""
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(known)}"
+                raise ValueError(f"{name!r} is not a field of EvidenceTask; {hint}")
+        return cls(**values)
+
+
+def _checked(task: EvidenceTask) -> dict[str, Any]:
+    """The fields as plain Python numbers, strings and tuples, each checked by itself and then with the others."""
+    get = {field.name: getattr(task, field.name) for field in fields(task)}
+    whole = {"n_tasks": (1, 100_000), "n_dims": (1, 1_000), "n_confidence": (1, 60)}
+    whole |= {"boundary_seed": (0, 2**63 - 1), "encoder_seed": (0, 2**63 - 1)}
+    real = {"autocorrelation": (-1, 1, False), "latent_correlation": (-1, 1, False), "dt": (0, math.inf, False)}
+    real |= {name: (0, math.inf, True) for name in ("encoder_noise", "time_cost", "early_penalty")}
+    one_of = {"noise": tuple(noise.KINDS), "encoder": (None, *encoder.KINDS), "cueing": ("all", "one")}
+    one_of |= {"payoff": FIXED_PAYOFFS + REACTION_TIME_PAYOFFS, "commit": ("each", "common")}
+    one_of |= {"action_encoding": ("multi_discrete", "multi_binary"), "withhold": (False, True)}
+
+    new: dict[str, Any] = {}
+    for name, (low, high) in whole.items():
+        new[name] = _whole(name, get[name], low, high)
+    for name, (low, high, closed) in real.items():
+        new[name] = _real(name, get[name], low, high, closed)
+    for name, allowed in one_of.items():
+        if not any(get[name] is v or (isinstance(v, str) and get[name] == v) for v in allowed):
+            raise ValueError(f"{name}={get[name]!r} is not allowed; use one of {allowed}")
+    if not isinstance(get["boundaries"], str):
+        raise ValueError(f"boundaries={get['boundaries']!r} is not a name; use a kind or 'module:attribute'")
+    new["sigma"] = _sigma(get["sigma"], new["n_dims"], new["encoder_noise"])
+    new["excluded_orthants"] = _orthants(get["excluded_orthants"], new["n_dims"])
+    # The periods that a reaction-time task does not have must be 0 in it.
+    absent = ("delay", "decision") if get["payoff"] in REACTION_TIME_PAYOFFS else ()
+    for name in PERIODS:
+        new[name] = _period(name, get[name], absent)
+    _check_together({**get, **new})
+    return new
+
+
+def _check_together(f: dict[str, Any]) -> None:
+    """Fields that do not go together."""
+    timed = f["payoff"] in REACTION_TIME_PAYOFFS
+    least = -1 / (f["n_dims"] - 1) if f["n_dims"] > 1 else -1.0
+    if f["n_dims"] == 1 and f["latent_correlation"]:
+        raise ValueError(f"latent_correlation={f['latent_correlation']!r} needs n_dims of 2 or more")
+    if f["latent_correlation"] and not least + 1e-6 < f["latent_correlation"] <= 0.9999:
+        raise ValueError(
+            f"latent_correlation={f['latent_correlation']!r} is not in ({least:.6g} + 1e-6, 0.9999], where "
+            f"n_dims={f['n_dims']} latents can all have it with each other"
+        )
+    if f["autocorrelation"] and f["noise"] != "gaussian":
+        raise ValueError(f"autocorrelation={f['autocorrelation']!r} needs noise='gaussian', got {f['noise']!r}")
+    if f["encoder_noise"] and f["encoder"] is None:
+        raise ValueError(f"encoder_noise={f['encoder_noise']!r} needs an encoder, got encoder=None")
+    if f["withhold"] and timed:
+        raise ValueError(f"withhold=True goes with payoff='share'; in payoff={f['payoff']!r} action 0 already waits")
+    if f["action_encoding"] == "multi_binary" and (timed or f["withhold"] or f["cueing"] == "one"):
+        raise ValueError(
+            "action_encoding='multi_binary' goes with payoff='share', withhold=False and cueing='all' only, "
+            f"got payoff={f['payoff']!r}, withhold={f['withhold']!r}, cueing={f['cueing']!r}"
+        )
+    if f["commit"] == "common" and not timed:
+        raise ValueError(f"commit='common' needs a reaction-time payoff, one of {REACTION_TIME_PAYOFFS}")
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+        raise ValueError(f"{name}={value!r} is not a whole number from {low} to {high}")
+    return int(value)
+
+
+def _real(name: str, value: Any, low: float, high: float, closed: bool) -> float:
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not (good and (low < value < high or (closed and value == low))):
+        raise ValueError(f"{name}={value!r} is not a number in {'[' if closed else '('}{low}, {high})")
+    return float(value)
+
+
+def _sigma(value: Any, n_dims: int, encoder_noise: float) -> float | tuple[float, ...]:
+    zero_allowed = encoder_noise > 0
+    if not isinstance(value, list | tuple):
+        return _real("sigma", value, 0, math.inf, zero_allowed)
+    if len(value) != n_dims:
+        raise ValueError(f"sigma={value!r} has {len(value)} numbers; one, or one for each of n_dims={n_dims}, is needed")
+    return tuple(_real("sigma", v, 0, math.inf, zero_allowed) for v in value)
+
+
+def _orthants(value: Any, n_dims: int) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(o, str) and len(o) == n_dims and set(o) <= {"+", "-"} for o in value
+    ):
+        raise ValueError(f"excluded_orthants={value!r} is not a sequence of strings of n_dims={n_dims} signs '+' or '-'")
+    if len(set(value)) != len(value) or len(value) >= 2**n_dims:
+        raise ValueError(f"excluded_orthants={value!r} must name each orthant once and leave one of {2**n_dims} in")
+    return tuple(value)
+
+
+def _period(name: str, value: Any, absent: tuple[str, ...]) -> Period:
+    if name in absent:
+        if value != 0:
+            raise ValueError(f"{name}={value!r} must be 0 in a reaction-time task: answers count from the first evidence")
+        return 0
+    low = SHORTEST[name]
+    if not isinstance(value, list | tuple):
+        return _whole(name, value, low, LONGEST)
+    if len(value) != 2:
+        raise ValueError(f"{name}={value!r} is neither a number of steps nor a pair (shortest, longest)")
+    shortest, longest = (_whole(name, v, low, LONGEST) for v in value)
+    if shortest > longest:
+        raise ValueError(f"{name}={value!r} has its shortest above its longest")
+    return shortest if shortest == longest else (shortest, longest)

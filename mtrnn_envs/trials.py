@@ -1,0 +1,239 @@
+"""Trials: what is drawn for them, when their periods begin, and the observations they show.
+
+This is the only place that draws random numbers for a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Int8
+
+from mtrnn_envs import boundaries
+from mtrnn_envs.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
+from mtrnn_envs.encoder import N_ENCODED, encode
+from mtrnn_envs.latents import draw_latents
+from mtrnn_envs.noise import draw_raw, shape_noise
+
+if TYPE_CHECKING:
+    from mtrnn_envs.task import EvidenceTask
+
+
+class Periods(NamedTuple):
+    """Lengths of the four periods in steps; ints, or arrays `[N]` where they are drawn per trial."""
+
+    fixation: Any
+    stimulus: Any
+    delay: Any
+    decision: Any
+
+
+class Timing(NamedTuple):
+    """Steps at which things happen, counted from 0; ints, or arrays `[N]` where periods are drawn per trial.
+
+    Attributes:
+        stimulus_on: the first step with evidence.
+        stimulus_off: the first step after the evidence.
+        go: the first step with the cue at 0, from which answers count.
+        end: the number of steps of the trial.
+    """
+
+    stimulus_on: Any
+    stimulus_off: Any
+    go: Any
+    end: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """N trials of a task, in numpy or torch. Fields that a task does not draw are None.
+
+    Attributes:
+        task: the task they belong to.
+        latents: x*, `[N, D]` float64, in [-0.5, 0.5].
+        noise: standardised noise of every stimulus step, `[N, S, D]` float32; S is the longest stimulus.
+        encoder_noise: standard normal noise for the encoder's output, `[N, S, F]` float32.
+        lengths: steps of the four periods, `[N, 4]` int64.
+        context: the task that is asked, `[N]` int64, with `cueing="one"`.
+    """
+
+    task: EvidenceTask
+    latents: Float[Any, "N D"]
+    noise: Float[Any, "N S D"]
+    encoder_noise: Float[Any, "N S F"] | None = None
+    lengths: Int[Any, "N 4"] | None = None
+    context: Int[Any, " N"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def __getitem__(self, rows: Any) -> Trials:
+        """The trials of `rows`: a slice, a mask or an array of indices."""
+        return Trials(self.task, *(None if v is None else v[rows] for v in self._drawn))
+
+    @property
+    def _drawn(self) -> tuple[Any, ...]:
+        return self.latents, self.noise, self.encoder_noise, self.lengths, self.context
+
+    @cached_property
+    def labels(self) -> Int8[Any, "N K"]:
+        """The right answer to every task, +1 or -1."""
+        return boundaries.labels(self.task.boundary, self.latents)
+
+    @cached_property
+    def asked(self) -> Int8[Any, "N A"]:
+        """The labels of the tasks that are asked: all of them, or the cued one."""
+        return asked(self.labels, self.context)
+
+    @cached_property
+    def timing(self) -> Timing:
+        """When the periods begin."""
+        return timing(self.task, self.lengths)
+
+    @cached_property
+    def n_samples(self) -> Any:
+        """The number of stimulus steps: an int, or `[N]` where it is drawn per trial."""
+        return self.timing.stimulus_off - self.timing.stimulus_on
+
+    @cached_property
+    def evidence(self) -> Float[Any, "N S D"]:
+        """The noisy evidence of every stimulus step, before the encoder, float32."""
+        return evidence(self.task, self.latents[:, None], self.noise)
+
+
+def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
+    """Draws `n` trials of `task` from `rng`, a numpy `Generator` or a torch one (then tensors, on its device).
+
+    Raises:
+        ValueError: if `n` is not a whole number of 1 or more.
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"n={n!r} is not a whole number of trials, 1 or more")
+    trials = allocate(task, (int(n),), rng)
+    draw(trials, rng)
+    shape_noise(task, trials.noise)
+    return trials
+
+
+def concatenate(parts: Sequence[Trials]) -> Trials:
+    """The trials of `parts` one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    join = namespace(parts[0].latents).concatenate
+    columns = zip(*(part._drawn for part in parts), strict=True)
+    return Trials(parts[0].task, *(None if column[0] is None else join(column) for column in columns))
+
+
+def allocate(task: EvidenceTask, shape: tuple[int, ...], rng: Any) -> Trials:
+    """Trials whose arrays, with leading axes `shape`, are yet to be drawn; `rng` says of which kind they are."""
+    s = task.longest.stimulus
+    return Trials(
+        task,
+        empty((*shape, task.n_dims), "float64", rng),
+        empty((*shape, s, task.n_dims), "float32", rng),
+        empty((*shape, s, N_ENCODED), "float32", rng) if task.encoder_noise else None,
+        empty((*shape, 4), "int64", rng) if task.periods is None else None,
+        empty(shape, "int64", rng) if task.cueing == "one" else None,
+    )
+
+
+def draw(trials: Trials, rng: Any) -> None:
+    """Draws everything random in `trials` from `rng`, in place; the noise still needs `shape_noise`."""
+    task = trials.task
+    draw_latents(task, trials.latents, rng)
+    draw_raw(task, trials.noise, rng)
+    if trials.encoder_noise is not None:
+        fill_normal(trials.encoder_noise, rng)
+    if trials.lengths is not None:
+        for i, name in enumerate(Periods._fields):
+            period = getattr(task, name)
+            if isinstance(period, tuple):
+                fill_integers(trials.lengths[:, i], *period, rng)
+            else:
+                trials.lengths[:, i] = period
+    if trials.context is not None:
+        fill_integers(trials.context, 0, task.n_tasks - 1, rng)
+
+
+def timing(task: EvidenceTask, lengths: Int[Any, "N 4"] | None) -> Timing:
+    """When the periods begin, from the lengths `[N, 4]` of trials, or from the task where they are fixed."""
+    periods = task.longest if lengths is None else Periods(*lengths.T)
+    on = periods.fixation
+    off = on + periods.stimulus
+    if task.reaction_time:
+        return Timing(on, off, go=on, end=off)
+    go = off + periods.delay
+    return Timing(on, off, go, go + periods.decision)
+
+
+def asked(labels: Int8[Any, "N K"], context: Int[Any, " N"] | None) -> Int8[Any, "N A"]:
+    """The labels of the tasks that are asked: all, or only the one that `context` names."""
+    return labels if context is None else labels[arange(len(labels), labels), context][:, None]
+
+
+def evidence(task: EvidenceTask, latents: Float[Any, "*N D"], noise: Float[Any, "*N D"]) -> Float[Any, "*N D"]:
+    """x* + sigma noise, in float32."""
+    return noise * like(np.asarray(task.sigmas, np.float32), noise) + cast(latents, "float32")
+
+
+def observe(trials: Trials, out: Float[Any, "N T F"] | None = None) -> Float[Any, "N T F"]:
+    """What an agent sees at every step, float32: the cue, the evidence (encoded), and the one-hot context.
+
+    The cue is 1 until answers count and 0 from then on; the evidence is 0 outside the stimulus. Steps beyond the end
+    of a trial that is shorter than the longest are 0 in every channel. With `out`, a view of any strides, the result
+    is written there.
+    """
+    task = trials.task
+    if out is None:
+        out = empty_like((len(trials), task.n_steps, task.n_features), trials.noise)
+    cue, shown = out[:, :, 0], out[:, :, 1 : 1 + task.n_evidence]
+    (_observe_fixed if trials.lengths is None else _observe_drawn)(trials, cue, shown)
+    if trials.context is not None:
+        context = out[:, :, 1 + task.n_evidence :]
+        context[...] = 0
+        context[arange(len(trials), context), :, trials.context] = 1
+        if trials.lengths is not None:
+            context *= (arange(task.n_steps, context) < trials.timing.end[:, None])[:, :, None]
+    return out
+
+
+def _observe_fixed(trials: Trials, cue: Any, shown: Any) -> None:
+    """Cue and evidence of trials that all have the same periods."""
+    task, when = trials.task, trials.timing
+    cue[:, : when.go] = 1
+    cue[:, when.go :] = 0
+    silence = like(np.zeros(task.n_dims, np.float32), trials.noise)
+    silence = silence if task.encoder is None else encode(task, silence)
+    shown[:, : when.stimulus_on] = silence
+    shown[:, when.stimulus_off :] = silence
+    stimulus = shown[:, when.stimulus_on : when.stimulus_off]
+    if task.encoder is not None:
+        stimulus[...] = encode(task, trials.evidence)
+        if trials.encoder_noise is not None:
+            stimulus += trials.encoder_noise * np.float32(task.encoder_noise).item()
+    else:
+        # `evidence`, latent by latent, so that the innermost loop is long whatever the strides of `out`.
+        latents = cast(trials.latents, "float32")
+        for d, sigma in enumerate(task.sigmas):
+            stimulus[:, :, d] = trials.noise[:, :, d] * np.float32(sigma).item() + latents[:, d, None]
+
+
+def _observe_drawn(trials: Trials, cue: Any, shown: Any) -> None:
+    """Cue and evidence of trials whose periods differ."""
+    task, when = trials.task, trials.timing
+    steps, rows = arange(task.n_steps, trials.noise), arange(len(trials), trials.noise)[:, None]
+    on = (steps >= when.stimulus_on[:, None]) & (steps < when.stimulus_off[:, None])
+    sample_index = (steps - when.stimulus_on[:, None]).clip(0, task.longest.stimulus - 1)
+    cue[...] = steps < when.go[:, None]
+    values = trials.evidence[rows, sample_index]
+    values[~on] = 0
+    if task.encoder is not None:
+        values = encode(task, values)
+        if trials.encoder_noise is not None:
+            values += trials.encoder_noise[rows, sample_index] * (on[:, :, None] * np.float32(task.encoder_noise).item())
+    shown[...] = values
+    shown[steps >= when.end[:, None]] = 0
