@@ -1,0 +1,9 @@
+"""Agents for the environments of `mtrnn_envs`: anything with the signature of Stable-Baselines3's `predict`."""
+
+from __future__ import annotations
+
+from mtrnn_agents.networks import LeakyRNN
+from mtrnn_agents.settings import History, Training
+from mtrnn_agents.supervised import SupervisedAgent, train
+
+__all__ = ["History", "LeakyRNN", "SupervisedAgent", "Training", "train"]

@@ -1,0 +1,275 @@
+"""Recordings: what an agent did, and the state it was in, over whole trials; and how to make them.
+
+Axis letters: N trials, T steps of the longest trial, H units, D latents, K tasks, A answers, M components of an
+action, B environments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from jaxtyping import Bool, Float, Int, Int8
+
+from mtrnn_envs.files import replacing
+from mtrnn_envs.tape import Tape
+from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.trials import asked
+
+SCHEMA = 1
+# Names of the axes of each array, for `to_xarray`; "trial" always comes first.
+AXES = {
+    "hidden": ("time", "unit"),
+    "valid": ("time",),
+    "latents": ("latent",),
+    "labels": ("task",),
+    "actions": ("time", "component"),
+    "answers": ("answer",),
+    "probabilities": ("answer",),
+    "response_steps": ("answer",),
+    "confidence": ("answer",),
+    "rewards": ("time",),
+    "context": (),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Whole trials of one agent in one task. Steps beyond the end of a trial are marked by `valid`.
+
+    Attributes:
+        valid: which steps belong to the trial, `[N, T]`; always a run from step 0.
+        latents: x*, `[N, D]`.
+        labels: the right answers to all tasks, `[N, K]`, +1 or -1.
+        actions: `[N, T, M]`; -1 where not valid.
+        answers: the answers that counted last, `[N, A]`: +1, -1, or 0 for none. Fixed duration: those of the last
+            decision step. Reaction time: those committed to.
+        response_steps: the observation, counted from 1 since the cue fell, that each answer was given to, `[N, A]`; 0
+            for none. In reaction-time tasks these are stimulus observations.
+        rewards: paid for the action of each step, `[N, T]`; 0 where not valid.
+        metadata: plain JSON: schema, task, agent, seed, split, deterministic, versions.
+        hidden: state in which the observation of the step has been seen, `[N, T, H]` float32; NaN where not valid.
+            None if the agent has none.
+        probabilities: the agent's probability of +1 at the step it answered (where it did not, at the last step),
+            `[N, A]`. None if the agent does not tell.
+        confidence: in reaction-time tasks, the probability claimed for the chosen side, `[N, A]`; 1/2 for no answer.
+            None in fixed-duration tasks, where answers carry none.
+        context: the task that was asked, `[N]`, with `cueing="one"`; else None.
+    """
+
+    valid: Bool[np.ndarray, "N T"]
+    latents: Float[np.ndarray, "N D"]
+    labels: Int8[np.ndarray, "N K"]
+    actions: Int[np.ndarray, "N T M"]
+    answers: Int8[np.ndarray, "N A"]
+    response_steps: Int[np.ndarray, "N A"]
+    rewards: Float[np.ndarray, "N T"]
+    metadata: dict[str, Any]
+    hidden: Float[np.ndarray, "N T H"] | None = None
+    probabilities: Float[np.ndarray, "N A"] | None = None
+    confidence: Float[np.ndarray, "N A"] | None = None
+    context: Int[np.ndarray, " N"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    @property
+    def task(self) -> EvidenceTask:
+        """The task recorded."""
+        return EvidenceTask.from_fields(self.metadata["task"])
+
+    @property
+    def asked(self) -> Int8[np.ndarray, "N A"]:
+        """The labels of the tasks that were asked: all, or the cued one."""
+        return asked(self.labels, self.context)
+
+    @property
+    def correct(self) -> Bool[np.ndarray, "N A"]:
+        """Which answers are right; what is not answered is not."""
+        return self.answers == self.asked
+
+    @property
+    def last_steps(self) -> Int[np.ndarray, " N"]:
+        """The last step of each trial, counted from 0; in fixed-duration tasks a decision step."""
+        return np.count_nonzero(self.valid, axis=1) - 1
+
+    def last_hidden(self) -> Float[np.ndarray, "N H"]:
+        """The state at the last step of each trial.
+
+        Raises:
+            ValueError: if the recording has no hidden state.
+        """
+        if self.hidden is None:
+            raise ValueError(f"hidden is None: the agent {self.metadata['agent']} has no state that could be recorded")
+        return self.hidden[np.arange(len(self)), self.last_steps]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes an npz file (compressed, no pickle; the metadata is JSON in it), whole or not at all."""
+        arrays = {name: getattr(self, name) for name in AXES if getattr(self, name) is not None}
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, metadata=np.array(json.dumps(self.metadata)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Recording:
+        """The recording that `save` wrote.
+
+        Raises:
+            ValueError: if the file is no recording, or one of a schema that this version does not know.
+        """
+        with np.load(path, allow_pickle=False) as file:
+            if "metadata" not in file:
+                raise ValueError(f"{path} is not a recording: it has no metadata, only {sorted(file)}")
+            metadata = json.loads(file["metadata"].item())
+            if metadata.get("schema") != SCHEMA:
+                raise ValueError(
+                    f"{path} has schema {metadata.get('schema')!r}; this version reads schema {SCHEMA} only"
+                )
+            return cls(metadata=metadata, **{name: file[name] for name in AXES if name in file})
+
+    def to_xarray(self) -> Any:
+        """The recording as an `xarray.Dataset`; its times are in ms, its metadata the attribute "metadata" (JSON)."""
+        try:
+            import xarray  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise ImportError("to_xarray() needs xarray: pip install xarray") from error
+        variables = {
+            name: (("trial", *axes), getattr(self, name))
+            for name, axes in AXES.items()
+            if getattr(self, name) is not None
+        }
+        times = ("time", np.arange(self.valid.shape[1]) * self.task.dt, {"units": "ms"})
+        return xarray.Dataset(variables, {"time": times}, {"metadata": json.dumps(self.metadata)})
+
+
+def record(agent: Any, env: Any, n_trials: int, seed: int, deterministic: bool = True) -> Recording:
+    """Lets `agent` do `n_trials` whole trials of `env`, and keeps what it did and the states it was in.
+
+    With B environments, environment i gives its first n_trials / B trials (the first n_trials % B of them one more),
+    and row j B + i is trial j of environment i: which trials are kept does not depend on how long they take.
+
+    Arguments:
+        agent: anything with Stable-Baselines3's `predict(observation, state=None, episode_start=None,
+            deterministic=False) -> (action, state)` on batches `[B, F]`. Two methods are used where it has them:
+            `hidden(state) -> [B, H]`, without which the last layer's h of a state (h, c) of `[layers, B, H]` (that of
+            sb3_contrib's RecurrentPPO), or a state that is one array `[B, H]`, is taken; and
+            `probabilities(state) -> [B, A]` (or `[B, K]`), the probability of +1.
+        env: a Gymnasium environment of this package, or a vector environment of them (any autoreset mode).
+        n_trials: how many trials, 1 or more.
+        seed: the seed that the environment is reset with; environment i of a vector has `seed + i`.
+        deterministic: handed to `predict`.
+
+    Raises:
+        ValueError: if an argument is not of these, or the agent does not fit the environment.
+    """
+    _check(agent, env, n_trials, seed)
+    cursors: Any = env if isinstance(env, VectorEnv) else _Single(env)
+    task: EvidenceTask = _attribute(env, "task")
+    disabled = cursors.metadata["autoreset_mode"] is AutoresetMode.DISABLED
+    next_step = cursors.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    n_envs, n_done = cursors.num_envs, 0
+    tape = Tape(task, n_trials)
+
+    observation, info = cursors.reset(seed=seed)
+    rows, t = np.arange(n_envs), np.zeros(n_envs, np.int64)  # a row of n_trials or more is not kept
+    begins, over, state = np.ones(n_envs, bool), np.zeros(n_envs, bool), None
+    tape.begin(np.arange(n_envs), rows, info)
+    while n_done < n_trials:
+        action, state = agent.predict(observation, state=state, episode_start=begins, deterministic=deterministic)
+        action = np.asarray(action)
+        live = np.flatnonzero((rows < n_trials) & ~over)
+        tape.see(live, rows, t, observation, action, _hidden(agent, state), _probabilities(agent, state))
+        observation, reward, terminated, truncated, info = cursors.step(action)
+        tape.rewards[rows[live], t[live]] = reward[live]
+        ended = (terminated | truncated) & ~over
+        n_done += int(np.count_nonzero(ended & (rows < n_trials)))
+        t += 1
+        begins = over if next_step else ended
+        over = ended if next_step else np.zeros(n_envs, bool)
+        if disabled and ended.any():
+            observation, info = cursors.reset(options={"reset_mask": ended})
+        if begins.any():
+            rows = np.where(begins, rows + n_envs, rows)
+            t[begins] = 0
+            tape.begin(np.flatnonzero(begins), rows, info)
+    return Recording(metadata=_metadata(agent, env, task, seed, deterministic), **tape.arrays())
+
+
+class _Single:
+    """One environment as a vector of one that resets in the same step."""
+
+    def __init__(self, env: gym.Env) -> None:
+        self.env, self.num_envs = env, 1
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed)
+        return observation[None], {key: np.asarray(value)[None] for key, value in info.items()}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        observation, reward, terminated, truncated, _ = self.env.step(action[0])
+        observation, info = self.reset() if terminated or truncated else (observation[None], {})
+        return observation, np.array([reward]), np.array([terminated]), np.array([truncated]), info
+
+
+def _check(agent: Any, env: Any, n_trials: Any, seed: Any) -> None:
+    if not callable(getattr(agent, "predict", None)):
+        raise ValueError(f"agent={agent!r} has no method predict(observation, state, episode_start, deterministic)")
+    if not isinstance(env, gym.Env | VectorEnv):
+        raise ValueError(f"env={env!r} is neither a gymnasium.Env nor a gymnasium.vector.VectorEnv")
+    for name, value, low in (("n_trials", n_trials, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+            raise ValueError(f"{name}={value!r} is not a whole number, {low} or more")
+    if not isinstance(_attribute(env, "task"), EvidenceTask):
+        raise ValueError(f"env={env!r} is not an environment of mtrnn_envs: it has no task")
+    space = env.single_observation_space if isinstance(env, VectorEnv) else env.observation_space
+    made_for = getattr(getattr(agent, "observation_space", None), "shape", space.shape)
+    if made_for != space.shape:
+        raise ValueError(f"agent={agent!r} is made for observations of shape {made_for}; env shows {space.shape}")
+
+
+def _attribute(env: Any, name: str) -> Any:
+    """An attribute of the environment inside of any wrappers, or of the first one of a vector; None if absent."""
+    inner: Any = env.unwrapped
+    if not hasattr(inner, name) and isinstance(inner, SyncVectorEnv | AsyncVectorEnv):
+        return inner.get_attr(name)[0]
+    return getattr(inner, name, None)
+
+
+def _hidden(agent: Any, state: Any) -> np.ndarray | None:
+    """The units of the agent, `[B, H]`, if it has any; see `record`."""
+    if callable(method := getattr(agent, "hidden", None)):
+        return np.asarray(method(state))
+    if isinstance(state, tuple) and len(state) == 2 and all(np.ndim(part) == 3 for part in state):
+        return np.asarray(state[0])[-1]
+    return state if isinstance(state, np.ndarray) and state.ndim == 2 else None
+
+
+def _probabilities(agent: Any, state: Any) -> np.ndarray | None:
+    method: Callable[[Any], Any] | None = getattr(agent, "probabilities", None)
+    return np.asarray(method(state)) if callable(method) else None
+
+
+def _metadata(agent: Any, env: Any, task: EvidenceTask, seed: int, deterministic: bool) -> dict[str, Any]:
+    from mtrnn_envs import __version__
+
+    return {
+        "schema": SCHEMA,
+        "task": json.loads(task.to_json()),
+        "agent": f"{type(agent).__module__}.{type(agent).__qualname__}",
+        "seed": int(seed),
+        "split": _attribute(env, "split"),
+        "deterministic": bool(deterministic),
+        "versions": {
+            "mtrnn_envs": __version__,
+            "gymnasium": gym.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
