@@ -8,10 +8,11 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mtrnn_envs import boundaries, encoder, noise
-from mtrnn_envs.trials import Periods, Trials, sample
+from mtrnn_envs.trials import Periods, Timing, Trials, sample, timing
 
 if TYPE_CHECKING:
     from mtrnn_envs.ideal_observer import Ceilings
@@ -97,48 +98,53 @@ class EvidenceTask:
             object.__setattr__(self, name, value)
         boundaries.build(self.boundaries, self.n_tasks, self.n_dims, self.boundary_seed)
 
-    @property
+    @cached_property
     def boundary(self) -> boundaries.Boundaries:
         """The boundaries themselves, with `margins(latents)`."""
         return boundaries.build(self.boundaries, self.n_tasks, self.n_dims, self.boundary_seed)
 
-    @property
+    @cached_property
     def sigmas(self) -> tuple[float, ...]:
         """The standard deviation of the noise of one sample, for each latent."""
         return self.sigma if isinstance(self.sigma, tuple) else (self.sigma,) * self.n_dims
 
-    @property
+    @cached_property
     def reaction_time(self) -> bool:
         """Whether the agent decides when to answer."""
         return self.payoff in REACTION_TIME_PAYOFFS
 
-    @property
+    @cached_property
     def n_answers(self) -> int:
         """A, the answers asked for in a trial: N, or 1 with `cueing="one"`."""
         return self.n_tasks if self.cueing == "all" else 1
 
-    @property
+    @cached_property
     def n_evidence(self) -> int:
         """The number of evidence channels in an observation: D, or the width of the encoder."""
         return self.n_dims if self.encoder is None else encoder.N_ENCODED
 
-    @property
+    @cached_property
     def n_features(self) -> int:
         """F, the width of an observation: cue, evidence, then the one-hot context with `cueing="one"`."""
         return 1 + self.n_evidence + (self.n_tasks if self.cueing == "one" else 0)
 
-    @property
+    @cached_property
     def periods(self) -> Periods | None:
         """The lengths of the four periods in steps, or None if any of them is drawn per trial."""
         lengths = [getattr(self, name) for name in PERIODS]
         return None if any(isinstance(v, tuple) for v in lengths) else Periods(*lengths)
 
-    @property
+    @cached_property
     def longest(self) -> Periods:
         """The greatest length of each period in steps."""
         return Periods(*(v[1] if isinstance(v, tuple) else v for v in (getattr(self, name) for name in PERIODS)))
 
-    @property
+    @cached_property
+    def timing(self) -> Timing:
+        """When the periods begin in the longest trial, in steps; in every trial, if `periods` is not None."""
+        return timing(self.longest, self.reaction_time)
+
+    @cached_property
     def n_steps(self) -> int:
         """T, the steps of the longest trial."""
         return sum(self.longest)

@@ -92,7 +92,7 @@ class Trials:
     @cached_property
     def timing(self) -> Timing:
         """When the periods begin."""
-        return timing(self.task, self.lengths)
+        return timing_of(self.task, self.lengths)
 
     @cached_property
     def n_samples(self) -> Any:
@@ -101,8 +101,8 @@ class Trials:
 
     @cached_property
     def evidence(self) -> Float[Any, "N S D"]:
-        """The noisy evidence of every stimulus step, before the encoder, float32."""
-        return evidence(self.task, self.latents[:, None], self.noise)
+        """The noisy evidence of every stimulus step, x* + sigma noise, before the encoder; float32."""
+        return scaled_noise(self.task, self.noise) + cast(self.latents, "float32")[:, None]
 
 
 def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
@@ -159,15 +159,19 @@ def draw(trials: Trials, rng: Any) -> None:
         fill_integers(trials.context, 0, task.n_tasks - 1, rng)
 
 
-def timing(task: EvidenceTask, lengths: Int[Any, "N 4"] | None) -> Timing:
-    """When the periods begin, from the lengths `[N, 4]` of trials, or from the task where they are fixed."""
-    periods = task.longest if lengths is None else Periods(*lengths.T)
+def timing(periods: Periods, reaction_time: bool) -> Timing:
+    """When periods of the given lengths begin. In reaction-time tasks answers count from the first evidence on."""
     on = periods.fixation
     off = on + periods.stimulus
-    if task.reaction_time:
+    if reaction_time:
         return Timing(on, off, go=on, end=off)
     go = off + periods.delay
     return Timing(on, off, go, go + periods.decision)
+
+
+def timing_of(task: EvidenceTask, lengths: Int[Any, "N 4"] | None) -> Timing:
+    """When the periods begin, from the lengths `[N, 4]` of trials, or from the task where they are fixed."""
+    return task.timing if lengths is None else timing(Periods(*lengths.T), task.reaction_time)
 
 
 def asked(labels: Int8[Any, "N K"], context: Int[Any, " N"] | None) -> Int8[Any, "N A"]:
@@ -175,9 +179,9 @@ def asked(labels: Int8[Any, "N K"], context: Int[Any, " N"] | None) -> Int8[Any,
     return labels if context is None else labels[arange(len(labels), labels), context][:, None]
 
 
-def evidence(task: EvidenceTask, latents: Float[Any, "*N D"], noise: Float[Any, "*N D"]) -> Float[Any, "*N D"]:
-    """x* + sigma noise, in float32."""
-    return noise * like(np.asarray(task.sigmas, np.float32), noise) + cast(latents, "float32")
+def scaled_noise(task: EvidenceTask, noise: Float[Any, "N S D"]) -> Float[Any, "N S D"]:
+    """sigma noise, in float32."""
+    return noise * (task.sigma if isinstance(task.sigma, float) else like(np.asarray(task.sigma), noise))
 
 
 def observe(trials: Trials, out: Float[Any, "N T F"] | None = None) -> Float[Any, "N T F"]:
@@ -214,12 +218,16 @@ def _observe_fixed(trials: Trials, cue: Any, shown: Any) -> None:
     if task.encoder is not None:
         stimulus[...] = encode(task, trials.evidence)
         if trials.encoder_noise is not None:
-            stimulus += trials.encoder_noise * np.float32(task.encoder_noise).item()
+            stimulus += trials.encoder_noise * task.encoder_noise
     else:
-        # `evidence`, latent by latent, so that the innermost loop is long whatever the strides of `out`.
+        # `evidence`, latent by latent, so that the innermost loop is long whatever the strides of `out`, and (in numpy)
+        # a few trials at a time, so that they stay in the processor's cache.
         latents = cast(trials.latents, "float32")
-        for d, sigma in enumerate(task.sigmas):
-            stimulus[:, :, d] = trials.noise[:, :, d] * np.float32(sigma).item() + latents[:, d, None]
+        step = 256 if isinstance(latents, np.ndarray) else len(trials)
+        for rows in (slice(i, i + step) for i in range(0, len(trials), step)):
+            scaled = scaled_noise(task, trials.noise[rows])
+            for d in range(task.n_dims):
+                stimulus[rows, :, d] = scaled[:, :, d] + latents[rows, d, None]
 
 
 def _observe_drawn(trials: Trials, cue: Any, shown: Any) -> None:
@@ -234,6 +242,8 @@ def _observe_drawn(trials: Trials, cue: Any, shown: Any) -> None:
     if task.encoder is not None:
         values = encode(task, values)
         if trials.encoder_noise is not None:
-            values += trials.encoder_noise[rows, sample_index] * (on[:, :, None] * np.float32(task.encoder_noise).item())
+            extra = trials.encoder_noise[rows, sample_index] * task.encoder_noise
+            extra[~on] = 0
+            values += extra
     shown[...] = values
     shown[steps >= when.end[:, None]] = 0

@@ -9,15 +9,28 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from mtrnn_envs import boundaries
-from mtrnn_envs.encoder import encode
 from mtrnn_envs.env import action_space, as_actions, checked_render_mode, frame, observation_space, seeded
 from mtrnn_envs.noise import shape_noise
 from mtrnn_envs.rendering import draw as draw_picture
-from mtrnn_envs.score import Commitments, Outcome, Question, action_sizes, levels, score, sides, verdict
+from mtrnn_envs.score import (
+    Commitments,
+    Outcome,
+    Question,
+    action_sizes,
+    levels,
+    open_commitments,
+    score,
+    sides,
+    verdict,
+)
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Trials, allocate, asked, draw, evidence, observe, timing
+from mtrnn_envs.trials import Trials, allocate, draw, observe, timing_of
+
+# Where all trials march together, their observations are made for so many trials, or values, at a time: enough to
+# spread the cost of the calls, little enough for the processor's cache.
+MARCH_TRIALS = 1024
+MARCH_VALUES = 2**17
 
 
 class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -67,30 +80,30 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
         n, shown = self.num_envs, shown_task(self.task, split)
+        self._action_shape = (n, len(action_sizes(shown)))
         self._generators: list[np.random.Generator | None] = [None] * n
         self._seeds: list[int] = [-1] * n
-        # A block of trials for each environment, and where it is in it; all are at its end until drawn.
+        # A block of trials for each environment, and where each is in its own; all are at the end until drawn.
         self._blocks = allocate(shown, (n, block_size(shown)), np.random.Generator(np.random.SFC64(0)))
         self._rows = np.full(n, block_size(shown) - 1)
+        # The trials that are on: what is asked, at which step each is, whether it has ended, what it was answered.
+        self._asked = np.zeros((n, shown.n_answers), np.int8)
+        self._lengths = None if shown.periods is not None else np.zeros((n, 4), np.int64)
         self._t = np.zeros(n, np.int64)
         self._over = np.ones(n, bool)
-        # What is to be known of the trials that are on; their noise is read from the blocks.
-        self._latents = np.zeros((n, shown.n_dims))
-        self._asked = np.zeros((n, shown.n_answers), np.int8)
-        self._context = None if self._blocks.context is None else np.zeros(n, np.int64)
-        self._lengths = None if self._blocks.lengths is None else np.zeros((n, 4), np.int64)
-        self._committed: Commitments | None = None
-        if shown.reaction_time:
-            self._committed = Commitments(np.zeros_like(self._asked), np.zeros(self._asked.shape, np.int64))
-        self._answers = np.zeros_like(self._asked)
-        # Where all trials begin and end together, their observations are made for whole trials at a time.
+        self._committed = open_commitments(n, shown.n_answers) if shown.reaction_time else None
+        self._answers = np.zeros((n, shown.n_answers), np.int8)
+        # Trials that all begin and end together march: their observations are handed out without a copy. Others are
+        # entered into a schedule, a ring over time in which slot `_now` is the present.
         self._can_march = (
-            self._lengths is None
+            shown.periods is not None
             and not shown.reaction_time
             and not shown.withhold
             and self.autoreset_mode is AutoresetMode.SAME_STEP
         )
         self._march: _March | None = None
+        self._schedule = None if self._can_march else self._empty_schedule()
+        self._now = 0
 
     @property
     def np_random(self) -> tuple[np.random.Generator | None, ...]:
@@ -119,28 +132,31 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             if seeds[i] is not None or self._generators[i] is None:
                 self._generators[i], self._seeds[i] = seeded(seeds[i], self.split)
                 self._rows[i] = self._blocks.latents.shape[1] - 1
-        infos = self._begin(rows)
         if self._can_march and len(rows) == self.num_envs:
-            self._march = _March(self._trials())
-            return self._march.observations[0], infos
-        self._march = None
-        return self._observe(), infos
+            self._march = None  # what it has loaded may be of other seeds
+            return self._march_on()
+        if self._march is not None:
+            self._leave_march(self._march)
+        infos = self._begin(rows)
+        return self._present(), infos
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Answers the last observations; gives the next ones. Actions on steps that do not count are not looked at."""
         march = self._march
-        if march is None or march.t >= march.go:
-            return self._step_heeded(actions)
-        t = march.t
-        march.t = t + 1
-        return march.observations[t + 1], march.rewards[t], march.terminations[t], march.truncations[t], {}
+        if march is None:
+            return self._step_apart(actions)
+        if not march.quiet:
+            return self._step_marching(march, actions)
+        observations, rewards, terminations, truncations = march.quiet.pop()
+        return observations, rewards, terminations, truncations, {}
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """A picture of every environment, each `[480, 640, 3]` uint8."""
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: gym.make_vec(..., render_mode='rgb_array')")
             return None
-        trials, steps = self._trials(), self._steps()
+        trials = self._blocks[np.arange(self.num_envs), self._rows]
+        steps = self._t if self._march is None else [self._march.t] * self.num_envs
         return tuple(draw_picture(frame(trials, i, int(steps[i]), self._answers[i])) for i in range(self.num_envs))
 
     def _reset_rows(self, options: dict[str, Any] | None) -> np.ndarray:
@@ -156,128 +172,142 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise gym.error.ResetNeeded("call reset() without a reset_mask first")
         return np.flatnonzero(mask)
 
+    def _advance(self, rows: np.ndarray) -> None:
+        """Moves the environments `rows` on to the next trial of their streams."""
+        self._rows[rows] += 1
+        for i in rows[self._rows[rows] == self._blocks.latents.shape[1]].tolist():
+            block = self._blocks[i]
+            draw(block, self._generators[i])
+            shape_noise(self.task, block.noise)
+            self._rows[i] = 0
+
+    # Trials that march.
+
+    def _march_on(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begins the next trial of all environments; gives their observations and infos."""
+        if self._march is None:
+            self._march = _March(self.task, self.num_envs)
+        if self._march.n_left:
+            self._rows += 1
+        else:
+            everyone = np.arange(self.num_envs)
+            self._advance(everyone)
+            n_trials = min(self._march.capacity, self._blocks.latents.shape[1] - int(self._rows.max()))
+            if n_trials == 1 and np.all(self._rows == self._rows[0]):
+                self._march.load(self._blocks[:, int(self._rows[0])])
+            else:
+                ahead = self._rows + np.arange(n_trials)[:, None]
+                self._march.load(self._blocks[np.tile(everyone, n_trials), ahead.ravel()])
+        self._answers[...] = 0
+        told = self._march.next()
+        return self._march.observations[0], self._spread(None, told)
+
+    def _leave_march(self, march: _March) -> None:
+        """Goes on with the marching trials each by itself."""
+        self._schedule, self._now = self._empty_schedule(), 0
+        self._schedule[:, : self.task.n_steps - march.t] = march.observations[march.t :].swapaxes(0, 1)
+        self._asked[...] = march.asked
+        self._t[...] = march.t
+        self._over[...] = False
+        self._march = None
+
+    def _step_marching(
+        self, march: _March, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """A decision step of all trials."""
+        question = Question(march.asked, self.task.timing)
+        actions = as_actions(actions, self._action_shape)
+        outcome = score(self.task, question, march.t, actions)
+        told = self._spread(None, verdict(self.task, question, outcome)._asdict())
+        truncations = np.zeros(self.num_envs, bool)
+        march.decided += 1
+        if march.t < self.task.n_steps:
+            self._remember(actions, outcome)
+            return march.observations[march.t], outcome.reward, outcome.ended, truncations, told
+        infos = self._final(None, told)
+        observations, begun = self._march_on()
+        return observations, outcome.reward, outcome.ended, truncations, infos | begun
+
+    # Trials that each go their own way.
+
+    def _empty_schedule(self) -> np.ndarray:
+        return np.zeros((self.num_envs, self.task.n_steps, self.task.n_features), np.float32)
+
+    def _present(self) -> np.ndarray:
+        """The observations that the schedule has for now."""
+        return self._schedule[:, self._now].copy()
+
     def _begin(self, rows: np.ndarray) -> dict[str, Any]:
         """Begins the next trial of the environments `rows`; gives their infos."""
-        self._t[...] = self._steps()
-        self._rows[rows] += 1
-        block = self._blocks.latents.shape[1]
-        for i in rows[self._rows[rows] == block].tolist():
-            trials = self._blocks[i]
-            draw(trials, self._generators[i])
-            shape_noise(self.task, trials.noise)
-            self._rows[i] = 0
-        at = rows, self._rows[rows]
-        latents = self._blocks.latents[at]
-        labels = boundaries.labels(self.task.boundary, latents)
-        values = {"latents": latents, "labels": labels}
-        self._latents[rows] = latents
-        if self._context is not None:
-            self._context[rows] = values["context"] = self._blocks.context[at]
+        self._advance(rows)
+        trials = self._blocks[rows, self._rows[rows]]
+        observations, ahead = observe(trials), self.task.n_steps - self._now
+        self._schedule[rows, self._now :] = observations[:, :ahead]
+        self._schedule[rows, : self._now] = observations[:, ahead:]
+        self._asked[rows] = trials.asked
         if self._lengths is not None:
-            self._lengths[rows] = self._blocks.lengths[at]
-        self._asked[rows] = asked(labels, values.get("context"))
+            self._lengths[rows] = trials.lengths
         if self._committed is not None:
-            for part in self._committed:
-                part[rows] = 0
+            self._committed.levels[rows] = 0
+            self._committed.response_steps[rows] = 0
+            self._committed.n_open[rows] = self.task.n_answers
         self._answers[rows] = 0
         self._t[rows] = 0
         self._over[rows] = False
+        values = {"latents": trials.latents, "labels": trials.labels}
+        if trials.context is not None:
+            values["context"] = trials.context
         return self._spread(rows, values)
 
-    def _step_heeded(
+    def _step_apart(
         self, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """A step on which actions may count."""
-        march, over = self._march, self._over.copy()
-        actions = as_actions(actions, (self.num_envs, len(action_sizes(self.task))))
-        if over.any():
+        """A step of trials that are each at a step of their own."""
+        same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
+        actions = as_actions(actions, self._action_shape)
+        stale = np.flatnonzero(self._over)
+        if len(stale):
             if self.autoreset_mode is not AutoresetMode.NEXT_STEP:
                 raise gym.error.ResetNeeded("trials have ended: reset(options={'reset_mask': ...}) them before step()")
-            actions = np.where(over[:, None], 0, actions)
-        question = Question(self._asked, timing(self.task, self._lengths))
-        t = self._t if march is None else march.t
-        outcome = score(self.task, question, t, actions, self._committed)
-        reward, ended = np.where(over, 0, outcome.reward), outcome.ended & ~over
+            actions = actions.copy()
+            actions[stale] = 0
+        question = Question(self._asked, timing_of(self.task, self._lengths))
+        outcome = score(self.task, question, self._t, actions, self._committed)
         self._committed = outcome.committed
+        reward, ended = outcome.reward, outcome.ended
+        reward[stale], ended[stale] = 0, False
+        self._remember(actions, outcome)
+        rows = ending = np.flatnonzero(ended)
+        if not self.task.reaction_time:
+            decided = (self._t >= question.timing.go) & ~self._over
+            rows = np.flatnonzero(decided & ~ended if same_step else decided)
+        infos = {}
+        if len(rows) and not (same_step and self.task.reaction_time):
+            infos = self._verdicts(rows, outcome)
+        if same_step and len(ending):
+            infos |= self._final(ending, self._verdicts(ending, outcome))
+        self._t += 1
+        self._now = (self._now + 1) % self.task.n_steps
+        begin = ending if same_step else stale
+        if not same_step:
+            self._over[ending] = True
+            self._schedule[ending, self._now] = 0
+        if len(begin):
+            infos |= self._begin(begin)
+        return self._present(), reward, ended, np.zeros(self.num_envs, bool), infos
+
+    # What is told.
+
+    def _remember(self, actions: np.ndarray, outcome: Outcome) -> None:
+        """Keeps the answers for pictures."""
         if self.render_mode is not None:
             level = levels(self.task, actions) if outcome.committed is None else outcome.committed.levels
             self._answers = sides(self.task, level)
-        decided = ended if self.task.reaction_time else (t >= question.timing.go) & ~over
-        same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
-        infos = self._verdicts(np.flatnonzero(decided & ~ended if same_step else decided), outcome)
-        if march is None:
-            self._t += 1
-        else:
-            march.t += 1
-        if same_step:
-            rows = np.flatnonzero(ended)
-            if len(rows):
-                infos |= self._final(rows, outcome)
-                infos |= self._begin(rows)
-                if march is not None:
-                    self._march = march = _March(self._trials())
-        else:
-            if over.any():
-                infos |= self._begin(np.flatnonzero(over))
-            self._over |= ended
-        observations = self._observe() if march is None else march.observations[march.t]
-        return observations, reward, ended, np.zeros(self.num_envs, bool), infos
-
-    def _steps(self) -> np.ndarray:
-        """The step that each environment is at."""
-        return self._t if self._march is None else np.full(self.num_envs, self._march.t)
-
-    def _trials(self) -> Trials:
-        """The trials that are on."""
-        at = np.arange(self.num_envs), self._rows
-        extra = self._blocks.encoder_noise
-        return Trials(
-            self.task,
-            self._latents,
-            self._blocks.noise[at],
-            None if extra is None else extra[at],
-            self._lengths,
-            self._context,
-        )
-
-    def _observe(self) -> np.ndarray:
-        """The observations of trials that are each at a step of its own."""
-        task, when = self.task, timing(self.task, self._lengths)
-        t, n_samples = self._t, task.longest.stimulus
-        out = np.zeros((self.num_envs, task.n_features), np.float32)
-        out[:, 0] = t < when.go
-        at = np.arange(self.num_envs) * self._blocks.latents.shape[1] + self._rows
-        at = at * n_samples + np.clip(t - when.stimulus_on, 0, n_samples - 1)
-        silent = (t < when.stimulus_on) | (t >= when.stimulus_off)
-        shown = evidence(task, self._latents, self._blocks.noise.reshape(-1, task.n_dims).take(at, axis=0))
-        shown[silent] = 0
-        if task.encoder is not None:
-            shown = encode(task, shown)
-            if (extra := self._blocks.encoder_noise) is not None:
-                noise = extra.reshape(-1, extra.shape[-1])[at] * np.float32(task.encoder_noise)
-                shown += np.where(silent[:, None], 0, noise)
-        out[:, 1 : 1 + task.n_evidence] = shown
-        if self._context is not None:
-            out[np.arange(self.num_envs), 1 + task.n_evidence + self._context] = 1
-        if self._over.any():
-            out[self._over] = 0
-        return out
-
-    def _final(self, rows: np.ndarray, outcome: Outcome) -> dict[str, Any]:
-        """The last observations (zeros) and infos of trials that ended, as SAME_STEP gives them."""
-        last = np.zeros((len(rows), self.task.n_features), np.float32)
-        final, mask = np.full(self.num_envs, None, object), np.zeros(self.num_envs, bool)
-        final[rows] = np.fromiter(last, object, len(rows))
-        mask[rows] = True
-        info = self._verdicts(rows, outcome)
-        return {"final_obs": final, "_final_obs": mask, "final_info": info, "_final_info": mask.copy()}
 
     def _verdicts(self, rows: np.ndarray, outcome: Outcome) -> dict[str, Any]:
         """What is told of the decisions of the environments `rows`."""
-        if not len(rows):
-            return {}
         lengths = None if self._lengths is None else self._lengths[rows]
-        question = Question(self._asked[rows], timing(self.task, lengths))
+        question = Question(self._asked[rows], timing_of(self.task, lengths))
         committed, correct = outcome.committed, outcome.correct
         if committed is not None:
             committed = Commitments(*(part[rows] for part in committed))
@@ -287,26 +317,79 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             values["response_step"] = committed.response_steps
         return self._spread(rows, values)
 
-    def _spread(self, rows: np.ndarray, values: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Infos of some environments in arrays for all, each with its mask, as Gymnasium wants them."""
+    def _final(self, rows: np.ndarray | None, told: dict[str, Any]) -> dict[str, Any]:
+        """The last observations (zeros) and infos of trials that ended, as SAME_STEP gives them."""
+        mask = self._mask(rows)
+        last = np.zeros((self.num_envs if rows is None else len(rows), self.task.n_features), np.float32)
+        final = np.fromiter(last, object, len(last))
+        if rows is not None:
+            some, final = final, np.full(self.num_envs, None, object)
+            final[rows] = some
+        return {"final_obs": final, "_final_obs": mask, "final_info": told, "_final_info": mask.copy()}
+
+    def _spread(self, rows: np.ndarray | None, values: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Infos of some environments (or of all: None) in arrays for all, each with its mask, as Gymnasium wants."""
         infos: dict[str, Any] = {}
         for key, value in values.items():
-            infos[key] = np.zeros((self.num_envs, *value.shape[1:]), value.dtype)
-            infos[key][rows] = value
-            infos[f"_{key}"] = np.zeros(self.num_envs, bool)
-            infos[f"_{key}"][rows] = True
+            infos[key] = value
+            if rows is not None:
+                infos[key] = np.zeros((self.num_envs, *value.shape[1:]), value.dtype)
+                infos[key][rows] = value
+            infos[f"_{key}"] = self._mask(rows)
         return infos
+
+    def _mask(self, rows: np.ndarray | None) -> np.ndarray:
+        if rows is None:
+            return np.ones(self.num_envs, bool)
+        mask = np.zeros(self.num_envs, bool)
+        mask[rows] = True
+        return mask
 
 
 class _March:
-    """A trial of every environment, all with the same periods and at the same step."""
+    """Trials of all environments that begin, go on and end together.
 
-    def __init__(self, trials: Trials) -> None:
-        task, n = trials.task, len(trials)
-        self.t, self.go = 0, trials.timing.go
-        # Time comes first, so that a step hands out a contiguous row. Every trial has new memory: users keep rows.
-        self.observations = np.empty((task.n_steps, n, task.n_features), np.float32)
-        observe(trials, self.observations.transpose(1, 0, 2))
-        self.rewards = np.zeros((self.go, n))
-        self.terminations = np.zeros((self.go, n), bool)
-        self.truncations = np.zeros((self.go, n), bool)
+    Some trials of every environment are loaded at a time, and then shown one after the other. Time comes first in the
+    observations of a trial, so that a step hands out a contiguous row of them; they are copied out of the work buffer
+    once a trial, because users keep what they are given.
+
+    Attributes:
+        capacity: how many trials of every environment can be loaded.
+        n_left: how many of those that are loaded have not been shown.
+        observations: of the trial that is on, `[T, n_envs, F]`.
+        asked: the labels of the tasks that it asks, `[n_envs, A]`.
+        quiet: what is left of it before answers count, last step first: observations, rewards, terminations and
+            truncations of each step.
+        decided: how many decision steps of it are over.
+    """
+
+    def __init__(self, task: EvidenceTask, n_envs: int) -> None:
+        values = n_envs * task.n_steps * task.n_features
+        self.capacity = max(1, min(MARCH_VALUES // values, MARCH_TRIALS // n_envs))
+        self.n_left = 0
+        self._task, self._n_envs = task, n_envs
+        self._buffer = np.empty((task.n_steps, self.capacity * n_envs, task.n_features), np.float32)
+
+    @property
+    def t(self) -> int:
+        """The step that the trial is at."""
+        return self._task.timing.go - len(self.quiet) + self.decided
+
+    def load(self, trials: Trials) -> None:
+        """Takes in trials: the first of every environment, then the second of every environment, and so on."""
+        self._trials, self.n_left = trials, len(trials) // self._n_envs
+        observe(trials, self._buffer[:, : len(trials)].transpose(1, 0, 2))
+
+    def next(self) -> dict[str, np.ndarray]:
+        """Begins the next of the trials that are loaded; gives what is told of it."""
+        first = len(self._trials) - self.n_left * self._n_envs
+        rows, steps = slice(first, first + self._n_envs), (self._task.timing.go, self._n_envs)
+        self.n_left -= 1
+        self.observations = self._buffer[:, rows].copy()
+        self.asked, self.decided = self._trials.asked[rows], 0
+        self.quiet = list(
+            zip(self.observations[1:], np.zeros(steps), np.zeros(steps, bool), np.zeros(steps, bool), strict=False)
+        )
+        self.quiet.reverse()
+        told = {"latents": self._trials.latents[rows], "labels": self._trials.labels[rows].copy()}
+        return told if self._trials.context is None else told | {"context": self._trials.context[rows]}
