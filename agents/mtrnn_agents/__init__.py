@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from mtrnn_agents.networks import LeakyRNN
 from mtrnn_agents.settings import History, Training
-from mtrnn_agents.supervised import SupervisedAgent, train
+from mtrnn_agents.supervised import SupervisedAgent, train, untrained
 
-__all__ = ["History", "LeakyRNN", "SupervisedAgent", "Training", "train"]
+__all__ = ["History", "LeakyRNN", "SupervisedAgent", "Training", "train", "untrained"]

@@ -28,7 +28,7 @@ class Training:
     n_units: int = _setting(64, "units of the network")
     alpha: float = _setting(1.0, "leak a = dt / tau of the network, in (0, 1]")
     labels: str = _setting("stimulus", "the steps that ask for the label: 'stimulus' (all with evidence) or 'decision'")
-    n_updates: int = _setting(30_000, "updates of the weights")
+    n_updates: int = _setting(15_000, "updates of the weights")
     batch_size: int = _setting(16, "trials of an update")
     learning_rate: float = _setting(1e-2, "Adam's rate at the start; it falls to 0 along half a cosine")
     clip_norm: float = _setting(1.0, "norm at which the gradient is clipped")

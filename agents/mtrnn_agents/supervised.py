@@ -42,7 +42,7 @@ def train(task: EvidenceTask, seed: int, training: Training | None = None, *, pr
     """
     training = training or Training()
     rng = torch_generator(seed, "train")
-    network = LeakyRNN(task.n_features, task.n_answers, training.n_units, training.alpha, rng)
+    network = _first_network(task, training, rng)
     validation = task.sample(N_VALIDATION, torch_generator(seed, "validation"))
     # The fused form makes one call for all weights.
     optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
@@ -73,6 +73,16 @@ def train(task: EvidenceTask, seed: int, training: Training | None = None, *, pr
             bar.update(len(losses))
             bar.set_postfix(accuracy=f"{history.accuracy[-1]:.3f}", loss=f"{mean:.3f}")
     return SupervisedAgent(task, network, seed=seed, training=training, history=history)
+
+
+def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> SupervisedAgent:
+    """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
+    training = training or Training()
+    return SupervisedAgent(task, _first_network(task, training, torch_generator(seed, "train")), seed=seed)
+
+
+def _first_network(task: EvidenceTask, training: Training, rng: torch.Generator) -> LeakyRNN:
+    return LeakyRNN(task.n_features, task.n_answers, training.n_units, training.alpha, rng)
 
 
 def loss(logits: Float[Tensor, "N T A"], target: Targets) -> Float[Tensor, ""]:
