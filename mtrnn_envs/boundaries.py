@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -41,13 +41,21 @@ class Linear:
 
     def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
         # Added up dimension by dimension: a matrix product would round differently in batches of different sizes.
-        normals = like(np.ascontiguousarray(self.normals.T), latents)
-        total = latents[..., :1] * normals[0]
-        for d in range(1, len(normals)):
-            total += latents[..., d : d + 1] * normals[d]
-        if self.offsets.any():
+        first, *others = (like(column, latents) for column in self._columns)
+        total = latents[..., :1] * first
+        for d, column in enumerate(others, 1):
+            total += latents[..., d : d + 1] * column
+        if self._is_affine:
             total -= like(self.offsets, latents)
         return total
+
+    @cached_property
+    def _columns(self) -> list[np.ndarray]:
+        return list(np.ascontiguousarray(self.normals.T))
+
+    @cached_property
+    def _is_affine(self) -> bool:
+        return bool(self.offsets.any())
 
 
 @dataclass(frozen=True, eq=False)

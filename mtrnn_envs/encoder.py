@@ -46,18 +46,29 @@ def encode(task: EvidenceTask, evidence: Float[Any, "*N D"]) -> Float[Any, "*N F
     return encode_rows(task, rows).reshape(*evidence.shape[:-1], N_ENCODED)
 
 
+@lru_cache(maxsize=64)
+def _with_bias_unit(n_dims: int, seed: int) -> tuple[np.ndarray, ...]:
+    """The layers as matrices `[in + 1, out + 1]` (the last `[in + 1, out]`), whose last unit is 1 all the way through.
+
+    Either non-linearity keeps a 1, so the matrix products add the biases, which saves a pass over every layer.
+    """
+    *hidden, last = (np.concatenate([layer.weight, layer.bias[None]]) for layer in layers(n_dims, seed))
+    one = [np.eye(len(matrix), 1, 1 - len(matrix), dtype=np.float32) for matrix in hidden]
+    return *(np.concatenate(pair, axis=1) for pair in zip(hidden, one, strict=True)), last
+
+
 def _encode_numpy(task: EvidenceTask, rows: np.ndarray) -> np.ndarray:
-    stack = layers(task.n_dims, task.encoder_seed)
+    *hidden_layers, last = _with_bias_unit(task.n_dims, task.encoder_seed)
     out = np.empty((len(rows), N_ENCODED), np.float32)
+    padded = np.ones((min(CHUNK, len(rows)), task.n_dims + 1), np.float32)
     for start in range(0, len(rows), CHUNK):
-        hidden = rows[start : start + CHUNK]
-        for layer in stack[:-1]:
-            hidden = hidden @ layer.weight
-            hidden += layer.bias
+        chunk = rows[start : start + CHUNK]
+        hidden = padded[: len(chunk)]
+        hidden[:, :-1] = chunk
+        for matrix in hidden_layers:
+            hidden = hidden @ matrix
             np.maximum(hidden, 0, out=hidden) if task.encoder == "relu" else np.square(hidden, out=hidden)
-        target = out[start : start + CHUNK]
-        np.matmul(hidden, stack[-1].weight, out=target)
-        target += stack[-1].bias
+        np.matmul(hidden, last, out=out[start : start + CHUNK])
     return out
 
 

@@ -7,7 +7,6 @@ side. In tasks without confidence Q = 1: level 1 is -1 and level 2 is +1.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -122,7 +121,6 @@ def sides(task: EvidenceTask, level: Int[np.ndarray, "*N"]) -> Int8[np.ndarray, 
     return np.where(level == 0, 0, np.where(level > n_confidence(task), 1, -1)).astype(np.int8)
 
 
-@lru_cache(maxsize=256)
 def payoff_table(task: EvidenceTask) -> Float[np.ndarray, "2 L"]:
     """What an answer pays, by label (row 0: -1, row 1: +1) and level (column 0: none, pays 0), before the costs.
 
@@ -141,7 +139,6 @@ def payoff_table(task: EvidenceTask) -> Float[np.ndarray, "2 L"]:
     else:
         table = np.where(of_label > 0.5, 1.0, 0.0)
     table[:, 0] = 0
-    table.flags.writeable = False
     return table
 
 
@@ -194,7 +191,7 @@ def verdict(task: EvidenceTask, trials: Asked, outcome: Outcome) -> Verdict:
 
 def payoffs(task: EvidenceTask, label: Int8[np.ndarray, "*N"], level: Int[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
     """The entries of `payoff_table` for labels (+1 or -1) and levels."""
-    table = payoff_table(task)
+    table = task.payoffs
     return table.ravel().take((label > 0) * table.shape[1] + level)
 
 
@@ -207,13 +204,14 @@ def _score_reaction_time(
 ) -> Outcome:
     n, n_answers = len(action), task.n_answers
     before = open_commitments(n, n_answers) if committed is None else committed
-    seen = t - trials.timing.stimulus_on + 1
-    watching = seen > 0  # the fixation step costs nothing and takes no answers
+    seen = np.asarray(t - trials.timing.stimulus_on + 1)
+    watching = seen > 0
     if task.commit == "common":
         action = levels(task, action)
     answered = action != 0
     answered &= before.levels == 0
-    answered[np.flatnonzero(np.broadcast_to(watching, n) == 0)] = False
+    # The fixation step takes no answers, and costs nothing.
+    answered[np.flatnonzero(~watching) if watching.ndim else ~watching] = False
     # Few tasks are answered on any one step: look at those alone.
     new = answered.ravel().nonzero()[0]
     trial, level = new // n_answers, action.ravel()[new]
@@ -223,7 +221,7 @@ def _score_reaction_time(
         before.levels.copy(), before.response_steps.copy(), before.n_open - np.bincount(trial, minlength=n)
     )
     after.levels.ravel()[new] = level
-    after.response_steps.ravel()[new] = seen[trial] if isinstance(seen, np.ndarray) else seen
+    after.response_steps.ravel()[new] = seen[trial] if seen.ndim else seen
     paid = payoffs(task, trials.asked.ravel()[new], level)
     reward = (np.bincount(trial, paid, n) - task.time_cost * (before.n_open * watching)) / n_answers
     return Outcome(reward, (after.n_open == 0) | (t >= trials.timing.end - 1), after, None)

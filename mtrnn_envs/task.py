@@ -11,7 +11,11 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+from jaxtyping import Float
+
 from mtrnn_envs import boundaries, encoder, noise
+from mtrnn_envs.score import payoff_table
 from mtrnn_envs.trials import Periods, Timing, Trials, sample, timing
 
 if TYPE_CHECKING:
@@ -148,6 +152,11 @@ class EvidenceTask:
     def n_steps(self) -> int:
         """T, the steps of the longest trial."""
         return sum(self.longest)
+
+    @cached_property
+    def payoffs(self) -> Float[np.ndarray, "2 L"]:
+        """What answers pay; see `mtrnn_envs.score.payoff_table`."""
+        return payoff_table(self)
 
     def sample(self, n: int, rng: Any) -> Trials:
         """Draws `n` trials from `rng`, a numpy `Generator` or a torch one (then tensors, on its device)."""
