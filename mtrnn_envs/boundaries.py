@@ -40,6 +40,7 @@ class Linear:
     offsets: Float[np.ndarray, " K"]
 
     def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        """Signed distances."""
         # Added up dimension by dimension: a matrix product would round differently in batches of different sizes.
         first, *others = (like(column, latents) for column in self._columns)
         total = latents[..., :1] * first
@@ -70,6 +71,7 @@ class Product:
     thresholds: Float[np.ndarray, " K"]
 
     def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        """|x_1 ... x_D| in the orthant, 0 outside, less the threshold."""
         signs, thresholds = like(self.signs, latents), like(self.thresholds, latents)
         # The product of the parts of x that point into the orthant is |x_1 ... x_D| inside it and 0 elsewhere.
         product = (latents[..., :1] * signs[:, 0]).clip(0, None)
@@ -87,6 +89,7 @@ class Quadric:
     offsets: Float[np.ndarray, " K"]
 
     def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        """Values of the quadratic forms."""
         forms, slopes, offsets = (like(v, latents) for v in (self.forms, self.slopes, self.offsets))
         dims = range(slopes.shape[1])
         total = 0.0 * latents[..., :1] - offsets
@@ -104,6 +107,7 @@ class Custom:
     function: Callable[[Any], Any]
 
     def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+        """What the function gives."""
         return self.function(latents)
 
 
@@ -220,7 +224,7 @@ def build(kind: str, n_tasks: int, n_dims: int, seed: int) -> Boundaries:
 def _custom(name: str, n_tasks: int, n_dims: int) -> Custom:
     module, _, attribute = name.partition(":")
     try:
-        function = getattr(importlib.import_module(module), attribute)
+        function: Any = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"boundaries={name!r} cannot be imported: {error}") from error
     if not callable(function):

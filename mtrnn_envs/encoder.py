@@ -6,6 +6,7 @@ Weights and biases are uniform on ±1/sqrt(fan-in), as a PyTorch `nn.Linear` sta
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ CHUNK = 512
 
 
 class Layer(NamedTuple):
+    """Weights `[in, out]` and biases `[out]`."""
+
     weight: Any
     bias: Any
 
@@ -36,7 +39,7 @@ def layers(n_dims: int, seed: int) -> tuple[Layer, ...]:
     def uniform(fan_in: int, shape: Any) -> np.ndarray:
         return (rng.uniform(-1, 1, shape) / np.sqrt(fan_in)).astype(np.float32)
 
-    return tuple(Layer(uniform(i, (i, o)), uniform(i, o)) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+    return tuple(Layer(uniform(i, (i, o)), uniform(i, o)) for i, o in pairwise(sizes))
 
 
 def encode(task: EvidenceTask, evidence: Float[Any, "*N D"]) -> Float[Any, "*N F"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -13,7 +13,7 @@ from mtrnn_envs.score import Question, action_sizes, levels, open_commitments, s
 from mtrnn_envs.seeding import generator
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Timing, Trials, observe, sample
+from mtrnn_envs.trials import Periods, Timing, Trials, observe, sample
 
 
 def observation_space(task: EvidenceTask) -> spaces.Box:
@@ -52,9 +52,99 @@ def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
 
 
 class EvidenceEnv(gym.Env[np.ndarray, Any]):
-    """PAGE"""
+    """A hidden point x*, noisy evidence of it step by step, and N binary questions about it, all answered at once.
 
-    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
+    ## Description
+    A trial draws x* uniformly from [-0.5, 0.5]^D. While the stimulus is on, every observation carries fresh evidence
+    x* + sigma n, n standard normal, encoded by a frozen random network (or bare, with `encoder=None`). Each of N
+    boundaries divides the latents in two, and each question asks on which side x* lies. An agent that answers all of
+    them well must come to know x* itself; whether and how it does is what this suite is for (Vafidis, Bhargava &
+    Rangel 2025). The evidence does not depend on the actions.
+
+    Four ids share this class, and differ in the defaults of a few arguments:
+
+    | id | what differs |
+    |---|---|
+    | `MultiTaskEvidence-v0` | fixed duration, all tasks at once, N = 24 lines in D = 2 |
+    | `MultiTaskEvidenceRT-v0` | free reaction time with confidence: `payoff="quadratic"`, no decision period |
+    | `MultiTaskEvidenceNonlinear-v0` | `boundaries="product"`: tasks on the product of the latents |
+    | `MultiTaskEvidenceCued-v0` | `cueing="one"`: one task a trial, named by a cue; the control |
+
+    ## Action Space
+    | task | space | meaning of a component |
+    |---|---|---|
+    | fixed duration | `MultiDiscrete([2] * N)` | 0 answers -1, 1 answers +1 |
+    | with `action_encoding="multi_binary"` | `MultiBinary(N)` | the same |
+    | with `withhold=True` | `MultiDiscrete([3] * N)` | 0 withholds, 1 answers -1, 2 answers +1 |
+    | cued | `Discrete(2)` | 0 answers -1, 1 answers +1 |
+    | free reaction time, Q = `n_confidence` | `MultiDiscrete([1 + 2Q] * N)` | 0 waits; a claims P(+1) = (a - 1/2) / 2Q |
+    | with `commit="common"` | `MultiDiscrete([2] + [2Q] * N)` | 1 stops; then a claims P(+1) = (a + 1/2) / 2Q |
+
+    Actions on steps that do not count are not looked at; where they count, a component out of range is a `ValueError`.
+
+    ## Observation Space
+    `Box` of float32, shape (F,), F = 1 + E (+ N if cued); E is 40 with the encoder, D without.
+
+    | Num | Observation | Min | Max |
+    |---|---|---|---|
+    | 0 | fixation cue: 1 while answers do not count, 0 from then on | 0 | 1 |
+    | 1 ... E | evidence, encoded or bare; outside the stimulus, that of zeros | -Inf | Inf |
+    | E + 1 ... E + N | cued only: one-hot, the task that is asked | 0 | 1 |
+
+    The observation that comes with the end of a trial is 0 in every channel.
+
+    ## Rewards
+    - **Fixed duration**: on each decision step the share of right answers, divided by the number of decision steps;
+      else 0. With `withhold`, answers before the cue falls cost `early_penalty` times the share of tasks answered.
+    - **Free reaction time**: each stimulus observation costs `time_cost` / N for every task that is still open when it
+      is seen; each answer, with q the probability claimed for the chosen side, pays 1/N times 1 - 4 (1-q)^2 if right
+      and 1 - 4 q^2 if wrong (`payoff="quadratic"`), or 1 + log2 of the probability claimed for what is the case
+      (`"log"`), or 1 if right and 0 if wrong (`"accuracy"`). An answer is final. Tasks open at the end pay 0.
+
+    Rewards add over tasks and steps; `info["task_reward"]` has the part of each task. `EvidenceTask.ideal()` has the
+    best that can be had.
+
+    ## Starting State
+    The next trial of a seeded stream (`mtrnn_envs.Stream`); `reset(seed=...)` starts the stream of that seed. The info
+    of a reset has `latents` `[D]` float64, `labels` `[N]` int8 (+1 or -1), and `context` (int) if cued.
+
+    ## Episode End
+    One trial is one episode: it is `terminated` after its last decision step (default: step 22), or, with free
+    reaction time, when no task is open and at the latest after the last stimulus step. Nothing is ever truncated. The
+    info of each decision step, or of the end of a reaction-time trial, has `task_reward` `[A]`, `correct` `[A]`, and
+    with free reaction time `response_step` `[A]`, counted from 1, 0 for no answer; A is N, or 1 if cued.
+
+    ## Arguments
+    Every field of `mtrnn_envs.EvidenceTask` (see there), and
+
+    - `split`: "train" (default), "validation" or "test": streams that share no draw. Only "test" shows the orthants
+      that `excluded_orthants` holds out.
+    - `render_mode`: None, "rgb_array" (480 x 640 pixels: the plane of the first two latents with its boundaries, the
+      evidence so far, the ideal posterior, the cue, the answers) or "human" (needs `pip install "mtrnn-envs[human]"`).
+
+    ```python
+    >>> import gymnasium as gym
+    >>> import mtrnn_envs
+    >>> env = gym.make("MultiTaskEvidence-v0", n_tasks=6, n_dims=3, sigma=0.3, encoder=None)
+    >>> env.observation_space.shape, env.action_space
+    ((4,), MultiDiscrete([2 2 2 2 2 2]))
+
+    ```
+
+    ## Vectorized environment
+    `gym.make_vec(id, num_envs=...)` gives the native `mtrnn_envs.vector_env.EvidenceVectorEnv`: the same trials, rewards
+    and infos as `SyncVectorEnv` of these, bit for bit (encoded observations to rounding), many times faster. It takes
+    `autoreset_mode`: SAME_STEP (default), NEXT_STEP or DISABLED.
+
+    ## References
+    P. Vafidis, A. Bhargava, A. Rangel: Disentangling representations through multi-task learning. ICLR 2025,
+    arXiv:2407.11249.
+
+    ## Version History
+    - v0: initial version.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
 
     def __init__(self, *, render_mode: str | None = None, split: str = "train", **fields: Any) -> None:
         self.task = EvidenceTask.from_fields(fields)
@@ -177,4 +267,5 @@ def frame(trials: Trials, row: int, t: int, answers: np.ndarray | None) -> Frame
         n_steps=when.end,
         answers=answers,
         context=None if one.context is None else int(one.context[0]),
+        periods=trials.task.periods if one.lengths is None else Periods(*one.lengths[0].tolist()),
     )

@@ -7,7 +7,7 @@ side. In tasks without confidence Q = 1: level 1 is -1 and level 2 is +1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mtrnn_envs.trials import Timing
 
 
+@runtime_checkable
 class Asked(Protocol):
     """What is to be known of trials to score them; `Trials` and `Question` have it."""
 

@@ -195,7 +195,7 @@ def _checked(task: EvidenceTask) -> dict[str, Any]:
     whole = {"n_tasks": (1, 100_000), "n_dims": (1, 1_000), "n_confidence": (1, 60)}
     whole |= {"boundary_seed": (0, 2**63 - 1), "encoder_seed": (0, 2**63 - 1)}
     real = {"autocorrelation": (-1, 1, False), "latent_correlation": (-1, 1, False), "dt": (0, math.inf, False)}
-    real |= {name: (0, math.inf, True) for name in ("encoder_noise", "time_cost", "early_penalty")}
+    real |= dict.fromkeys(("encoder_noise", "time_cost", "early_penalty"), (0, math.inf, True))
     one_of = {"noise": tuple(noise.KINDS), "encoder": (None, *encoder.KINDS), "cueing": ("all", "one")}
     one_of |= {"payoff": FIXED_PAYOFFS + REACTION_TIME_PAYOFFS, "commit": ("each", "common")}
     one_of |= {"action_encoding": ("multi_discrete", "multi_binary"), "withhold": (False, True)}
@@ -247,16 +247,16 @@ def _check_together(f: dict[str, Any]) -> None:
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= int(value) <= high:
         raise ValueError(f"{name}={value!r} is not a whole number from {low} to {high}")
     return int(value)
 
 
 def _real(name: str, value: Any, low: float, high: float, closed: bool) -> float:
-    good = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not (good and (low < value < high or (closed and value == low))):
+    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    if not (low < number < high or (closed and number == low)):
         raise ValueError(f"{name}={value!r} is not a number in {'[' if closed else '('}{low}, {high})")
-    return float(value)
+    return number
 
 
 def _sigma(value: Any, n_dims: int, encoder_noise: float) -> float | tuple[float, ...]:
@@ -264,7 +264,9 @@ def _sigma(value: Any, n_dims: int, encoder_noise: float) -> float | tuple[float
     if not isinstance(value, list | tuple):
         return _real("sigma", value, 0, math.inf, zero_allowed)
     if len(value) != n_dims:
-        raise ValueError(f"sigma={value!r} has {len(value)} numbers; one, or one for each of n_dims={n_dims}, is needed")
+        raise ValueError(
+            f"sigma={value!r} has {len(value)} numbers; one, or one for each of n_dims={n_dims}, is needed"
+        )
     return tuple(_real("sigma", v, 0, math.inf, zero_allowed) for v in value)
 
 
@@ -272,7 +274,9 @@ def _orthants(value: Any, n_dims: int) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(
         isinstance(o, str) and len(o) == n_dims and set(o) <= {"+", "-"} for o in value
     ):
-        raise ValueError(f"excluded_orthants={value!r} is not a sequence of strings of n_dims={n_dims} signs '+' or '-'")
+        raise ValueError(
+            f"excluded_orthants={value!r} is not a sequence of strings of n_dims={n_dims} signs '+' or '-'"
+        )
     if len(set(value)) != len(value) or len(value) >= 2**n_dims:
         raise ValueError(f"excluded_orthants={value!r} must name each orthant once and leave one of {2**n_dims} in")
     return tuple(value)
@@ -281,7 +285,9 @@ def _orthants(value: Any, n_dims: int) -> tuple[str, ...]:
 def _period(name: str, value: Any, absent: tuple[str, ...]) -> Period:
     if name in absent:
         if value != 0:
-            raise ValueError(f"{name}={value!r} must be 0 in a reaction-time task: answers count from the first evidence")
+            raise ValueError(
+                f"{name}={value!r} must be 0 in a reaction-time task: answers count from the first evidence on"
+            )
         return 0
     low = SHORTEST[name]
     if not isinstance(value, list | tuple):

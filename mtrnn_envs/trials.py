@@ -152,7 +152,7 @@ def draw(trials: Trials, rng: Any) -> None:
         for i, name in enumerate(Periods._fields):
             period = getattr(task, name)
             if isinstance(period, tuple):
-                fill_integers(trials.lengths[:, i], *period, rng)
+                fill_integers(trials.lengths[:, i], period[0], period[1], rng)
             else:
                 trials.lengths[:, i] = period
     if trials.context is not None:
@@ -184,7 +184,7 @@ def scaled_noise(task: EvidenceTask, noise: Float[Any, "N S D"]) -> Float[Any, "
     return noise * (task.sigma if isinstance(task.sigma, float) else like(np.asarray(task.sigma), noise))
 
 
-def observe(trials: Trials, out: Float[Any, "N T F"] | None = None) -> Float[Any, "N T F"]:
+def observe(trials: Trials, out: Any = None) -> Float[Any, "N T F"]:
     """What an agent sees at every step, float32: the cue, the evidence (encoded), and the one-hot context.
 
     The cue is 1 until answers count and 0 from then on; the evidence is 0 outside the stimulus. Steps beyond the end
@@ -192,8 +192,8 @@ def observe(trials: Trials, out: Float[Any, "N T F"] | None = None) -> Float[Any
     is written there.
     """
     task = trials.task
-    if out is None:
-        out = empty_like((len(trials), task.n_steps, task.n_features), trials.noise)
+    shape = (len(trials), task.n_steps, task.n_features)
+    out = empty_like(shape, trials.noise) if out is None else out
     cue, shown = out[:, :, 0], out[:, :, 1 : 1 + task.n_evidence]
     (_observe_fixed if trials.lengths is None else _observe_drawn)(trials, cue, shown)
     if trials.context is not None:

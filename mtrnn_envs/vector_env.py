@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from mtrnn_envs.env import action_space, as_actions, checked_render_mode, frame, observation_space, seeded
+from mtrnn_envs.march import March
 from mtrnn_envs.noise import shape_noise
 from mtrnn_envs.rendering import draw as draw_picture
 from mtrnn_envs.score import (
@@ -25,12 +26,7 @@ from mtrnn_envs.score import (
 )
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Trials, allocate, draw, observe, timing_of
-
-# Where all trials march together, their observations are made for so many trials, or values, at a time: enough to
-# spread the cost of the calls, little enough for the processor's cache.
-MARCH_TRIALS = 1024
-MARCH_VALUES = 2**17
+from mtrnn_envs.trials import allocate, draw, observe, timing_of
 
 
 class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -48,7 +44,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         fields: the fields of `EvidenceTask`.
     """
 
-    metadata: dict[str, Any] = {
+    metadata: ClassVar[dict[str, Any]] = {
         "render_modes": ["rgb_array"],
         "render_fps": 10,
         "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -101,17 +97,17 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             and not shown.withhold
             and self.autoreset_mode is AutoresetMode.SAME_STEP
         )
-        self._march: _March | None = None
-        self._schedule = None if self._can_march else self._empty_schedule()
+        self._march: March | None = None
+        self._schedule = np.zeros((n, shown.n_steps, shown.n_features), np.float32)
         self._now = 0
 
     @property
-    def np_random(self) -> tuple[np.random.Generator | None, ...]:
+    def np_random(self) -> tuple[np.random.Generator | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The generators of the environments."""
         return tuple(self._generators)
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:
+    def np_random_seed(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The seeds of the environments; -1 before the first reset."""
         return tuple(self._seeds)
 
@@ -186,7 +182,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _march_on(self) -> tuple[np.ndarray, dict[str, Any]]:
         """Begins the next trial of all environments; gives their observations and infos."""
         if self._march is None:
-            self._march = _March(self.task, self.num_envs)
+            self._march = March(self.task, self.num_envs)
         if self._march.n_left:
             self._rows += 1
         else:
@@ -202,9 +198,9 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         told = self._march.next()
         return self._march.observations[0], self._spread(None, told)
 
-    def _leave_march(self, march: _March) -> None:
+    def _leave_march(self, march: March) -> None:
         """Goes on with the marching trials each by itself."""
-        self._schedule, self._now = self._empty_schedule(), 0
+        self._now = 0
         self._schedule[:, : self.task.n_steps - march.t] = march.observations[march.t :].swapaxes(0, 1)
         self._asked[...] = march.asked
         self._t[...] = march.t
@@ -212,7 +208,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._march = None
 
     def _step_marching(
-        self, march: _March, actions: np.ndarray
+        self, march: March, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A decision step of all trials."""
         question = Question(march.asked, self.task.timing)
@@ -230,9 +226,6 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     # Trials that each go their own way.
 
-    def _empty_schedule(self) -> np.ndarray:
-        return np.zeros((self.num_envs, self.task.n_steps, self.task.n_features), np.float32)
-
     def _present(self) -> np.ndarray:
         """The observations that the schedule has for now."""
         return self._schedule[:, self._now].copy()
@@ -245,7 +238,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._schedule[rows, self._now :] = observations[:, :ahead]
         self._schedule[rows, : self._now] = observations[:, ahead:]
         self._asked[rows] = trials.asked
-        if self._lengths is not None:
+        if self._lengths is not None and trials.lengths is not None:
             self._lengths[rows] = trials.lengths
         if self._committed is not None:
             self._committed.levels[rows] = 0
@@ -259,9 +252,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             values["context"] = trials.context
         return self._spread(rows, values)
 
-    def _step_apart(
-        self, actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def _step_apart(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A step of trials that are each at a step of their own."""
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
         actions = as_actions(actions, self._action_shape)
@@ -344,52 +335,3 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         mask = np.zeros(self.num_envs, bool)
         mask[rows] = True
         return mask
-
-
-class _March:
-    """Trials of all environments that begin, go on and end together.
-
-    Some trials of every environment are loaded at a time, and then shown one after the other. Time comes first in the
-    observations of a trial, so that a step hands out a contiguous row of them; they are copied out of the work buffer
-    once a trial, because users keep what they are given.
-
-    Attributes:
-        capacity: how many trials of every environment can be loaded.
-        n_left: how many of those that are loaded have not been shown.
-        observations: of the trial that is on, `[T, n_envs, F]`.
-        asked: the labels of the tasks that it asks, `[n_envs, A]`.
-        quiet: what is left of it before answers count, last step first: observations, rewards, terminations and
-            truncations of each step.
-        decided: how many decision steps of it are over.
-    """
-
-    def __init__(self, task: EvidenceTask, n_envs: int) -> None:
-        values = n_envs * task.n_steps * task.n_features
-        self.capacity = max(1, min(MARCH_VALUES // values, MARCH_TRIALS // n_envs))
-        self.n_left = 0
-        self._task, self._n_envs = task, n_envs
-        self._buffer = np.empty((task.n_steps, self.capacity * n_envs, task.n_features), np.float32)
-
-    @property
-    def t(self) -> int:
-        """The step that the trial is at."""
-        return self._task.timing.go - len(self.quiet) + self.decided
-
-    def load(self, trials: Trials) -> None:
-        """Takes in trials: the first of every environment, then the second of every environment, and so on."""
-        self._trials, self.n_left = trials, len(trials) // self._n_envs
-        observe(trials, self._buffer[:, : len(trials)].transpose(1, 0, 2))
-
-    def next(self) -> dict[str, np.ndarray]:
-        """Begins the next of the trials that are loaded; gives what is told of it."""
-        first = len(self._trials) - self.n_left * self._n_envs
-        rows, steps = slice(first, first + self._n_envs), (self._task.timing.go, self._n_envs)
-        self.n_left -= 1
-        self.observations = self._buffer[:, rows].copy()
-        self.asked, self.decided = self._trials.asked[rows], 0
-        self.quiet = list(
-            zip(self.observations[1:], np.zeros(steps), np.zeros(steps, bool), np.zeros(steps, bool), strict=False)
-        )
-        self.quiet.reverse()
-        told = {"latents": self._trials.latents[rows], "labels": self._trials.labels[rows].copy()}
-        return told if self._trials.context is None else told | {"context": self._trials.context[rows]}
