@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from mtrnn_analysis.geometry import principal_components
@@ -46,9 +47,10 @@ STYLE: Any = {
 
 
 class Result(NamedTuple):
-    """One network of the figure of r² against the number of tasks: `r2_prior` in and out of distribution."""
+    """One network: its number of tasks, its share of right answers, and `r2_prior` in and out of distribution."""
 
     n_tasks: int
+    accuracy: float
     r2_id: float
     r2_ood: float
 
@@ -91,14 +93,14 @@ def tasks_figure(tasks: Sequence[EvidenceTask], seed: int = 0, n_trials: int = 4
 
 
 def trajectories_figure(
-    recordings: Sequence[Recording], *, n_lines: int = 12, n_points: int = 150, tilt: float = 25.0
+    recordings: Sequence[Recording], *, n_lines: int = 12, n_points: int = 150, tilt: float = 18.0
 ) -> Figure:
     """States of each of `recordings` in their top three principal components, coloured by the quadrant of x*.
 
     Lines are single trials, `n_lines` a quadrant; dots are the last states of `n_points` trials a quadrant. The
     components are those of all states of all trials; the three axes have the same scale, and percentages are shares
     of the variance. The plane in which the last states vary with x* (by least squares) is seen from `tilt` degrees
-    beside its normal.
+    below and beside its normal.
 
     Raises:
         ValueError: if a recording has no hidden state, or its task has not two latents.
@@ -115,11 +117,13 @@ def trajectories_figure(
             for signs, colour in QUADRANTS.items():
                 rows = np.flatnonzero(_signs(recording.latents) == signs)[:n_points]
                 for path in states[rows[:n_lines]]:
-                    axes.plot(*path.T, color=colour, lw=0.7, alpha=0.8, zorder=3)
-                axes.scatter(*ends[rows].T, s=6, color=colour, alpha=0.5, lw=0, depthshade=False, zorder=2)
+                    axes.plot(*path.T, color=colour, lw=0.7, alpha=0.8, zorder=3, clip_on=False)
+                axes.scatter(
+                    *ends[rows].T, s=6, color=colour, alpha=0.5, lw=0, depthshade=False, zorder=2, clip_on=False
+                )
             axes.scatter(*states[:, 0].mean(axis=0), s=30, color=INK, marker="X", lw=0, depthshade=False, zorder=5)
             axes.set_axis_off()
-            axes.set_box_aspect(np.ptp([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()], axis=1), zoom=1.35)
+            axes.set_box_aspect(np.ptp([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()], axis=1), zoom=1.3)
             axes.set_title(f"{'abcdefg'[i]}   {recording.task.n_tasks} tasks", loc="left", weight="bold", y=0.98)
             corner: Any = figure.add_axes(
                 (i / len(recordings) + 0.005, 0.1, 0.26 / len(recordings), 0.26), projection="3d"
@@ -243,17 +247,20 @@ def _signs(latents: np.ndarray) -> np.ndarray:
 
 
 def _view(ends: np.ndarray, latents: np.ndarray, tilt: float) -> tuple[float, float]:
-    """Elevation and azimuth, in degrees, of the normal to the plane in which `ends` vary with x*, lowered by `tilt`."""
+    """Elevation and azimuth, in degrees, of the normal to the plane in which `ends` vary with x*, off by `tilt`."""
     slopes = np.linalg.lstsq(latents - latents.mean(axis=0), ends - ends.mean(axis=0))[0]
     x, y, z = np.cross(*slopes) * np.sign(np.cross(*slopes)[2] or 1)
-    return float(np.degrees(np.arctan2(z, np.hypot(x, y))) - tilt), float(np.degrees(np.arctan2(y, x)))
+    return float(np.degrees(np.arctan2(z, np.hypot(x, y))) - tilt), float(np.degrees(np.arctan2(y, x)) + tilt)
 
 
 def _triad(axes: Any, shares: np.ndarray) -> None:
     """The directions of the three components, with their shares of the variance."""
     axes.set_axis_off()
+    axes.patch.set_alpha(0)
+    halo = [withStroke(linewidth=2.5, foreground="white")]
     for i, direction in enumerate(np.eye(3)):
         axes.plot(*np.stack([np.zeros(3), direction]).T, color=GREY, lw=0.9)
-        axes.text(*(1.3 * direction), f"PC {i + 1}\n{100 * shares[i]:.0f} %", ha="center", va="center", fontsize=6.5)
+        share = f"PC {i + 1}\n{100 * shares[i]:.0f} %"
+        axes.text(*(1.45 * direction), share, ha="center", va="center", fontsize=6.5, path_effects=halo)
     axes.set(xlim=(-0.2, 1.2), ylim=(-0.2, 1.2), zlim=(-0.2, 1.2))
     axes.set_box_aspect((1, 1, 1))

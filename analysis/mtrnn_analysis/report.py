@@ -1,0 +1,84 @@
+"""Tables of results as text, and the report of the demo: a table and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mtrnn_analysis.decoding import decode
+from mtrnn_analysis.figures import Reference, Result, r2_figure, save, tasks_figure, trajectories_figure
+from mtrnn_envs import EvidenceTask, Stream
+from mtrnn_envs.files import replacing
+from mtrnn_envs.recording import Recording
+
+# Trials from which the ceiling of the decoder is had; its standard error is then below 0.0005.
+N_CEILING = 40_000
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table whose columns are aligned, numbers to the right; a float shows four decimals.
+
+    Raises:
+        ValueError: if a row has not as many cells as the header.
+    """
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"row={row!r} has {len(row)} cells; the header has {len(header)}")
+    cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
+    right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
+        return "| " + " | ".join(padded) + " |"
+
+    rule = ("-" * (w - 1) + ":" if r else "-" * w for w, r in zip(widths, right, strict=True))
+    return "\n".join([line(cells[0]), "| " + " | ".join(rule) + " |", *map(line, cells[1:])])
+
+
+def multitask_report(
+    results: Sequence[Result], untrained: Sequence[Result], recordings: Sequence[Recording], folder: Path
+) -> str:
+    """Writes what the number of tasks does to the code of x*, as a table and figures; gives the table.
+
+    Accuracy stands beside that of the ideal observer, `r2_prior` beside two references: the running mean of the
+    evidence, decoded in the same way (no affine decoder can do better), and untrained networks. The files are
+    table.md, and tasks, trajectories and r2 as PNG and PDF.
+
+    Arguments:
+        results: trained networks, for one number of tasks or more.
+        untrained: networks before training.
+        recordings: of one network for each number of tasks whose trajectories are to be shown.
+        folder: where to write; made if need be.
+    """
+    tasks = [recording.task for recording in recordings]
+    ceiling = _mean_evidence(tasks[0])
+    rows = [_row(n, [r for r in results if r.n_tasks == n], tasks[0]) for n in sorted({r.n_tasks for r in results})]
+    control = _row("untrained", untrained, None)
+    rows += [control, ["mean evidence", "", "", "", ceiling.r2_id, ceiling.r2_ood, ""]]
+    header = ["tasks", "networks", "accuracy", "ideal", "r2_prior ID", "r2_prior OOD", "OOD, range"]
+    text = table(header, rows)
+    with replacing(folder / "table.md") as temporary:
+        temporary.write_text(text + "\n")
+    save(tasks_figure(tasks), folder / "tasks")
+    save(trajectories_figure(recordings), folder / "trajectories")
+    mean = np.mean([[r.r2_id, r.r2_ood] for r in untrained], axis=0)
+    save(r2_figure(results, [ceiling, Reference("untrained", *mean.tolist())]), folder / "r2")
+    return text
+
+
+def _row(name: object, results: Sequence[Result], like: EvidenceTask | None) -> list[object]:
+    """The means over networks of one kind."""
+    ideal = "" if like is None else replace(like, n_tasks=name).ideal().accuracy
+    ood = [r.r2_ood for r in results]
+    means = [float(np.mean(v)) for v in ([r.accuracy for r in results], [r.r2_id for r in results], ood)]
+    return [str(name), str(len(results)), means[0], ideal, *means[1:], f"{min(ood):.3f} to {max(ood):.3f}"]
+
+
+def _mean_evidence(task: EvidenceTask) -> Reference:
+    trials = Stream(task, "test", 0).take(N_CEILING)
+    found = decode(trials.evidence.mean(axis=1), trials.latents, np.random.default_rng(0))
+    return Reference("ceiling: mean evidence", found.in_distribution.r2_prior, found.out_of_distribution.r2_prior)

@@ -1,0 +1,86 @@
+"""The demo runs from end to end, small, and its figures and table are there and whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtrnn_analysis.figures import Result, r2_figure, tasks_figure, trajectories_figure
+from mtrnn_analysis.geometry import principal_components
+from mtrnn_analysis.report import table
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.recording import Recording
+
+DEMO = Path(__file__).parent.parent / "examples" / "01_demo.py"
+
+
+def test_demo(tmp_path: Path) -> None:
+    command = [sys.executable, str(DEMO), "--tasks", "2", "3", "--seeds", "1", "--updates", "40", "--trials", "200"]
+    done = subprocess.run(
+        [*command, "--folder", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| tasks" in done.stdout
+    assert str(tmp_path) in done.stdout
+    runs = ["2-0-40", "3-0-40", "3-0-0"]
+    expected = {f"{kind}-{run}.{end}" for kind, end in (("agent", "safetensors"), ("recording", "npz")) for run in runs}
+    expected |= {f"{name}.{end}" for name in ("tasks", "trajectories", "r2") for end in ("png", "pdf")}
+    assert set(os.listdir(tmp_path)) == expected | {"table.md"}
+    assert (tmp_path / "table.md").read_text().strip() in done.stdout
+    recording = Recording.load(tmp_path / "recording-2-0-40.npz")
+    assert len(recording) == 200
+    assert recording.task == EvidenceTask(n_tasks=2)
+    for name in ("tasks", "trajectories", "r2"):
+        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_figures_refuse_what_they_cannot_draw() -> None:
+    with pytest.raises(ValueError, match="n_dims=3: only tasks with n_dims=2"):
+        tasks_figure([EvidenceTask(n_dims=3)])
+    silent = Recording(
+        valid=np.ones((1, 2), bool),
+        latents=np.zeros((1, 2)),
+        labels=np.ones((1, 3), np.int8),
+        actions=np.zeros((1, 2, 3), int),
+        answers=np.ones((1, 3), np.int8),
+        response_steps=np.ones((1, 3), int),
+        rewards=np.zeros((1, 2)),
+        metadata={},
+    )
+    with pytest.raises(ValueError, match="must have hidden states, and two latents"):
+        trajectories_figure([silent])
+
+
+def test_figures_draw_any_boundary_in_the_plane() -> None:
+    assert len(tasks_figure([EvidenceTask(n_tasks=4, boundaries="quadric")]).axes) == 2
+    assert len(r2_figure([Result(2, 0.9, 0.8, 0.7)]).axes) == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_principal_components(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rotation = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    states = rng.standard_normal((50_000, 6)) * np.sqrt([8, 4, 2, 1, 1, 1]) @ rotation + 10
+    found = principal_components(states, 3)
+    np.testing.assert_allclose(found.shares, np.array([8, 4, 2]) / 17, atol=0.01)
+    np.testing.assert_allclose(found.axes @ found.axes.T, np.eye(3), atol=1e-10)
+    np.testing.assert_allclose(np.abs(np.sum(found.axes * rotation[:3], axis=1)), 1, atol=0.01)
+    np.testing.assert_allclose(np.var(found.project(states), axis=0), [8, 4, 2], rtol=0.05)
+    with pytest.raises(ValueError, match="n_components=7 is not a whole number from 1 to 6"):
+        principal_components(states, 7)
+
+
+def test_table() -> None:
+    text = table(["name", "r2"], [["a", 0.5], ["none", ""]])
+    assert text == "| name |     r2 |\n| ---- | -----: |\n| a    | 0.5000 |\n| none |        |"
+    with pytest.raises(ValueError, match=r"has 1 cells; the header has 2"):
+        table(["name", "r2"], [["a"]])
