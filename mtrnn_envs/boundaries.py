@@ -229,7 +229,10 @@ def _custom(name: str, n_tasks: int, n_dims: int) -> Custom:
         raise ValueError(f"boundaries={name!r} cannot be imported: {error}") from error
     if not callable(function):
         raise ValueError(f"boundaries={name!r} is not a function of latents [N, D]")
-    shape = np.shape(function(np.zeros((3, n_dims))))
+    try:
+        shape = np.asarray(Custom(function).margins(np.zeros((3, n_dims)))).shape
+    except Exception as error:  # whatever a user's function raises, the field that named it is to blame
+        raise ValueError(f"boundaries={name!r} fails on latents of shape (3, {n_dims}): {error!r}") from error
     if shape != (3, n_tasks):
         raise ValueError(
             f"boundaries={name!r} gives an array of shape {shape} for 3 latents of n_dims={n_dims}; "

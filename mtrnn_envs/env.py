@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -51,6 +51,9 @@ def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
     return mode
 
 
+METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
+
+
 class EvidenceEnv(gym.Env[np.ndarray, Any]):
     """A hidden point x*, noisy evidence of it step by step, and N binary questions about it, all answered at once.
 
@@ -77,7 +80,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     | with `action_encoding="multi_binary"` | `MultiBinary(N)` | the same |
     | with `withhold=True` | `MultiDiscrete([3] * N)` | 0 withholds, 1 answers -1, 2 answers +1 |
     | cued | `Discrete(2)` | 0 answers -1, 1 answers +1 |
-    | free reaction time, Q = `n_confidence` | `MultiDiscrete([1 + 2Q] * N)` | 0 waits; a claims P(+1) = (a - 1/2) / 2Q |
+    | reaction time, Q = `n_confidence` | `MultiDiscrete([1 + 2Q] * N)` | 0 waits; a claims P(+1) = (a - 1/2) / 2Q |
     | with `commit="common"` | `MultiDiscrete([2] + [2Q] * N)` | 1 stops; then a claims P(+1) = (a + 1/2) / 2Q |
 
     Actions on steps that do not count are not looked at; where they count, a component out of range is a `ValueError`.
@@ -132,9 +135,9 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     ```
 
     ## Vectorized environment
-    `gym.make_vec(id, num_envs=...)` gives the native `mtrnn_envs.vector_env.EvidenceVectorEnv`: the same trials, rewards
-    and infos as `SyncVectorEnv` of these, bit for bit (encoded observations to rounding), many times faster. It takes
-    `autoreset_mode`: SAME_STEP (default), NEXT_STEP or DISABLED.
+    `gym.make_vec(id, num_envs=...)` gives the native `mtrnn_envs.vector_env.EvidenceVectorEnv`: the same trials,
+    rewards and infos as `SyncVectorEnv` of these, bit for bit (encoded observations to rounding), many times faster.
+    It takes `autoreset_mode`: SAME_STEP (default), NEXT_STEP or DISABLED.
 
     ## References
     P. Vafidis, A. Bhargava, A. Rangel: Disentangling representations through multi-task learning. ICLR 2025,
@@ -144,7 +147,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     - v0: initial version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
+    metadata: dict[str, Any] = METADATA
 
     def __init__(self, *, render_mode: str | None = None, split: str = "train", **fields: Any) -> None:
         self.task = EvidenceTask.from_fields(fields)

@@ -7,33 +7,23 @@ side. In tasks without confidence Q = 1: level 1 is -1 and level 2 is +1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
-    from mtrnn_envs.trials import Timing
-
-
-@runtime_checkable
-class Asked(Protocol):
-    """What is to be known of trials to score them; `Trials` and `Question` have it."""
-
-    @property
-    def asked(self) -> Int8[np.ndarray, "N A"]:
-        """Labels of the tasks that are asked."""
-        ...
-
-    @property
-    def timing(self) -> Timing:
-        """When the periods begin."""
-        ...
+    from mtrnn_envs.trials import Timing, Trials
 
 
 class Question(NamedTuple):
-    """The least that is `Asked`."""
+    """What is to be known of trials to score them; `Trials` has both too.
+
+    Attributes:
+        asked: labels of the tasks that are asked, `[N, A]`.
+        timing: when the periods begin.
+    """
 
     asked: Int8[np.ndarray, "N A"]
     timing: Timing
@@ -144,7 +134,11 @@ def payoff_table(task: EvidenceTask) -> Float[np.ndarray, "2 L"]:
 
 
 def score(
-    task: EvidenceTask, trials: Asked, t: Any, action: Int[np.ndarray, "N M"], committed: Commitments | None = None
+    task: EvidenceTask,
+    trials: Question | Trials,
+    t: Any,
+    action: Int[np.ndarray, "N M"],
+    committed: Commitments | None = None,
 ) -> Outcome:
     """What `action` pays at step `t` (counted from 0; an int or `[N]`), which is the answer to observation t.
 
@@ -177,7 +171,7 @@ def open_commitments(n: int, n_answers: int) -> Commitments:
     return Commitments(np.zeros(shape, np.int8), np.zeros(shape, np.int32), np.full(n, n_answers))
 
 
-def verdict(task: EvidenceTask, trials: Asked, outcome: Outcome) -> Verdict:
+def verdict(task: EvidenceTask, trials: Question | Trials, outcome: Outcome) -> Verdict:
     """What each task paid: on a decision step (fixed duration), or over the whole trial (reaction time)."""
     when, committed = trials.timing, outcome.committed
     if committed is None:
@@ -201,7 +195,7 @@ def _column(value: Any) -> Any:
 
 
 def _score_reaction_time(
-    task: EvidenceTask, trials: Asked, t: Any, action: Int[np.ndarray, "N M"], committed: Commitments | None
+    task: EvidenceTask, trials: Question | Trials, t: Any, action: Int[np.ndarray, "N M"], committed: Commitments | None
 ) -> Outcome:
     n, n_answers = len(action), task.n_answers
     before = open_commitments(n, n_answers) if committed is None else committed

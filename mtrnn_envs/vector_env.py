@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -24,9 +24,16 @@ from mtrnn_envs.score import (
     sides,
     verdict,
 )
+from mtrnn_envs.seeding import generator
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import allocate, draw, observe, timing_of
+
+METADATA: dict[str, Any] = {
+    "render_modes": ["rgb_array"],
+    "render_fps": 10,
+    "autoreset_mode": AutoresetMode.SAME_STEP,
+}
 
 
 class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -44,11 +51,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         fields: the fields of `EvidenceTask`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
-        "render_modes": ["rgb_array"],
-        "render_fps": 10,
-        "autoreset_mode": AutoresetMode.SAME_STEP,
-    }
+    metadata: dict[str, Any] = METADATA
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._generators: list[np.random.Generator | None] = [None] * n
         self._seeds: list[int] = [-1] * n
         # A block of trials for each environment, and where each is in its own; all are at the end until drawn.
-        self._blocks = allocate(shown, (n, block_size(shown)), np.random.Generator(np.random.SFC64(0)))
+        self._blocks = allocate(shown, (n, block_size(shown)), generator(0, split))
         self._rows = np.full(n, block_size(shown) - 1)
         # The trials that are on: what is asked, at which step each is, whether it has ended, what it was answered.
         self._asked = np.zeros((n, shown.n_answers), np.int8)
