@@ -188,7 +188,7 @@ def _affine_error(task: EvidenceTask) -> float:
     if not flat_prior(task):
         latents = np.empty((2**17 // max(1, task.n_dims // 16), task.n_dims))
         draw_latents(task, latents, generator(1, "ideal"))
-        covariance = np.cov(latents.T)
+        covariance = np.atleast_2d(np.cov(latents.T))
     lengths = stimulus_lengths(task)
     shown = np.unique(np.linspace(lengths[0], lengths[-1], min(len(lengths), 100)).astype(int))
     noise = [np.diag(standard_errors(task, n) ** 2) for n in shown]

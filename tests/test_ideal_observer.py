@@ -194,7 +194,7 @@ def test_known_ceilings_at_the_defaults():
 def test_ceilings_are_what_the_ideal_answers_score_on_sampled_trials(fields):
     task = EvidenceTask(**fields)
     best = ceilings(task)
-    trials = task.sample(1500, generator(3, "test"))
+    trials = task.sample(1500, generator(4, "test"))
     p = trial_probabilities(trials)
     right = np.mean((p > 0.5) == (trials.labels > 0), axis=1)
     surprise = -np.log(np.where(trials.labels > 0, p, 1 - p).clip(1e-9)).mean(axis=1)
@@ -237,6 +237,12 @@ def test_what_is_not_computed_is_refused_by_name():
             call(task)
     with pytest.raises(ValueError, match="n_samples=0 must be 1 or more"):
         posterior(EvidenceTask(), np.zeros((1, 2)), 0)
+
+
+def test_ceilings_of_one_latent_hold_with_an_orthant_left_out():
+    half = ceilings(EvidenceTask(n_dims=1, n_tasks=1, excluded_orthants=("+",)))
+    assert half.accuracy == pytest.approx(1, abs=1e-9)  # the one boundary is where the prior ends
+    assert half.r2_prior > half.r2_prior_affine
 
 
 def test_gumbel_evidence_is_worth_more_than_its_mean():
