@@ -27,6 +27,8 @@ class Noise(NamedTuple):
 
 def _gumbel(raw: Any) -> None:
     """-ln E of a standard exponential E is standard Gumbel: mean Euler's gamma, variance pi²/6."""
+    # About one float32 draw in 6 million is 0, and stands for everything below the least other draw.
+    raw[...] = raw.clip(2.0**-24, None)
     np.log(raw, out=raw) if isinstance(raw, np.ndarray) else raw.log_()
     raw += np.float32(np.euler_gamma).item()
     raw *= -np.float32(np.sqrt(6) / np.pi).item()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -213,12 +213,15 @@ def random_action(space: gym.Space, task: EvidenceTask, rng: np.random.Generator
 
 @contextmanager
 def global_generators_untouched() -> Iterator[None]:
-    """Checks that numpy's and Python's global generators are where they were."""
-    before = np.random.get_state(), random.getstate()  # noqa: NPY002
+    """Checks that the global generators of numpy and (where it is loaded) torch are where they were."""
+
+    def states() -> list[Any]:
+        torch = sys.modules.get("torch")
+        return [*np.random.get_state(), None if torch is None else torch.get_rng_state().numpy()]  # noqa: NPY002
+
+    before = states()
     yield
-    after = np.random.get_state(), random.getstate()  # noqa: NPY002
-    assert_same(list(before[0]), list(after[0]), "numpy's global generator")
-    assert before[1] == after[1], "Python's global generator was moved"
+    assert_same(before, states(), "the global generators of numpy and torch")
 
 
 def assert_same(ours: Any, theirs: Any, what: str, tolerance: float = 0.0) -> None:

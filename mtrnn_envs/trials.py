@@ -62,11 +62,11 @@ class Trials:
     """
 
     task: EvidenceTask
-    latents: Float[Any, "N D"]
-    noise: Float[Any, "N S D"]
-    encoder_noise: Float[Any, "N S F"] | None = None
-    lengths: Int[Any, "N 4"] | None = None
-    context: Int[Any, " N"] | None = None
+    latents: Float[Any, "*N D"]
+    noise: Float[Any, "*N S D"]
+    encoder_noise: Float[Any, "*N S F"] | None = None
+    lengths: Int[Any, "*N 4"] | None = None
+    context: Int[Any, "*N"] | None = None
 
     def __len__(self) -> int:
         return len(self.latents)
