@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from mtrnn_agents.networks import LeakyRNN
+from mtrnn_agents.references import IdealObserver, RandomAgent
 from mtrnn_agents.settings import History, Training
 from mtrnn_agents.supervised import SupervisedAgent, train, untrained
 
-__all__ = ["History", "LeakyRNN", "SupervisedAgent", "Training", "train", "untrained"]
+__all__ = [
+    "History",
+    "IdealObserver",
+    "LeakyRNN",
+    "RandomAgent",
+    "SupervisedAgent",
+    "Training",
+    "train",
+    "untrained",
+]

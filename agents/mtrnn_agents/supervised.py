@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
+from mtrnn_agents.decisions import checked_threshold, decide
 from mtrnn_agents.networks import LeakyRNN
 from mtrnn_agents.settings import Evaluation, History, Training
 from mtrnn_envs import EvidenceTask, Trials, observe
 from mtrnn_envs.files import replacing
-from mtrnn_envs.score import action_sizes, n_confidence
 from mtrnn_envs.seeding import torch_generator
 from mtrnn_envs.targets import Targets, targets
 
@@ -130,15 +130,12 @@ class State(NamedTuple):
 class SupervisedAgent:
     """A trained network as an agent: it answers by its probabilities, with the signature of SB3's `predict`.
 
-    Fixed duration: the likelier side of every task asked; with `withhold`, only once the cue has fallen. Free
-    reaction time, by a simple rule: a task is answered once its probability is further than `threshold` from 1/2, or
-    at the deadline, at the level of confidence whose bin the probability lies in; with one common stop, once the mean
-    distance is.
+    What is done with the probabilities is described at `mtrnn_agents.decisions.decide`.
 
     Arguments:
         task: the task it is made for.
         network: the network, with `task.n_features` inputs and `task.n_answers` outputs.
-        threshold: see above, in [0, 0.5]; used in reaction-time tasks only.
+        threshold: see there, in [0, 0.5]; used in reaction-time tasks only.
         seed, training, history: what the network comes from, if known; kept when it is saved.
 
     Raises:
@@ -158,9 +155,7 @@ class SupervisedAgent:
         have, need = (network.n_inputs, network.n_outputs), (task.n_features, task.n_answers)
         if have != need:
             raise ValueError(f"network={network!r} has (inputs, outputs) {have}; the task needs {need}")
-        if not 0 <= threshold <= 0.5:
-            raise ValueError(f"threshold={threshold!r} is not in [0, 0.5]")
-        self.task, self.network, self.threshold = task, network, threshold
+        self.task, self.network, self.threshold = task, network, checked_threshold(threshold)
         self.seed, self.training, self.history = seed, training, history
 
     @torch.no_grad()
@@ -191,7 +186,7 @@ class SupervisedAgent:
             hidden, seen = np.where(fresh[:, None], np.float32(0), hidden), np.where(fresh, 0, seen)
         after = self.network.step(torch.from_numpy(hidden), torch.from_numpy(shown)).numpy()
         state = State(after, seen + (shown[:, 0] == 0))
-        action = self._act(self.probabilities(state), state.seen)
+        action = decide(self.task, self.probabilities(state), state.seen, self.threshold)
         return (action[0] if np.ndim(observation) == 1 else action), state
 
     def hidden(self, state: State) -> Float[np.ndarray, "N H"]:
@@ -202,23 +197,6 @@ class SupervisedAgent:
     def probabilities(self, state: State) -> Float[np.ndarray, "N A"]:
         """The probability of +1 for every task asked."""
         return torch.sigmoid(self.network.output(torch.from_numpy(state.hidden))).numpy()
-
-    def _act(self, p: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        task = self.task
-        if task.reaction_time:
-            n_levels = 2 * n_confidence(task)
-            level = 1 + np.minimum((p * n_levels).astype(np.int64), n_levels - 1)
-            far, last = np.abs(p - 0.5) > self.threshold, (seen >= task.longest.stimulus)[:, None]
-            if task.commit == "common":
-                stop = np.abs(p - 0.5).mean(axis=1, keepdims=True) > self.threshold
-                action = np.concatenate([(stop | last).astype(np.int64), level - 1], axis=1)
-            else:
-                action = np.where(far | last, level, 0)
-        else:
-            action = (p > 0.5).astype(np.int64)
-            if task.withhold:
-                action = np.where(seen[:, None] > 0, action + 1, 0)
-        return action[:, 0] if task.cueing == "one" and len(action_sizes(task)) == 1 else action
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""

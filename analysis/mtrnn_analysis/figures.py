@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MultipleLocator, NullLocator
 
 from mtrnn_analysis.geometry import principal_components
 from mtrnn_envs import EvidenceTask, Stream, observe
@@ -137,7 +137,7 @@ def trajectories_figure(
         ]
         handles.append(Line2D([], [], ls="", marker="X", ms=5.5, mec="none", mfc=INK, label="first step"))
         figure.legend(handles=handles, loc="lower center", ncols=5, columnspacing=1.4, handletextpad=0.1)
-        figure.subplots_adjust(left=0.01, right=0.95, top=0.93, bottom=0.12, wspace=0.12)
+        figure.subplots_adjust(left=0.04, right=0.98, top=0.93, bottom=0.12, wspace=0.12)
         return figure
 
 
@@ -170,6 +170,7 @@ def r2_figure(results: Sequence[Result], references: Sequence[Reference] = ()) -
         axes.set_xscale("log", base=2)
         axes.set_xticks(numbers, [str(n) for n in numbers])
         axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(MultipleLocator(0.1))
         axes.set_xlabel("number of tasks $N$")
         axes.set_ylabel("$r^2_{\\mathrm{prior}}$ of decoded $x^*$  $(= 1 - 12\\,\\mathrm{MSE})$")
         lowest = min([0.6, *(r.r2_ood for r in results), *(r.r2_ood for r in references)])

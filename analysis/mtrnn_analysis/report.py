@@ -44,9 +44,9 @@ def multitask_report(
 ) -> str:
     """Writes what the number of tasks does to the code of x*, as a table and figures; gives the table.
 
-    Accuracy stands beside that of the ideal observer, `r2_prior` beside two references: the running mean of the
-    evidence, decoded in the same way (no affine decoder can do better), and untrained networks. The files are
-    table.md, and tasks, trajectories and r2 as PNG and PDF.
+    Values are means over networks. Accuracy stands beside that of the ideal observer, `r2_prior` beside two
+    references: the running mean of the evidence, decoded in the same way (no affine decoder can do better), and
+    untrained networks. The files are table.md, and tasks, trajectories and r2 as PNG and PDF.
 
     Arguments:
         results: trained networks, for one number of tasks or more.
@@ -60,7 +60,11 @@ def multitask_report(
     control = _row("untrained", untrained, None)
     rows += [control, ["mean evidence", "", "", "", ceiling.r2_id, ceiling.r2_ood, ""]]
     header = ["tasks", "networks", "accuracy", "ideal", "r2_prior ID", "r2_prior OOD", "OOD, range"]
-    text = table(header, rows)
+    shares = recordings[-1].correct.mean(axis=1)
+    error = shares.std() / np.sqrt(len(shares))
+    text = (
+        f"{table(header, rows)}\n\nAccuracy: {len(shares)} test trials, the same for all; standard error {error:.4f}."
+    )
     with replacing(folder / "table.md") as temporary:
         temporary.write_text(text + "\n")
     save(tasks_figure(tasks), folder / "tasks")
