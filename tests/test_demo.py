@@ -19,6 +19,7 @@ from mtrnn_envs.recording import Recording
 DEMO = Path(__file__).parent.parent / "examples" / "01_demo.py"
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path) -> None:
     command = [sys.executable, str(DEMO), "--tasks", "2", "3", "--seeds", "1", "--updates", "40", "--trials", "200"]
     done = subprocess.run(

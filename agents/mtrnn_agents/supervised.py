@@ -187,7 +187,7 @@ class SupervisedAgent:
         after = self.network.step(torch.from_numpy(hidden), torch.from_numpy(shown)).numpy()
         state = State(after, seen + (shown[:, 0] == 0))
         action = decide(self.task, self.probabilities(state), state.seen, self.threshold)
-        return (action[0] if np.ndim(observation) == 1 else action), state
+        return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
 
     def hidden(self, state: State) -> Float[np.ndarray, "N H"]:
         """The activity of the network's units."""
