@@ -193,7 +193,7 @@ class EvidenceTask:
 def _checked(task: EvidenceTask) -> dict[str, Any]:
     """The fields as plain Python numbers, strings and tuples, each checked by itself and then with the others."""
     get = {field.name: getattr(task, field.name) for field in fields(task)}
-    whole = {"n_tasks": (1, 100_000), "n_dims": (1, 1_000), "n_confidence": (1, 60)}
+    whole = {"n_tasks": (1, 10_000), "n_dims": (1, 1_000), "n_confidence": (1, 60)}
     whole |= {"boundary_seed": (0, 2**63 - 1), "encoder_seed": (0, 2**63 - 1)}
     real = {"autocorrelation": (-1, 1, False), "latent_correlation": (-1, 1, False), "dt": (0, math.inf, False)}
     real |= dict.fromkeys(("encoder_noise", "time_cost", "early_penalty"), (0, math.inf, True))
