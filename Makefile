@@ -52,7 +52,7 @@ unit: lint
 
 # Without the checks of shapes and types, which cost time at each call.
 bench: .venv/.dev
-	$(ONE_THREAD) $(BIN)/pytest -o addopts= --benchmark-only tests/benchmarks
+	$(ONE_THREAD) $(BIN)/pytest -o addopts= tests/benchmarks
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .

@@ -159,10 +159,13 @@ def score(
     counts = t >= when.go
     # The number of right answers as a product with ones: exact in float32, and many times faster than a sum of bools.
     n_right = (correct.astype(np.float32) @ np.ones(task.n_answers, np.float32)).astype(float)
-    reward = n_right / (task.n_answers * (when.end - when.go)) * counts
+    reward = n_right / (task.n_answers * (when.end - when.go))
+    reward *= counts
     if task.withhold:
         reward -= task.early_penalty / task.n_answers * np.count_nonzero(level + 3, axis=1) * (1 - counts)
-    return Outcome(reward, (t >= when.end - 1) | np.zeros(len(action), bool), None, correct)
+    ended = np.empty(len(action), bool)
+    ended[...] = t >= when.end - 1
+    return Outcome(reward, ended, None, correct)
 
 
 def open_commitments(n: int, n_answers: int) -> Commitments:

@@ -17,7 +17,7 @@ from mtrnn_envs import boundaries
 from mtrnn_envs.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
 from mtrnn_envs.encoder import N_ENCODED, encode
 from mtrnn_envs.latents import draw_latents
-from mtrnn_envs.noise import draw_raw, shape_noise
+from mtrnn_envs.noise import draw_noise
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
@@ -62,11 +62,11 @@ class Trials:
     """
 
     task: EvidenceTask
-    latents: Float[Any, "*N D"]
-    noise: Float[Any, "*N S D"]
-    encoder_noise: Float[Any, "*N S F"] | None = None
-    lengths: Int[Any, "*N 4"] | None = None
-    context: Int[Any, "*N"] | None = None
+    latents: Float[Any, "N D"]
+    noise: Float[Any, "N S D"]
+    encoder_noise: Float[Any, "N S F"] | None = None
+    lengths: Int[Any, "N 4"] | None = None
+    context: Int[Any, " N"] | None = None
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -74,6 +74,12 @@ class Trials:
     def __getitem__(self, rows: Any) -> Trials:
         """The trials of `rows`: a slice, a mask or an array of indices."""
         return Trials(self.task, *(None if v is None else v[rows] for v in self._drawn))
+
+    def put(self, rows: Any, trials: Trials) -> None:
+        """Overwrites what was drawn for the trials of `rows`, which must not have been looked at, with `trials`."""
+        for mine, theirs in zip(self._drawn, trials._drawn, strict=True):
+            if mine is not None:
+                mine[rows] = theirs
 
     @property
     def _drawn(self) -> tuple[Any, ...]:
@@ -113,9 +119,8 @@ def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n={n!r} is not a whole number of trials, 1 or more")
-    trials = allocate(task, (int(n),), rng)
+    trials = allocate(task, int(n), rng)
     draw(trials, rng)
-    shape_noise(task, trials.noise)
     return trials
 
 
@@ -128,24 +133,24 @@ def concatenate(parts: Sequence[Trials]) -> Trials:
     return Trials(parts[0].task, *(None if column[0] is None else join(column) for column in columns))
 
 
-def allocate(task: EvidenceTask, shape: tuple[int, ...], rng: Any) -> Trials:
-    """Trials whose arrays, with leading axes `shape`, are yet to be drawn; `rng` says of which kind they are."""
+def allocate(task: EvidenceTask, n: int, rng: Any) -> Trials:
+    """`n` trials whose arrays are yet to be drawn; `rng` says of which kind they are."""
     s = task.longest.stimulus
     return Trials(
         task,
-        empty((*shape, task.n_dims), "float64", rng),
-        empty((*shape, s, task.n_dims), "float32", rng),
-        empty((*shape, s, N_ENCODED), "float32", rng) if task.encoder_noise else None,
-        empty((*shape, 4), "int64", rng) if task.periods is None else None,
-        empty(shape, "int64", rng) if task.cueing == "one" else None,
+        empty((n, task.n_dims), "float64", rng),
+        empty((n, s, task.n_dims), "float32", rng),
+        empty((n, s, N_ENCODED), "float32", rng) if task.encoder_noise else None,
+        empty((n, 4), "int64", rng) if task.periods is None else None,
+        empty((n,), "int64", rng) if task.cueing == "one" else None,
     )
 
 
 def draw(trials: Trials, rng: Any) -> None:
-    """Draws everything random in `trials` from `rng`, in place; the noise still needs `shape_noise`."""
+    """Draws everything random in `trials` from `rng`, in place."""
     task = trials.task
     draw_latents(task, trials.latents, rng)
-    draw_raw(task, trials.noise, rng)
+    draw_noise(task, trials.noise, rng)
     if trials.encoder_noise is not None:
         fill_normal(trials.encoder_noise, rng)
     if trials.lengths is not None:

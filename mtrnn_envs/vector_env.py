@@ -11,7 +11,6 @@ from gymnasium.vector.utils import batch_space
 
 from mtrnn_envs.env import action_space, as_actions, checked_render_mode, frame, observation_space, seeded
 from mtrnn_envs.march import March
-from mtrnn_envs.noise import shape_noise
 from mtrnn_envs.rendering import draw as draw_picture
 from mtrnn_envs.score import (
     Commitments,
@@ -82,9 +81,12 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._action_shape = (n, len(action_sizes(shown)))
         self._generators: list[np.random.Generator | None] = [None] * n
         self._seeds: list[int] = [-1] * n
-        # A block of trials for each environment, and where each is in its own; all are at the end until drawn.
-        self._blocks = allocate(shown, (n, block_size(shown)), generator(0, split))
-        self._rows = np.full(n, block_size(shown) - 1)
+        # A block of trials for each environment, trial r of environment i in row r n + i, so that those which go on
+        # together lie together; and where each environment is in its own. All are at the end until drawn.
+        self._block_size = block_size(shown)
+        self._blocks = allocate(shown, self._block_size * n, generator(0, split))
+        self._fresh = allocate(shown, self._block_size, generator(0, split))
+        self._rows = np.full(n, self._block_size - 1)
         # The trials that are on: what is asked, at which step each is, whether it has ended, what it was answered.
         self._asked = np.zeros((n, shown.n_answers), np.int8)
         self._lengths = None if shown.periods is not None else np.zeros((n, 4), np.int64)
@@ -130,7 +132,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for i in rows.tolist():
             if seeds[i] is not None or self._generators[i] is None:
                 self._generators[i], self._seeds[i] = seeded(seeds[i], self.split)
-                self._rows[i] = self._blocks.latents.shape[1] - 1
+                self._rows[i] = self._block_size - 1
         if self._can_march and len(rows) == self.num_envs:
             self._march = None  # what it has loaded may be of other seeds
             return self._march_on()
@@ -154,7 +156,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: gym.make_vec(..., render_mode='rgb_array')")
             return None
-        trials = self._blocks[np.arange(self.num_envs), self._rows]
+        trials = self._blocks[self._rows * self.num_envs + np.arange(self.num_envs)]
         steps = self._t if self._march is None else [self._march.t] * self.num_envs
         return tuple(draw_picture(frame(trials, i, int(steps[i]), self._answers[i])) for i in range(self.num_envs))
 
@@ -174,10 +176,9 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _advance(self, rows: np.ndarray) -> None:
         """Moves the environments `rows` on to the next trial of their streams."""
         self._rows[rows] += 1
-        for i in rows[self._rows[rows] == self._blocks.latents.shape[1]].tolist():
-            block = self._blocks[i]
-            draw(block, self._generators[i])
-            shape_noise(self.task, block.noise)
+        for i in rows[self._rows[rows] == self._block_size].tolist():
+            draw(self._fresh, self._generators[i])
+            self._blocks.put(slice(i, None, self.num_envs), self._fresh)
             self._rows[i] = 0
 
     # Trials that march.
@@ -191,12 +192,13 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         else:
             everyone = np.arange(self.num_envs)
             self._advance(everyone)
-            n_trials = min(self._march.capacity, self._blocks.latents.shape[1] - int(self._rows.max()))
-            if n_trials == 1 and np.all(self._rows == self._rows[0]):
-                self._march.load(self._blocks[:, int(self._rows[0])])
+            first, last = int(self._rows.min()), int(self._rows.max())
+            n_trials = min(self._march.capacity, self._block_size - last)
+            rows = (first + np.arange(n_trials)[:, None]) * self.num_envs + everyone
+            if first == last:  # as from the first step on, unless some were reset alone
+                self._march.load(self._blocks[rows[0, 0] : rows[-1, -1] + 1])
             else:
-                ahead = self._rows + np.arange(n_trials)[:, None]
-                self._march.load(self._blocks[np.tile(everyone, n_trials), ahead.ravel()])
+                self._march.load(self._blocks[(rows + (self._rows - first) * self.num_envs).ravel()])
         self._answers[...] = 0
         told = self._march.next()
         return self._march.observations[0], self._spread(None, told)
@@ -236,7 +238,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _begin(self, rows: np.ndarray) -> dict[str, Any]:
         """Begins the next trial of the environments `rows`; gives their infos."""
         self._advance(rows)
-        trials = self._blocks[rows, self._rows[rows]]
+        trials = self._blocks[self._rows[rows] * self.num_envs + rows]
         observations, ahead = observe(trials), self.task.n_steps - self._now
         self._schedule[rows, self._now :] = observations[:, :ahead]
         self._schedule[rows, : self._now] = observations[:, ahead:]
