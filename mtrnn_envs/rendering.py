@@ -1,7 +1,7 @@
 """Pictures of one moment of a trial, drawn with numpy alone; a window for them needs pygame.
 
 The picture is a pure function of a `Frame`: it draws no random number and keeps nothing but a cache of what does not
-change within a trial. Colours are those of Okabe & Ito (2008), which colour-blind readers tell apart.
+change within a trial.
 
 Axis letters: H, W rows and columns of a picture; K tasks, A answers, D latents, n samples of evidence.
 """
@@ -17,11 +17,26 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from jaxtyping import Float, Float32, Int, UInt8
 
+from mtrnn_envs.raster import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    RULE,
+    VERMILLION,
+    WHITE,
+    YELLOW,
+    Colour,
+    Point,
+    blend,
+    stroke,
+    text,
+)
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Periods
-
-Colour = tuple[int, int, int]
-Point = tuple[float | int, float | int]
 
 HEIGHT, WIDTH = 480, 640
 SIDE = 300  # pixels of the square [-0.5, 0.5]^2 of latents
@@ -31,18 +46,9 @@ PANEL = 462  # first column of what stands to the right of the plane
 LONGEST_TRAIL = 200  # samples shown
 MOST_LINES = 250  # tasks beyond which boundaries would be a grey blur, and are left out
 
-WHITE, PAPER, RULE, GREY, INK = (255, 255, 255), (240, 241, 243), (205, 208, 212), (120, 124, 130), (20, 20, 20)
-BLUE, GREEN, ORANGE, PURPLE = (0, 114, 178), (0, 158, 115), (230, 159, 0), (204, 121, 167)
-YELLOW, VERMILLION = (240, 228, 66), (213, 94, 0)
 TRUTH, EVIDENCE, BELIEF, RIGHT, WRONG, LAMP = INK, ORANGE, BLUE, GREEN, VERMILLION, (255, 190, 30)
 ANSWERS: dict[int, Colour] = {1: YELLOW, -1: PURPLE, 0: (226, 228, 231)}
 PERIOD_COLOURS = Periods(GREY, ORANGE, GREY, GREEN)
-
-# Letters, each followed by its strokes through a grid of 3 × 5 points: rows a b c / d e f / g h i / j k l / m n o.
-FONT = """0bdjnlfb 1dbn,mo 2dbfmo 3aceilnj 4ocjl 5caghlnm 6jhlnjdb 7acn 8bdhfb,hjnlh 9fhdbfln Amdbfo,jl Babfhlnma,gh
-Cfbdjnl Dabflnma Ecamo,gh Fcam,gh Gfbdjnlih Ham,co,gi Ibn Jclnj Kam,cgo Lamo Mmahco Nmaoc Obdjnlfb Pmabfhg Qbdjnlfb,ko
-Rmabfhg,ho Scbdhlnm Tac,bn Uajnlc Vanc Wamhoc Xao,cm Yahc,hn Zacmo +gi,ek -gi /mc :e,k .n *gi,dl,fj =df,jl"""
-STROKES = {glyph[0]: glyph[1:].split(",") for glyph in FONT.split()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +94,7 @@ def draw(frame: Frame) -> UInt8[np.ndarray, "H W 3"]:
     """
     picture = _canvas(frame.task).copy()
     square = picture[SQUARE : SQUARE + SIDE, SQUARE : SQUARE + SIDE]
-    square[...] = _with_boundaries(frame, _blend(np.asarray(WHITE, np.float32), _belief(frame), BELIEF)) + 0.5
+    square[...] = _with_boundaries(frame, blend(np.asarray(WHITE, np.float32), _belief(frame), BELIEF)) + 0.5
     _draw_evidence(picture, frame)
     _draw_time(picture, frame)
     _draw_answers(picture, frame)
@@ -137,60 +143,18 @@ class Window:
             self._screen = None
 
 
-def _blend(below: Any, cover: Float[np.ndarray, "H W"], colour: Any) -> Float32[np.ndarray, "H W 3"]:
-    """`colour` over `below`, opaque where `cover` is 1."""
-    return below + cover.astype(np.float32)[..., None] * (np.asarray(colour, np.float32) - below)
-
-
-def _stroke(
-    picture: np.ndarray, start: Point, end: Point, radius: float | int, colour: Colour, alpha: float = 1.0
-) -> None:
-    """A smooth line of half-width `radius` with round ends, onto `picture`; a disc where `start` is `end`."""
-    (x0, y0), (x1, y1) = start, end
-    left, right = max(int(min(x0, x1) - radius - 1), 0), max(int(max(x0, x1) + radius + 2), 0)
-    top, bottom = max(int(min(y0, y1) - radius - 1), 0), max(int(max(y0, y1) + radius + 2), 0)
-    part = picture[top:bottom, left:right]
-    x = np.arange(left, left + part.shape[1]) + 0.5 - x0
-    y = np.arange(top, top + part.shape[0])[:, None] + 0.5 - y0
-    dx, dy = x1 - x0, y1 - y0
-    if start != end:
-        along = ((x * dx + y * dy) / (dx * dx + dy * dy)).clip(0, 1)
-        x, y = x - along * dx, y - along * dy
-    part[...] = _blend(part, alpha * (radius + 0.5 - np.hypot(x, y)).clip(0, 1), colour) + 0.5
-
-
-@lru_cache(maxsize=1_000)
-def _word(text: str, unit: float) -> UInt8[np.ndarray, "H W"]:
-    """How much of each pixel the strokes of `text` cover, 0 to 255; letters are 4 `unit` high."""
-    cover = np.zeros((int(4 * unit) + 5, int(3.4 * unit * len(text)) + 4, 3), np.uint8)
-    for i, letter in enumerate(text):
-        for stroke in STROKES.get(letter, ()):
-            at = [divmod(ord(c) - ord("a"), 3) for c in stroke]
-            points = [(2 + unit * (3.4 * i + column), 2 + unit * row) for row, column in at]
-            for start, end in pairwise(points if len(points) > 1 else points * 2):
-                _stroke(cover, start, end, 0.28 * unit, WHITE)
-    return cover[..., 0]
-
-
-def _text(picture: np.ndarray, x: int, y: int, text: str, colour: Colour = INK, unit: float = 2.4) -> None:
-    """Writes `text` with its upper left corner at column `x` and row `y`."""
-    cover = _word(text, unit) / np.float32(255)
-    part = picture[y : y + cover.shape[0], x : x + cover.shape[1]]
-    part[...] = _blend(part, cover[: part.shape[0], : part.shape[1]], colour) + 0.5
-
-
 def _cross(picture: np.ndarray, at: Point) -> None:
     """The mark of x*."""
     x, y = at
     for radius, colour in ((2.6, WHITE), (1.4, TRUTH)):
-        _stroke(picture, (x - 8, y), (x + 8, y), radius, colour)
-        _stroke(picture, (x, y - 8), (x, y + 8), radius, colour)
+        stroke(picture, (x - 8, y), (x + 8, y), radius, colour)
+        stroke(picture, (x, y - 8), (x, y + 8), radius, colour)
 
 
 def _dot(picture: np.ndarray, at: Point, radius: float | int, colour: Colour, alpha: float = 1.0) -> None:
     """A disc with a white rim."""
-    _stroke(picture, at, at, radius + 1.2, WHITE, alpha)
-    _stroke(picture, at, at, radius, colour, alpha)
+    stroke(picture, at, at, radius + 1.2, WHITE, alpha)
+    stroke(picture, at, at, radius, colour, alpha)
 
 
 @lru_cache(maxsize=16)
@@ -201,28 +165,28 @@ def _canvas(task: EvidenceTask) -> UInt8[np.ndarray, "H W 3"]:
     picture[PLANE : end + APRON, PLANE : end + APRON] = PAPER
     picture[SQUARE - 1 : end + 1, SQUARE - 1 : end + 1] = RULE
     for at, name in ((SQUARE, "-0.5"), (SQUARE + SIDE // 2, "0"), (end, "0.5")):
-        _text(picture, at - 4 * len(name), end + 6, name, GREY, 2.0)
+        text(picture, at - 4 * len(name), end + 6, name, GREY, 2.0)
         if task.n_dims > 1:
-            _text(picture, SQUARE - 9 - 7 * len(name), 2 * SQUARE + SIDE - at - 5, name, GREY, 2.0)
-    _text(picture, end - 3, end + 24, "X1", GREY)
-    _text(picture, *((SQUARE - 21, SQUARE - 24, "X2") if task.n_dims > 1 else (PLANE + 8, SQUARE, "TIME")), GREY)
+            text(picture, SQUARE - 9 - 7 * len(name), 2 * SQUARE + SIDE - at - 5, name, GREY, 2.0)
+    text(picture, end - 3, end + 24, "X1", GREY)
+    text(picture, *((SQUARE - 21, SQUARE - 24, "X2") if task.n_dims > 1 else (PLANE + 8, SQUARE, "TIME")), GREY)
     if task.n_dims > 2:
-        _text(picture, PLANE + 8, end + 38, f"SLICE THROUGH X* IN D={task.n_dims}", GREY, 2.0)
-    _text(picture, PANEL, 88, "ANSWERS")
+        text(picture, PLANE + 8, end + 38, f"SLICE THROUGH X* IN D={task.n_dims}", GREY, 2.0)
+    text(picture, PANEL, 88, "ANSWERS")
     x, top = PANEL + 8, 354
     for i, words in enumerate(("EVIDENCE", "ITS MEAN", "POSTERIOR", "TRUTH X*")):
-        _text(picture, x + 18, top + 21 * i - 7, words, GREY)
+        text(picture, x + 18, top + 21 * i - 7, words, GREY)
     _dot(picture, (x, top), 3.5, EVIDENCE)
     _dot(picture, (x, top + 21), 4.5, BELIEF)
     spot = np.exp(-0.5 * (np.arange(-9, 9) / 4) ** 2)
     part = picture[top + 33 : top + 51, x - 9 : x + 9]
-    part[...] = _blend(part, 0.7 * np.outer(spot, spot), BELIEF)
+    part[...] = blend(part, 0.7 * np.outer(spot, spot), BELIEF)
     _cross(picture, (x, top + 63))
     cells = ((1, None, "+1"), (-1, None, "-1"), (1, True, "RIGHT"), (1, False, "WRONG"))
     for i, (answer, right, words) in enumerate(cells):
         across, down = 80 * (i % 2), 84 + 22 * (i // 2)
         _cell(picture, PANEL + across, top + down - 8, 18, answer, right)
-        _text(picture, x + across + 18, top + down - 7, words, GREY)
+        text(picture, x + across + 18, top + down - 7, words, GREY)
     return picture
 
 
@@ -311,7 +275,7 @@ def _draw_evidence(picture: np.ndarray, frame: Frame) -> None:
     for i, at in enumerate(dots):
         _dot(picture, at, 3.5, EVIDENCE, max(0.25, 0.9 ** (len(dots) - 1 - i)))
     for start, end in pairwise(path):
-        _stroke(picture, start, end, 0.8, BELIEF, 0.7)
+        stroke(picture, start, end, 0.8, BELIEF, 0.7)
     if n:
         _dot(picture, path[-1], 4.5, BELIEF)
     _cross(picture, places(frame.latents[None], max(0, n - 1))[0])
@@ -320,15 +284,15 @@ def _draw_evidence(picture: np.ndarray, frame: Frame) -> None:
 def _draw_time(picture: np.ndarray, frame: Frame) -> None:
     """The cue's lamp, the name of the period, and the bar of the trial with its periods."""
     lit, n_steps, step = float(frame.cue) > 0, int(frame.n_steps), int(frame.step)
-    _stroke(picture, (PANEL + 9, 30), (PANEL + 9, 30), 9, INK)
-    _stroke(picture, (PANEL + 9, 30), (PANEL + 9, 30), 7.5, LAMP if lit else GREY)
-    _text(picture, PANEL + 26, 23, "CUE ON: WAIT" if lit else "CUE OFF: ANSWER")
+    stroke(picture, (PANEL + 9, 30), (PANEL + 9, 30), 9, INK)
+    stroke(picture, (PANEL + 9, 30), (PANEL + 9, 30), 7.5, LAMP if lit else GREY)
+    text(picture, PANEL + 26, 23, "CUE ON: WAIT" if lit else "CUE OFF: ANSWER")
     periods = frame.periods or frame.task.periods
     ends = np.cumsum([n_steps] if periods is None else list(periods))
     names = ["STEP"] if periods is None else [name.upper() for name in Periods._fields]
     now = int(np.searchsorted(ends, step, side="right"))
     over = step >= n_steps or now >= len(names)
-    _text(picture, PANEL, 54, f"{'END' if over else names[now]} {min(step + 1, n_steps)}/{n_steps}")
+    text(picture, PANEL, 54, f"{'END' if over else names[now]} {min(step + 1, n_steps)}/{n_steps}")
     length = SIDE + 2 * APRON
     start, elapsed = 0, round(length * min(step + 1, n_steps) / n_steps)
     for end, colour in zip(ends, (GREY,) if periods is None else PERIOD_COLOURS, strict=True):
@@ -354,9 +318,9 @@ def _draw_answers(picture: np.ndarray, frame: Frame) -> None:
         x, y = PANEL + size * column, top + size * row
         _cell(picture, x, y, size, answer, right[k] if answer else None, None if tints is None else tints[k])
     if answers.any():
-        _text(picture, PANEL, 312, f"RIGHT {sum(right)}/{np.count_nonzero(answers)}")
+        text(picture, PANEL, 312, f"RIGHT {sum(right)}/{np.count_nonzero(answers)}")
     if n_shown < len(labels):
-        _text(picture, PANEL + 72, 88, f"FIRST {n_shown}")
+        text(picture, PANEL + 72, 88, f"FIRST {n_shown}")
 
 
 def _cell(picture: np.ndarray, x: int, y: int, size: int, answer: int, right: bool | None, tint: Any = None) -> None:
@@ -372,7 +336,7 @@ def _cell(picture: np.ndarray, x: int, y: int, size: int, answer: int, right: bo
         cell[:notch, -notch:][np.tri(notch, dtype=bool).T] = WRONG
     if answer and size >= 16:
         unit = size / 10
-        _text(
+        text(
             picture,
             int(x + size / 2 - 3 - unit),
             int(y + size / 2 - 3 - 2 * unit),

@@ -16,7 +16,8 @@ from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.recording import Recording
 
-DEMO = Path(__file__).parent.parent / "examples" / "01_demo.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+DEMO = EXAMPLES / "01_demo.py"
 
 
 @pytest.mark.slow
@@ -42,6 +43,15 @@ def test_demo(tmp_path: Path) -> None:
     assert recording.task == EvidenceTask(n_tasks=2)
     for name in ("tasks", "trajectories", "r2"):
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_picture_of_a_trial(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "trial.png"
+    command = [sys.executable, str(EXAMPLES / "02_trial.py"), "--path", str(path), "--tasks", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(path) in done.stdout
+    assert path.read_bytes()[:4] == b"\x89PNG"
 
 
 def test_figures_refuse_what_they_cannot_draw() -> None:

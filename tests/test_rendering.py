@@ -6,7 +6,7 @@ import pytest
 from gymnasium.error import DependencyNotInstalled
 from scipy.stats import truncnorm
 
-from mtrnn_envs import rendering
+from mtrnn_envs import raster, rendering
 from mtrnn_envs.rendering import Frame, Window, draw, pixel
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Periods
@@ -207,7 +207,7 @@ def test_evidence_out_of_view_is_put_on_the_rim():
 
 def test_words_use_only_letters_there_are():
     words = ["STEP 0123456789/", "CUE OFF: ANSWER", "SLICE THROUGH X* IN D=3", "-0.5", "+1", *Periods._fields]
-    assert set("".join(words).upper()) - set(rendering.STROKES) == {" "}
+    assert set("".join(words).upper()) - set(raster.STROKES) == {" "}
 
 
 def test_the_window_opens_shows_and_closes_again_and_again(monkeypatch):
