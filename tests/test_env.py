@@ -6,7 +6,6 @@ import itertools
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env as check_gymnasium_api
 from gymnasium.vector import AutoresetMode
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -16,13 +15,7 @@ from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.boundaries import KINDS
 from mtrnn_envs.encoder import layers
 from mtrnn_envs.stream import block_size
-from mtrnn_envs.testing import assert_same, check_env, check_vector, random_action, task_of
-
-# What Gymnasium's checker says of evidence, whose noise has no bounds, and of environments that gym.make did not wrap.
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:.*Box observation space m\w+ value is -?infinit"),
-    pytest.mark.filterwarnings(r"ignore:.*using `env.unwrapped`"),
-]
+from mtrnn_envs.testing import assert_same, check_env, check_gymnasium, check_vector, random_action, task_of
 
 FIXED = [id_ for id_, (fields, _) in mtrnn_envs.IDS.items() if "payoff" not in fields]
 VARIANTS = {
@@ -306,7 +299,7 @@ def test_a_configuration_works_or_is_refused_by_name(id_, kwargs, seed):
         return
     task = task_of(env)
     assert EvidenceTask.from_json(task.to_json()) == task
-    check_gymnasium_api(env.unwrapped, skip_render_check=True)
+    check_gymnasium(env)
     seen, _ = env.reset(seed=seed)
     rng, ended, n_steps = np.random.default_rng(seed), False, 0
     while not ended:
