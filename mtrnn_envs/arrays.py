@@ -74,6 +74,11 @@ def arange(n: int, array: Any) -> Any:
     return namespace(array).arange(n, device=array.device)
 
 
+def column(value: Any) -> Any:
+    """`value` `[N]` as `[N, 1]`; a number as it is."""
+    return value if isinstance(value, int | float) else value[:, None]
+
+
 def fill_uniform(out: Any, rng: Any) -> None:
     """Fills `out` (float64) with draws from [0, 1)."""
     if isinstance(out, np.ndarray):

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 from mtrnn_envs.rendering import Frame, Window, draw
-from mtrnn_envs.score import Question, action_sizes, levels, open_commitments, score, sides, verdict
-from mtrnn_envs.seeding import generator
+from mtrnn_envs.score import Question, action_sizes, is_discrete, levels, open_commitments, score, sides, verdict
+from mtrnn_envs.seeding import seeded
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Periods, Timing, Trials, observe, sample
@@ -28,20 +28,7 @@ def action_space(task: EvidenceTask) -> spaces.Space[Any]:
     sizes = action_sizes(task)
     if task.action_encoding == "multi_binary":
         return spaces.MultiBinary(len(sizes))
-    return spaces.Discrete(sizes[0]) if task.cueing == "one" and len(sizes) == 1 else spaces.MultiDiscrete(sizes)
-
-
-def seeded(seed: int | None, split: str) -> tuple[np.random.Generator, int]:
-    """The generator of the stream of `split` under `seed` (drawn from the system if None), and the seed.
-
-    Raises:
-        ValueError: if `seed` is not a whole number of 0 or more.
-    """
-    if seed is None:
-        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    elif isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed={seed!r} is not a whole number, 0 or more")
-    return generator(int(seed), split), int(seed)
+    return spaces.Discrete(sizes[0]) if is_discrete(task) else spaces.MultiDiscrete(sizes)
 
 
 def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
@@ -104,8 +91,8 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
       and 1 - 4 q^2 if wrong (`payoff="quadratic"`), or 1 + log2 of the probability claimed for what is the case
       (`"log"`), or 1 if right and 0 if wrong (`"accuracy"`). An answer is final. Tasks open at the end pay 0.
 
-    Rewards add over tasks and steps; `info["task_reward"]` has the part of each task. `EvidenceTask.ideal()` has the
-    best that can be had.
+    Rewards add over tasks and steps; `info["task_reward"]` has the part of each task, but for penalties of early
+    answers. `EvidenceTask.ideal()` has the best that can be had.
 
     ## Starting State
     The next trial of a seeded stream (`mtrnn_envs.Stream`); `reset(seed=...)` starts the stream of that seed. The info
@@ -160,7 +147,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         self._heeds_all = self.task.reaction_time or self.task.withhold
         self._window: Window | None = None
         self._block: Trials | None = None
-        self._over = True
+        self._t, self._first_heeded, self._over = -1, 0, True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Begins the next trial of the stream; with `seed`, the first trial of the stream of that seed."""
@@ -179,7 +166,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         """Answers the last observation with `action`; gives the next one."""
         t = self._t
         self._t = t + 1
-        if t < self._first_heeded:
+        if 0 <= t < self._first_heeded:
             if self.render_mode == "human":
                 self.render()
             return self._observations[t + 1], 0.0, False, False, {}
@@ -223,7 +210,8 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     def _step_heeded(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """A step on which the action may count."""
         if self._over:
-            raise gym.error.ResetNeeded("this trial has ended: call reset() before the next step()")
+            self._t = -1
+            raise gym.error.ResetNeeded("no trial is on: call reset() before step()")
         actions = as_actions(action, (1, len(action_sizes(self.task))))
         outcome = score(self.task, self._question, t, actions, self._committed)
         self._committed, self._over = outcome.committed, bool(outcome.ended[0])

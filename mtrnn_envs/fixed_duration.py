@@ -11,7 +11,7 @@ from scipy import special
 from mtrnn_envs.answers import grid_answers, panels
 from mtrnn_envs.boundaries import Boundaries, Custom, Linear
 from mtrnn_envs.ideal_observer import N_POINTS, N_WEIGHTED, answer_probabilities, flat_prior, posterior
-from mtrnn_envs.latents import draw_latents
+from mtrnn_envs.latents import PRIOR_VARIANCE, draw_latents
 from mtrnn_envs.marginals import HALF, marginal, moments, standard_errors
 from mtrnn_envs.seeding import generator
 
@@ -23,7 +23,6 @@ BUDGET = 2**25  # evaluations of the posterior in a Monte Carlo average
 MAX_GRID = 420  # statistics on a side of the grid of an exact average
 MAX_LENGTHS = 32  # stimulus lengths that an exact average is taken over
 MAX_EXACT_TASKS = 500
-PRIOR_VARIANCE = 1 / 12
 
 
 class Distinct(NamedTuple):

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
 
 
+# Of a latent: it is uniform on an interval of length 1.
+PRIOR_VARIANCE = 1 / 12
+
+
 def draw_latents(task: EvidenceTask, out: Float[Any, "N D"], rng: Any) -> None:
     """Fills `out` (float64) from the prior of `task`: each latent uniform on [-0.5, 0.5).
 

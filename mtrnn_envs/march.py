@@ -58,5 +58,5 @@ class March:
             zip(self.observations[1:], np.zeros(steps), np.zeros(steps, bool), np.zeros(steps, bool), strict=False)
         )
         self.quiet.reverse()
-        told = {"latents": self._trials.latents[rows], "labels": self._trials.labels[rows].copy()}
-        return told if self._trials.context is None else told | {"context": self._trials.context[rows]}
+        told = {"latents": self._trials.latents[rows].copy(), "labels": self._trials.labels[rows].copy()}
+        return told if self._trials.context is None else told | {"context": self._trials.context[rows].copy()}

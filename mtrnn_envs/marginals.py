@@ -181,7 +181,12 @@ def running_means(trials: Trials) -> Float[np.ndarray, "N S D"]:
     `trials.evidence` is read up to and including that step. For trials whose stimulus is shorter than the longest,
     entries beyond `trials.n_samples` are of evidence that was never shown.
     """
-    task, shown = trials.task, to_numpy(trials.evidence).astype(float)
+    return running_statistic(trials.task, to_numpy(trials.evidence))
+
+
+def running_statistic(task: EvidenceTask, evidence: Float[np.ndarray, "N S D"]) -> Float[np.ndarray, "N S D"]:
+    """The same of evidence given as an array."""
+    shown = evidence.astype(float)
     t = np.arange(1, shown.shape[1] + 1)[:, None]
     if task.noise == "gumbel":
         unit = np.asarray(task.sigmas) * np.sqrt(6) / np.pi

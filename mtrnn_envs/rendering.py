@@ -17,6 +17,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from jaxtyping import Float, Float32, Int, UInt8
 
+from mtrnn_envs.ideal_observer import flat_prior, prior_ratio
+from mtrnn_envs.marginals import marginal, running_statistic
 from mtrnn_envs.raster import (
     BLUE,
     GREEN,
@@ -87,10 +89,9 @@ def draw(frame: Frame) -> UInt8[np.ndarray, "H W 3"]:
     view is put on its rim), the path of its mean, and x*. Boundaries of more than `MOST_LINES` tasks are left out; with
     D > 2 they are those of the slice through the other latents of x*. With D = 1 the second axis is time, downwards.
 
-    The heat map is the normal density of mean m (of the n samples) and standard deviation sigma / sqrt(n) in each
-    dimension, cut off at the square: the exact posterior for independent gaussian noise and uniform latents. For
-    gumbel or autocorrelated noise, correlated latents, excluded orthants or encoder noise it is an approximation, not
-    the ideal observer.
+    The heat map is the density of the ideal observer's posterior, over its peak (see `mtrnn_envs.ideal_observer`). With
+    noise behind the encoder, where that is not computed, there is none; with D > 2 and correlated latents or excluded
+    orthants it is that of a flat prior.
     """
     picture = _canvas(frame.task).copy()
     square = picture[SQUARE : SQUARE + SIDE, SQUARE : SQUARE + SIDE]
@@ -192,16 +193,19 @@ def _canvas(task: EvidenceTask) -> UInt8[np.ndarray, "H W 3"]:
 
 def _belief(frame: Frame) -> Float32[np.ndarray, "H W"]:
     """The strength of the heat map on the square: the density over its peak, fainter the flatter it is."""
-    n, centres = len(frame.evidence), (np.arange(SIDE) + 0.5) / SIDE - 0.5
+    task, n, centres = frame.task, len(frame.evidence), (np.arange(SIDE) + 0.5) / SIDE - 0.5
     profiles = np.ones((2, SIDE))
-    if n:
-        means = frame.evidence.mean(axis=0, dtype=np.float64)
-        for d in range(min(2, frame.task.n_dims)):
-            sd = max(frame.task.sigmas[d] / np.sqrt(n), 1 / SIDE)
-            log = -0.5 * ((centres - means[d]) / sd) ** 2
+    if n and not task.encoder_noise:
+        statistic = running_statistic(task, frame.evidence[None])[0, -1]
+        for d in range(min(2, task.n_dims)):
+            log = marginal(task, d, statistic[d], n).log_density(centres)
             profiles[d] = np.exp(log - log.max())
-    flatness = profiles.mean(axis=1).prod()
-    return np.float32(0.75 - 0.65 * flatness) * np.outer(profiles[1, ::-1], profiles[0]).astype(np.float32)
+    heat = np.outer(profiles[1, ::-1], profiles[0])
+    if task.n_dims <= 2 and not flat_prior(task):
+        plane = np.stack(np.broadcast_arrays(centres, centres[::-1, None]), axis=-1)
+        heat *= prior_ratio(task, plane[..., : task.n_dims])
+        heat /= max(heat.max(), 1e-300)
+    return (np.float32(0.75 - 0.65 * heat.mean()) * heat).astype(np.float32)
 
 
 def _tints(n_tasks: int) -> Float[np.ndarray, "K 3"]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
+from mtrnn_envs.arrays import column
+
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
     from mtrnn_envs.trials import Timing, Trials
@@ -83,6 +85,11 @@ def action_sizes(task: EvidenceTask) -> list[int]:
     if task.reaction_time:
         return [1 + 2 * task.n_confidence] * task.n_answers
     return [3 if task.withhold else 2] * task.n_answers
+
+
+def is_discrete(task: EvidenceTask) -> bool:
+    """Whether an action is one number (`Discrete`), as where a cued task asks for one answer, and not an array."""
+    return task.cueing == "one" and len(action_sizes(task)) == 1
 
 
 def levels(task: EvidenceTask, action: Int[np.ndarray, "N M"]) -> Int[np.ndarray, "N A"]:
@@ -179,9 +186,9 @@ def verdict(task: EvidenceTask, trials: Question | Trials, outcome: Outcome) -> 
     when, committed = trials.timing, outcome.committed
     if committed is None:
         assert outcome.correct is not None
-        return Verdict(outcome.correct / _column(task.n_answers * (when.end - when.go)), outcome.correct)
+        return Verdict(outcome.correct / column(task.n_answers * (when.end - when.go)), outcome.correct)
     given = committed.levels != 0
-    seen = np.where(given, committed.response_steps, _column(when.stimulus_off - when.stimulus_on))
+    seen = np.where(given, committed.response_steps, column(when.stimulus_off - when.stimulus_on))
     paid = payoffs(task, trials.asked, committed.levels) - task.time_cost * seen
     right = ((committed.levels > task.n_confidence) == (trials.asked > 0)) & given
     return Verdict(paid / task.n_answers, right)
@@ -191,10 +198,6 @@ def payoffs(task: EvidenceTask, label: Int8[np.ndarray, "*N"], level: Int[np.nda
     """The entries of `payoff_table` for labels (+1 or -1) and levels."""
     table = task.payoffs
     return table.ravel().take((label > 0) * table.shape[1] + level)
-
-
-def _column(value: Any) -> Any:
-    return value[:, None] if isinstance(value, np.ndarray) else value
 
 
 def _score_reaction_time(

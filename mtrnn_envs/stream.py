@@ -1,6 +1,6 @@
 """Seeded streams of trials, drawn in blocks of a fixed size.
 
-Environments, batches and data sets read the same streams: the trials of `stream(task, "train", 3)` are those that
+Environments, batches and data sets read the same streams: the trials of `Stream(task, "train", 3)` are those that
 `gym.make(...).reset(seed=3)` and its resets show, in the same order.
 """
 
@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mtrnn_envs.seeding import SPLITS, generator
+import numpy as np
+
+from mtrnn_envs.seeding import SPLITS, seeded
 from mtrnn_envs.trials import Trials, concatenate, sample
 
 if TYPE_CHECKING:
@@ -42,13 +44,13 @@ class Stream:
 
     def __init__(self, task: EvidenceTask, split: str, seed: int) -> None:
         self.task = shown_task(task, split)
-        self._rng = generator(seed, split)
+        self._rng, _ = seeded(seed, split)
         self._rest: Trials | None = None
 
     def take(self, n: int) -> Trials:
         """The next `n` trials."""
-        if n < 1:
-            raise ValueError(f"n={n!r} is not a number of trials, 1 or more")
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"n={n!r} is not a whole number of trials, 1 or more")
         parts, missing = [], n
         while missing:
             block = self._rest if self._rest is not None else sample(self.task, block_size(self.task), self._rng)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float
 
-from mtrnn_envs.arrays import arange, cast
+from mtrnn_envs.arrays import arange, cast, column
 from mtrnn_envs.trials import Timing, Trials
 
 # A kind is one row: from the timing of a trial, the first step whose target is the label.
@@ -45,10 +45,6 @@ def targets(trials: Trials, kind: str) -> Targets:
         raise ValueError(f"kind={kind!r} is not one of {sorted(KINDS)}")
     task, when = trials.task, trials.timing
     steps = arange(task.n_steps, trials.noise) + 0 * arange(len(trials), trials.noise)[:, None]
-    labelled, valid = steps >= _column(KINDS[kind](when)), steps < _column(when.end)
+    labelled, valid = steps >= column(KINDS[kind](when)), steps < column(when.end)
     half = cast(trials.asked, "float32")[:, None, :] * 0.5
     return Targets(half * cast(labelled, "float32")[:, :, None] + 0.5, valid)
-
-
-def _column(value: Any) -> Any:
-    return value if isinstance(value, int) else value[:, None]

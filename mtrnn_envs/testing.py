@@ -54,7 +54,9 @@ def check_env(env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 120
         assert_same(first, rollout(pickle.loads(pickle.dumps(env.unwrapped)), seed, n_steps), "a pickled environment")
         assert_same(first, rollout(copy.deepcopy(env.unwrapped), seed, n_steps), "a copied environment")
         other = rollout(env, seed + 1, 1)
-        assert not np.array_equal(first[0][1]["latents"], other[0][1]["latents"]), "seeds 0 and 1 share a trial"
+        assert not np.array_equal(first[0][1]["latents"], other[0][1]["latents"]), (
+            f"seeds {seed} and {seed + 1} share a trial"
+        )
         check_streams(env, seed)
         env.close()
         env.close()
@@ -65,9 +67,10 @@ def check_env(env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 120
 def check_agent(agent: Any, env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 60, **kwargs: Any) -> None:
     """Checks an agent against the protocol of this package: Stable-Baselines3's `predict` on batches.
 
-    Actions are whole numbers within the action space; the state carries what it must (the same observations give the
-    same actions, whether seen in one go or with the agent called anew); `episode_start` wipes the memory of ended
-    episodes; environments do not leak into each other; `hidden` is `[n_envs, H]` and `probabilities` in [0, 1].
+    Actions are whole numbers within the action space; `hidden` is `[n_envs, H]` and `probabilities` are in [0, 1].
+    Every episode, shown to the agent again, alone and from no state, is answered in the same way: `episode_start`
+    wipes the memory of what was before, environments do not leak into each other, and, with `deterministic=True`,
+    there is no chance. (So an agent that is random by design cannot pass.)
 
     Arguments:
         agent: the agent.
@@ -80,18 +83,13 @@ def check_agent(agent: Any, env_id: str, *, seed: int = 0, n_envs: int = 3, n_st
     envs = gym.make_vec(env_id, num_envs=n_envs, **kwargs)
     observation, _ = envs.reset(seed=seed)
     begins, state = np.ones(n_envs, bool), None
-    alone: list[Any] = [None] * n_envs
+    episodes: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(n_envs)]
     for t in range(n_steps):
         action, state = agent.predict(observation, state=state, episode_start=begins, deterministic=True)
         assert np.asarray(action).dtype.kind in "iub", f"step {t}: actions are {np.asarray(action).dtype}, not integers"
         assert np.asarray(action) in envs.action_space, f"step {t}: {action!r} is not in {envs.action_space}"
-        for i in range(n_envs):
-            one, alone[i] = agent.predict(
-                observation[i : i + 1], state=alone[i], episode_start=begins[i : i + 1], deterministic=True
-            )
-            assert np.array_equal(one[0], action[i]), (
-                f"step {t}: environment {i} alone is answered {one[0]!r}, in a batch of {n_envs} {action[i]!r}"
-            )
+        for i, episode in enumerate(episodes):
+            episode.append((observation[i : i + 1].copy(), np.array(action[i])))
         if callable(getattr(agent, "hidden", None)):
             shape = np.shape(agent.hidden(state))
             assert shape[:1] == (n_envs,), f"step {t}: hidden is {shape}, not ({n_envs}, H)"
@@ -102,7 +100,20 @@ def check_agent(agent: Any, env_id: str, *, seed: int = 0, n_envs: int = 3, n_st
             assert np.all((p >= 0) & (p <= 1)), f"step {t}: probabilities are {p!r}"
         observation, _, terminated, truncated, _ = envs.step(action)
         begins = terminated | truncated
+        for i in np.flatnonzero(begins):
+            _replay(agent, episodes[i], f"environment {i}, the episode that ends at step {t}")
+            episodes[i] = []
     envs.close()
+
+
+def _replay(agent: Any, episode: list[tuple[np.ndarray, np.ndarray]], what: str) -> None:
+    state = None
+    for t, (observation, answered) in enumerate(episode):
+        start = np.array([t == 0])
+        action, state = agent.predict(observation, state=state, episode_start=start, deterministic=True)
+        assert np.array_equal(action[0], answered), (
+            f"{what}: at its step {t} the agent answered {answered!r} in the batch, and {action[0]!r} alone"
+        )
 
 
 def check_gymnasium(env: gym.Env) -> None:
@@ -148,9 +159,11 @@ def check_streams(env: gym.Env, seed: int, n_trials: int = 3) -> None:
                 (float(outcome.reward[0]), bool(outcome.ended[0]), False),
                 f"trial {n}, step {t}: reward, terminated and truncated against `score`",
             )
-            t, total = t + 1, total + float(reward)
+            # What is paid before the cue falls, in tasks of fixed duration, are penalties of no one task.
+            total += float(reward) if task.reaction_time or t >= np.max(trial.timing.go) else 0.0
             task_reward += np.sum(told.get("task_reward", 0.0))
-        assert task.withhold or abs(total - task_reward) < 1e-9, f"trial {n} paid {total}, its tasks {task_reward}"
+            t += 1
+        assert abs(total - task_reward) < 1e-9, f"trial {n} paid {total} for answers, its tasks {task_reward}"
         observation, info = env.reset()
 
 

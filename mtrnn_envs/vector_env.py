@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from mtrnn_envs.env import action_space, as_actions, checked_render_mode, frame, observation_space, seeded
+from mtrnn_envs.env import action_space, as_actions, checked_render_mode, frame, observation_space
 from mtrnn_envs.march import March
 from mtrnn_envs.rendering import draw as draw_picture
 from mtrnn_envs.score import (
@@ -23,7 +23,7 @@ from mtrnn_envs.score import (
     sides,
     verdict,
 )
-from mtrnn_envs.seeding import generator
+from mtrnn_envs.seeding import generator, seeded
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import allocate, draw, observe, timing_of
@@ -263,6 +263,8 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         actions = as_actions(actions, self._action_shape)
         stale = np.flatnonzero(self._over)
         if len(stale):
+            if self._generators[0] is None:
+                raise gym.error.ResetNeeded("no trial is on: call reset() before step()")
             if self.autoreset_mode is not AutoresetMode.NEXT_STEP:
                 raise gym.error.ResetNeeded("trials have ended: reset(options={'reset_mask': ...}) them before step()")
             actions = actions.copy()

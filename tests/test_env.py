@@ -1,7 +1,9 @@
 """The environments: conformance over every id, and a thousand configurations drawn at random."""
 
+import copy
 import hashlib
 import itertools
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -129,16 +131,30 @@ def test_a_block_holds_64_trials_or_4096_evidence_values():
     assert block_size(EvidenceTask(n_dims=10, stimulus=(20, 4000))) == 1
 
 
-def test_observations_and_infos_are_the_users_to_keep():
-    envs = gym.make_vec("MultiTaskEvidence-v0", num_envs=3, encoder=None, stimulus=3)
-    kept = [envs.reset(seed=0)[0]]
-    copies = [kept[0].copy()]
-    for _ in range(12):
-        kept.append(envs.step(envs.action_space.sample())[0])
-        copies.append(kept[-1].copy())
-    for one, copy in zip(kept, copies, strict=True):
-        assert_same(one, copy, "an observation after later steps")
-    assert not any(np.shares_memory(a, b) for i, a in enumerate(kept) for b in kept[:i])
+def arrays_in(returned: Any) -> list[np.ndarray]:
+    """All arrays in a nested structure."""
+    if isinstance(returned, np.ndarray) and returned.dtype != object:
+        return [returned]
+    if isinstance(returned, dict):
+        returned = list(returned.values())
+    parts = returned if isinstance(returned, list | tuple | np.ndarray) else ()
+    return [array for part in parts for array in arrays_in(part)]
+
+
+@pytest.mark.parametrize("id_", mtrnn_envs.IDS)
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+def test_observations_and_infos_are_the_users_to_keep(id_, mode):
+    envs = gym.make_vec(id_, num_envs=3, autoreset_mode=mode.value, encoder=None, stimulus=3)
+    kept: list[Any] = [envs.reset(seed=0)]
+    copies = [copy.deepcopy(kept[0])]
+    for _ in range(5 * 70):  # beyond the first block of trials, whose memory is then drawn anew
+        kept.append(envs.step(envs.action_space.sample()))
+        copies.append(copy.deepcopy(kept[-1]))
+    for returned, copied in zip(kept, copies, strict=True):
+        assert_same(returned, copied, "what was given, after later steps")
+    for i, returned in enumerate(kept[:40]):
+        for earlier in kept[:i]:
+            assert not any(np.shares_memory(a, b) for a in arrays_in(returned) for b in arrays_in(earlier))
 
 
 def test_what_users_do_to_what_they_are_given_changes_nothing():
@@ -211,6 +227,15 @@ def test_a_wrong_level_of_confidence_is_named():
     envs.reset(seed=0)
     with pytest.raises(ValueError, match=r"outside 0 ... 6"):
         envs.step(np.full((2, 24), 7))
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_nothing_can_be_done_before_the_first_reset(mode):
+    envs = gym.make_vec("MultiTaskEvidence-v0", num_envs=2, autoreset_mode=mode.value)
+    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+        envs.step(np.zeros((2, 24), int))
+    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+        gym.make("MultiTaskEvidence-v0").unwrapped.step(np.zeros(24, int))
 
 
 def test_a_trial_that_ended_must_be_reset():

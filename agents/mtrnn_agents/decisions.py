@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.score import action_sizes, n_confidence
+from mtrnn_envs.score import is_discrete, n_confidence
 
 
 def decide(
@@ -38,7 +38,9 @@ def decide(
         action = (p > 0.5).astype(np.int64)
         if task.withhold:
             action = np.where(seen[:, None] > 0, action + 1, 0)
-    return action[:, 0] if task.cueing == "one" and len(action_sizes(task)) == 1 else action
+    if task.action_encoding == "multi_binary":
+        return action.astype(np.int8)
+    return action[:, 0] if is_discrete(task) else action
 
 
 def checked_threshold(threshold: float) -> float:

@@ -41,7 +41,7 @@ class LeakyRNN(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in {"n_inputs": n_inputs, "n_outputs": n_outputs, "n_units": n_units}.items():
-            if value < 1:
+            if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}={value!r} is not a whole number, 1 or more")
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha={alpha!r} is not in (0, 1]")

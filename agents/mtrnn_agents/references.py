@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from mtrnn_agents.decisions import checked_threshold, decide
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.ideal_observer import answer_probabilities
-from mtrnn_envs.score import action_sizes
+from mtrnn_envs.score import action_sizes, is_discrete
 
 
 class RandomAgent:
@@ -29,7 +29,7 @@ class RandomAgent:
     ) -> tuple[np.ndarray, None]:
         """Actions for `observation`, `[N, F]`. They are random whatever `deterministic` is."""
         action = self.rng.integers(0, self.sizes, (len(observation), len(self.sizes)))
-        return (action[:, 0] if self.task.cueing == "one" and len(self.sizes) == 1 else action), None
+        return (action[:, 0] if is_discrete(self.task) else action), None
 
 
 class Belief(NamedTuple):
@@ -49,11 +49,12 @@ class Belief(NamedTuple):
 
 
 class IdealObserver:
-    """Answers by the exact posterior given all evidence so far (for D > 2 by quasi-Monte Carlo).
+    """Answers by the posterior given all evidence so far, exact or numerical as `mtrnn_envs.ideal_observer` says.
 
-    In fixed-duration tasks no agent has a better expectation. In reaction-time tasks its answers are ideal but the
-    time at which it gives them is not: see `mtrnn_agents.decisions.decide`. It takes observations whose evidence is
-    exactly 0 for steps without evidence.
+    In fixed-duration tasks no agent has a better expectation, on trials drawn from the task's own prior. With
+    `excluded_orthants` that is the prior of training; for the test split give `shown_task(task, "test")`. In
+    reaction-time tasks its answers are ideal but the time at which it gives them is not: see
+    `mtrnn_agents.decisions.decide`. It takes observations whose evidence is exactly 0 for steps without evidence.
 
     Arguments:
         task: a task without encoder (it looks at the evidence itself), whose noise is Gaussian and independent.

@@ -17,9 +17,9 @@ def _setting(default: Any, help: str) -> Any:
 class Training:
     """How a network is trained. Each field has its help in `dataclasses.fields(Training)[i].metadata["help"]`.
 
-    Small batches, a large rate and labels on every stimulus step make the code of x* linear; accuracy saturates long
-    before. The protocol of the public code of arXiv:2407.11249 is `labels="decision", learning_rate=1e-3,
-    n_updates=100_000`.
+    The defaults reach the ideal observer's accuracy in half a minute of one core. They are not the protocol of the
+    public code of arXiv:2407.11249, which is `labels="decision", learning_rate=1e-3, n_updates=100_000`, without
+    cosine and clipping.
 
     Raises:
         ValueError: if a field is out of its range.
@@ -35,7 +35,7 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("n_units", "n_updates", "batch_size"):
-            if getattr(self, name) < 1:
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not a whole number, 1 or more")
         for name in ("learning_rate", "clip_norm"):
             if not 0 < getattr(self, name) < math.inf:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-PRIOR_VARIANCE = 1 / 12
+from mtrnn_envs.latents import PRIOR_VARIANCE
+
 # Penalties that are tried, relative to the mean variance of a unit times the number of trials fitted.
 PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-7, 1.1, 0.5))
 # Most folds among which a penalty is chosen; beyond, whole orthants are put together (from D = 5 on).

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
+try:
+    import matplotlib as mpl
+except ImportError as error:
+    raise ImportError('mtrnn_analysis.figures needs matplotlib: pip install "mtrnn-envs[analysis]"') from error
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -11,11 +11,12 @@ import numpy as np
 from mtrnn_analysis.decoding import decode
 from mtrnn_analysis.figures import Reference, Result, r2_figure, save, tasks_figure, trajectories_figure
 from mtrnn_envs import EvidenceTask, Stream
+from mtrnn_envs.encoder import encode
 from mtrnn_envs.files import replacing
 from mtrnn_envs.recording import Recording
 
-# Trials from which the ceiling of the decoder is had; its standard error is then below 0.0005.
-N_CEILING = 40_000
+# Trials from which controls are decoded; the standard error of their r2 is then below 0.001.
+N_CONTROL = 20_000
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -44,9 +45,11 @@ def multitask_report(
 ) -> str:
     """Writes what the number of tasks does to the code of x*, as a table and figures; gives the table.
 
-    Values are means over networks. Accuracy stands beside that of the ideal observer, `r2_prior` beside two
-    references: the running mean of the evidence, decoded in the same way (no affine decoder can do better), and
-    untrained networks. The files are table.md, and tasks, trajectories and r2 as PNG and PDF.
+    Values are means over networks. Accuracy stands beside that of the ideal observer. `r2_prior` stands beside what
+    no training is needed for, decoded in the same way: the state of untrained networks, the encoder's output of the
+    last sample and its mean over all samples, the mean of the evidence itself (the best there is among affine
+    decoders of the evidence); and beside the ideal observer's, which nothing can pass. The files are table.md, and
+    tasks, trajectories and r2 as PNG and PDF.
 
     Arguments:
         results: trained networks, for one number of tasks or more.
@@ -55,16 +58,16 @@ def multitask_report(
         folder: where to write; made if need be.
     """
     tasks = [recording.task for recording in recordings]
-    ceiling = _mean_evidence(tasks[0])
+    ceiling, *encoded = _controls(tasks[-1])
     rows = [_row(n, [r for r in results if r.n_tasks == n], tasks[0]) for n in sorted({r.n_tasks for r in results})]
-    control = _row("untrained", untrained, None)
-    rows += [control, ["mean evidence", "", "", "", ceiling.r2_id, ceiling.r2_ood, ""]]
+    rows += [_row("untrained", untrained, None)]
+    rows += [[found.name, "", "", "", found.r2_id, found.r2_ood, ""] for found in (*encoded, ceiling)]
+    rows += [["ideal observer", "", "", "", tasks[-1].ideal().r2_prior, "", ""]]
     header = ["tasks", "networks", "accuracy", "ideal", "r2_prior ID", "r2_prior OOD", "OOD, range"]
-    shares = recordings[-1].correct.mean(axis=1)
-    error = shares.std() / np.sqrt(len(shares))
-    text = (
-        f"{table(header, rows)}\n\nAccuracy: {len(shares)} test trials, the same for all; standard error {error:.4f}."
-    )
+    shares = [recording.correct.mean(axis=1) for recording in recordings]
+    error = max(share.std() / np.sqrt(len(share)) for share in shares)
+    note = f"Accuracy: {len(shares[0])} test trials, the same for all; standard error up to {error:.4f}."
+    text = f"{table(header, rows)}\n\n{note}"
     with replacing(folder / "table.md") as temporary:
         temporary.write_text(text + "\n")
     save(tasks_figure(tasks), folder / "tasks")
@@ -82,7 +85,12 @@ def _row(name: object, results: Sequence[Result], like: EvidenceTask | None) -> 
     return [str(name), str(len(results)), means[0], ideal, *means[1:], f"{min(ood):.3f} to {max(ood):.3f}"]
 
 
-def _mean_evidence(task: EvidenceTask) -> Reference:
-    trials = Stream(task, "test", 0).take(N_CEILING)
-    found = decode(trials.evidence.mean(axis=1), trials.latents, np.random.default_rng(0))
-    return Reference("ceiling: mean evidence", found.in_distribution.r2_prior, found.out_of_distribution.r2_prior)
+def _controls(task: EvidenceTask) -> list[Reference]:
+    """What can be decoded without a network: from the evidence, and from what the encoder makes of it."""
+    trials = Stream(task, "test", 0).take(N_CONTROL)
+    states = {"mean evidence": trials.evidence.mean(axis=1)}
+    if task.encoder is not None:
+        encoded = encode(task, trials.evidence)
+        states |= {"encoder, last sample": encoded[:, -1], "encoder, mean of samples": encoded.mean(axis=1)}
+    found = {name: decode(state, trials.latents, np.random.default_rng(0)) for name, state in states.items()}
+    return [Reference(name, f.in_distribution.r2_prior, f.out_of_distribution.r2_prior) for name, f in found.items()]

@@ -20,7 +20,7 @@ from mtrnn_envs.testing import task_of
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=20, warmup=False)
 ROUNDS = 5
 DEFAULTS = EvidenceTask()
-PER_TRIAL = DEFAULTS.longest.stimulus * DEFAULTS.n_dims / DEFAULTS.n_steps  # normals for a step
+PER_STEP = DEFAULTS.longest.stimulus * DEFAULTS.n_dims / DEFAULTS.n_steps  # normals for a step
 
 
 def cpu_seconds(call, n_calls: int) -> float:
@@ -37,7 +37,7 @@ def cpu_seconds(call, n_calls: int) -> float:
 def noise_bound() -> float:
     """CPU seconds of the noise of one step of one environment."""
     rng, out = generator(0, "train"), np.empty(2560, np.float32)
-    return cpu_seconds(lambda: rng.standard_normal(out=out, dtype=np.float32), 2000) / out.size * PER_TRIAL
+    return cpu_seconds(lambda: rng.standard_normal(out=out, dtype=np.float32), 2000) / out.size * PER_STEP
 
 
 def encoder_bound() -> float:
