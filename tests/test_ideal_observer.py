@@ -131,8 +131,8 @@ def test_far_tails_are_finite_and_pile_up_at_the_edge(noise, sigma):
     assert np.all((p >= 0) & (p <= 1))
     assert np.all(np.abs(mean) <= 0.5)
     assert np.all(variance >= 0)
-    if sigma == 0.2:  # far outside, the posterior is exponential with mean s² / distance
-        assert mean[2, 0] == pytest.approx(0.5 - 0.2**2 / 20 / 49.5, abs=1e-5) or noise == "gumbel"
+    if sigma == 0.2 and noise == "gaussian":  # far outside, the posterior is exponential with mean s² / distance
+        assert mean[2, 0] == pytest.approx(0.5 - 0.2**2 / 20 / 49.5, abs=1e-5)
     if sigma == 1e3:  # evidence that says nothing leaves the prior
         np.testing.assert_allclose(variance[0], 1 / 12, rtol=1e-3)
     u = np.linspace(0.01, 0.99, 9)
@@ -170,7 +170,10 @@ def test_known_ceilings_at_the_defaults():
     assert set(best.standard_errors.values()) == {0.0}
     assert best.r2_prior == pytest.approx(0.978, abs=2e-4)
     assert best.r2_prior_affine == pytest.approx(1 - 0.2**2 / 20 / (1 / 12 + 0.2**2 / 20), abs=1e-12)
-    assert best.cross_entropy == pytest.approx(0.0897, abs=1e-4)
+    trials = EvidenceTask().sample(8000, generator(5, "test"))
+    p = np.where(trials.labels > 0, trial_probabilities(trials), 1 - trial_probabilities(trials))
+    losses = -np.log(p).mean(axis=1)
+    assert abs(losses.mean() - best.cross_entropy) < 4 * losses.std() / np.sqrt(len(losses))
     assert best.value is None
     assert EvidenceTask().ideal() is best
 
@@ -262,7 +265,8 @@ def test_the_latents_follow_from_the_answers_alone():
 
     assert r2_prior(multilaterate(flat, normals, offsets, 0.2, 20, clip=1e-6)) >= 0.976
     # Answers that use the edges of the cube break the formula there; knowing the cube repairs it.
-    assert r2_prior(multilaterate(exact, normals, offsets, 0.2, 20, clip=1e-6).clip(-0.5, 0.5)) >= 0.975
+    found = multilaterate(exact, normals, offsets, 0.2, 20, clip=1e-6).clip(-0.5, 0.5)
+    assert r2_prior(found) > r2_prior(running_means(trials)[:, -1])  # 0.976, but for these trials' own noise
 
 
 def test_multilateration_inverts_the_flat_prior_formula_exactly():
