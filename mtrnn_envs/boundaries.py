@@ -102,13 +102,34 @@ class Quadric:
 
 @dataclass(frozen=True, eq=False)
 class Custom:
-    """A user's own function from latents `[N, D]` to margins `[N, K]`."""
+    """A user's own function from latents `[N, D]` to margins `[N, K]`, of the same kind (numpy or torch) of array."""
 
+    name: str
+    n_tasks: int
     function: Callable[[Any], Any]
 
     def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
-        """What the function gives."""
-        return self.function(latents)
+        """What the function gives.
+
+        Raises:
+            ValueError: if it fails, or does not give finite real numbers `[N, K]`.
+        """
+        given = latents.copy() if isinstance(latents, np.ndarray) else latents.clone()
+        try:
+            margins = self.function(given)
+        except Exception as error:  # whatever a user's function raises, the field that named it is to blame
+            raise ValueError(
+                f"boundaries={self.name!r} fails on {type(latents).__name__} of shape {tuple(latents.shape)}: {error!r}"
+            ) from error
+        shape = (*latents.shape[:-1], self.n_tasks)
+        if type(margins) is not type(latents) or tuple(margins.shape) != shape:
+            raise ValueError(
+                f"boundaries={self.name!r} gives a {type(margins).__name__} of shape {np.shape(margins)} for a "
+                f"{type(latents).__name__} of shape {tuple(latents.shape)}; the same kind of shape {shape} is needed"
+            )
+        if isinstance(margins, np.ndarray) and not (margins.dtype.kind in "iuf" and np.isfinite(margins).all()):
+            raise ValueError(f"boundaries={self.name!r} gives margins that are not finite real numbers")
+        return margins
 
 
 def labels(boundaries: Boundaries, latents: Float[Any, "N D"]) -> Int8[Any, "N K"]:
@@ -174,6 +195,8 @@ def affine(n_tasks: int, n_dims: int, seed: int) -> Linear:
 
 def product(n_tasks: int, n_dims: int, seed: int) -> Product:
     """See `Product`; N must be a multiple of 2^D."""
+    if n_dims > 13:
+        raise ValueError(f"n_dims={n_dims} is too many for boundaries='product', which takes 13 at most")
     if n_tasks % 2**n_dims:
         raise ValueError(
             f"n_tasks={n_tasks} is not a multiple of 2**n_dims={2**n_dims}, which boundaries='product' needs: "
@@ -190,6 +213,11 @@ def quadric(n_tasks: int, n_dims: int, seed: int) -> Quadric:
 
     The offset is the median of the form over a fixed sample of the prior, so about half of it is on either side.
     """
+    if n_tasks * n_dims**2 > 100_000:
+        raise ValueError(
+            f"n_tasks={n_tasks} and n_dims={n_dims} are too many for boundaries='quadric', which takes "
+            "n_tasks * n_dims**2 of 100000 at most"
+        )
     rng = generator(seed, "boundaries")
     axes = np.linalg.qr(rng.standard_normal((n_tasks, n_dims, n_dims)))[0]
     curvatures = rng.uniform(0.5, 1, (n_tasks, n_dims)) * rng.choice([-1.0, 1.0], (n_tasks, n_dims))
@@ -210,7 +238,6 @@ KINDS: dict[str, Callable[[int, int, int], Boundaries]] = {
 }
 
 
-@lru_cache(maxsize=256)
 def build(kind: str, n_tasks: int, n_dims: int, seed: int) -> Boundaries:
     """The boundaries named by `kind`: one of `KINDS`, or `"module:attribute"`, a function of latents `[N, D]`.
 
@@ -219,27 +246,27 @@ def build(kind: str, n_tasks: int, n_dims: int, seed: int) -> Boundaries:
             or does not return `[N, K]`.
     """
     if kind in KINDS:
-        return KINDS[kind](n_tasks, n_dims, seed)
+        return _built_in(kind, n_tasks, n_dims, seed)
     if ":" in kind:
         return _custom(kind, n_tasks, n_dims)
     raise ValueError(f"boundaries={kind!r} is not one of {sorted(KINDS)} nor of the form 'module:attribute'")
 
 
+@lru_cache(maxsize=256)
+def _built_in(kind: str, n_tasks: int, n_dims: int, seed: int) -> Boundaries:
+    return KINDS[kind](n_tasks, n_dims, seed)
+
+
 def _custom(name: str, n_tasks: int, n_dims: int) -> Custom:
+    """Imports a user's function and tries it. Not cached: in a notebook it may be defined anew."""
     module, _, attribute = name.partition(":")
     try:
         function: Any = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"boundaries={name!r} cannot be imported: {error}") from error
+    except Exception as error:  # importing runs a user's code, which may raise anything
+        raise ValueError(f"boundaries={name!r} cannot be imported: {error!r}") from error
     if not callable(function):
         raise ValueError(f"boundaries={name!r} is not a function of latents [N, D]")
-    try:
-        shape = np.asarray(Custom(function).margins(np.zeros((3, n_dims)))).shape
-    except Exception as error:  # whatever a user's function raises, the field that named it is to blame
-        raise ValueError(f"boundaries={name!r} fails on latents of shape (3, {n_dims}): {error!r}") from error
-    if shape != (3, n_tasks):
-        raise ValueError(
-            f"boundaries={name!r} gives an array of shape {shape} for 3 latents of n_dims={n_dims}; "
-            f"(3, n_tasks={n_tasks}) is needed"
-        )
-    return Custom(function)
+    custom = Custom(name, n_tasks, function)
+    for n in (1, 5):
+        custom.margins(np.linspace(-0.49, 0.48, n * n_dims).reshape(n, n_dims))
+    return custom

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from jaxtyping import Int
 
 from mtrnn_envs.rendering import Frame, Window, draw
 from mtrnn_envs.score import Question, action_sizes, is_discrete, levels, open_commitments, score, sides, verdict
@@ -165,8 +166,8 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Answers the last observation with `action`; gives the next one."""
         t = self._t
-        self._t = t + 1
         if 0 <= t < self._first_heeded:
+            self._t = t + 1
             if self.render_mode == "human":
                 self.render()
             return self._observations[t + 1], 0.0, False, False, {}
@@ -177,6 +178,8 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: gym.make(..., render_mode='rgb_array')")
             return None
+        if self._block is None:
+            raise gym.error.ResetNeeded("no trial is on: call reset() before render()")
         picture = draw(frame(self._trials, self._row, self._t, self._answers))
         if self.render_mode == "rgb_array":
             return picture
@@ -210,10 +213,10 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     def _step_heeded(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """A step on which the action may count."""
         if self._over:
-            self._t = -1
             raise gym.error.ResetNeeded("no trial is on: call reset() before step()")
-        actions = as_actions(action, (1, len(action_sizes(self.task))))
+        actions = as_actions(self.task, action, ())
         outcome = score(self.task, self._question, t, actions, self._committed)
+        self._t = t + 1
         self._committed, self._over = outcome.committed, bool(outcome.ended[0])
         info: dict[str, Any] = {}
         if self._over or (t >= self._question.timing.go and not self.task.reaction_time):
@@ -230,18 +233,19 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         return observation, float(outcome.reward[0]), self._over, False, info
 
 
-def as_actions(action: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Actions as an integer array `[N, M]`.
+def as_actions(task: EvidenceTask, action: Any, batch: tuple[()] | tuple[int]) -> Int[np.ndarray, "N M"]:
+    """Actions as an integer array `[N, M]`; `batch` is `(N,)` for those of a vector, `()` for those of one environment.
 
     Raises:
-        ValueError: if they are not whole numbers, or not as many as are needed.
+        ValueError: if they are not whole numbers, or not of the shape of the action space.
     """
-    actions = np.asarray(action)
+    actions, n_components = np.asarray(action), len(action_sizes(task))
     if actions.dtype.kind not in "iub":
         raise ValueError(f"action={action!r} is not made of whole numbers")
-    if actions.size != shape[0] * shape[1]:
-        raise ValueError(f"action={action!r} has {actions.size} components; {shape[0]} x {shape[1]} are needed")
-    return actions.reshape(shape)
+    if actions.shape != (*batch, n_components) and not (is_discrete(task) and actions.shape == batch):
+        needed = batch if is_discrete(task) else (*batch, n_components)
+        raise ValueError(f"action has shape {actions.shape}; {needed} is needed")
+    return actions.reshape(-1, n_components)
 
 
 def frame(trials: Trials, row: int, t: int, answers: np.ndarray | None) -> Frame:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from jaxtyping import Bool, Float, Int, Int8
 
 from mtrnn_envs.files import replacing
+from mtrnn_envs.score import action_sizes
 from mtrnn_envs.tape import Tape
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import asked
@@ -38,6 +41,9 @@ AXES = {
     "rewards": ("time",),
     "context": (),
 }
+
+
+REQUIRED = ("valid", "latents", "labels", "actions", "answers", "response_steps", "rewards")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,15 +129,18 @@ class Recording:
         Raises:
             ValueError: if the file is no recording, or one of a schema that this version does not know.
         """
-        with np.load(path, allow_pickle=False) as file:
-            if "metadata" not in file:
-                raise ValueError(f"{path} is not a recording: it has no metadata, only {sorted(file)}")
-            metadata = json.loads(file["metadata"].item())
-            if metadata.get("schema") != SCHEMA:
-                raise ValueError(
-                    f"{path} has schema {metadata.get('schema')!r}; this version reads schema {SCHEMA} only"
-                )
-            return cls(metadata=metadata, **{name: file[name] for name in AXES if name in file})
+        try:
+            with open(path, "rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
+                metadata = json.loads(file["metadata"].item())
+                schema = metadata["schema"]
+                arrays = {name: file[name] for name in AXES if name in file} if schema == SCHEMA else {}
+        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a whole recording: {error!r}") from error
+        if schema != SCHEMA:
+            raise ValueError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA} only")
+        if missing := [name for name in REQUIRED if name not in arrays]:
+            raise ValueError(f"{path} is not a whole recording: it lacks {', '.join(missing)}")
+        return cls(metadata=metadata, **arrays)
 
     def to_xarray(self) -> Any:
         """The recording as an `xarray.Dataset`; its times are in ms, its metadata the attribute "metadata" (JSON)."""
@@ -181,11 +190,18 @@ def record(agent: Any, env: Any, n_trials: int, seed: int, deterministic: bool =
     begins, over, state = np.ones(n_envs, bool), np.zeros(n_envs, bool), None
     tape.begin(np.arange(n_envs), rows, info)
     while n_done < n_trials:
-        action, state = agent.predict(observation, state=state, episode_start=begins, deterministic=deterministic)
-        action = np.asarray(action)
+        action, state = _answer(agent, observation, state, begins, deterministic)
+        if action.size != n_envs * len(action_sizes(task)) or len(action) != n_envs:
+            raise ValueError(
+                f"agent.predict gave actions of shape {action.shape} for {n_envs} environments that take "
+                f"{len(action_sizes(task))} components each"
+            )
         live = np.flatnonzero((rows < n_trials) & ~over)
-        tape.see(live, rows, t, observation, action, _hidden(agent, state), _probabilities(agent, state))
+        probabilities = _rows(agent, "probabilities", state, n_envs)
+        tape.see(live, rows, t, observation, action, _hidden(agent, state, n_envs), probabilities)
         observation, reward, terminated, truncated, info = cursors.step(action)
+        if np.any(truncated):
+            raise ValueError(f"env={env!r} truncates trials; whole trials are recorded: leave out max_episode_steps")
         tape.rewards[rows[live], t[live]] = reward[live]
         ended = (terminated | truncated) & ~over
         n_done += int(np.count_nonzero(ended & (rows < n_trials)))
@@ -237,23 +253,42 @@ def _check(agent: Any, env: Any, n_trials: Any, seed: Any) -> None:
 def _attribute(env: Any, name: str) -> Any:
     """An attribute of the environment inside of any wrappers, or of the first one of a vector; None if absent."""
     inner: Any = env.unwrapped
-    if not hasattr(inner, name) and isinstance(inner, SyncVectorEnv | AsyncVectorEnv):
-        return inner.get_attr(name)[0]
+    if isinstance(inner, SyncVectorEnv | AsyncVectorEnv):
+        try:
+            return inner.get_attr(name)[0]
+        except AttributeError:
+            return None
     return getattr(inner, name, None)
 
 
-def _hidden(agent: Any, state: Any) -> np.ndarray | None:
+def _answer(
+    agent: Any, observation: Any, state: Any, begins: np.ndarray, deterministic: bool
+) -> tuple[np.ndarray, Any]:
+    """The actions and the next state of the agent, looked at before they are trusted."""
+    answer = agent.predict(observation, state=state, episode_start=begins, deterministic=deterministic)
+    if not isinstance(answer, tuple) or len(answer) != 2 or np.ndim(answer[0]) == 0:
+        raise ValueError(f"agent.predict gave {answer!r}; (action, state) is needed, with actions for a whole batch")
+    return np.asarray(answer[0]), answer[1]
+
+
+def _rows(agent: Any, name: str, state: Any, n: int) -> np.ndarray | None:
+    """What the agent's method `name` tells of `state`, `[B, ...]`; None if it has none."""
+    method: Callable[[Any], Any] | None = getattr(agent, name, None)
+    if not callable(method):
+        return None
+    values = np.asarray(method(state))
+    if values.ndim != 2 or len(values) != n:
+        raise ValueError(f"agent.{name}(state) has shape {values.shape}; ({n}, ...) with two axes is needed")
+    return values
+
+
+def _hidden(agent: Any, state: Any, n: int) -> np.ndarray | None:
     """The units of the agent, `[B, H]`, if it has any; see `record`."""
-    if callable(method := getattr(agent, "hidden", None)):
-        return np.asarray(method(state))
+    if (told := _rows(agent, "hidden", state, n)) is not None:
+        return told
     if isinstance(state, tuple) and len(state) == 2 and all(np.ndim(part) == 3 for part in state):
         return np.asarray(state[0])[-1]
     return state if isinstance(state, np.ndarray) and state.ndim == 2 else None
-
-
-def _probabilities(agent: Any, state: Any) -> np.ndarray | None:
-    method: Callable[[Any], Any] | None = getattr(agent, "probabilities", None)
-    return np.asarray(method(state)) if callable(method) else None
 
 
 def _metadata(agent: Any, env: Any, task: EvidenceTask, seed: int, deterministic: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ side. In tasks without confidence Q = 1: level 1 is -1 and level 2 is +1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
@@ -103,7 +103,7 @@ def levels(task: EvidenceTask, action: Int[np.ndarray, "N M"]) -> Int[np.ndarray
     # Read as unsigned, a negative number is a large one: one look finds both faults.
     unsigned = action.view(f"u{action.itemsize}")
     if unsigned.max() >= sizes[-1] or (common and unsigned[:, 0].max() >= sizes[0]):
-        raise ValueError(f"action={action!r} has a component outside its range; components take {sizes} values, from 0")
+        _refuse(action, np.array(sizes))
     if common:
         return np.where(action[:, :1] == 1, action[:, 1:] + 1, 0)
     return action if task.reaction_time or task.withhold else action + 1
@@ -200,6 +200,15 @@ def payoffs(task: EvidenceTask, label: Int8[np.ndarray, "*N"], level: Int[np.nda
     return table.ravel().take((label > 0) * table.shape[1] + level)
 
 
+def _refuse(action: Int[np.ndarray, "N M"], sizes: Int[np.ndarray, " M"]) -> NoReturn:
+    """Raises `ValueError` naming the first component of `action` that is out of its range."""
+    trial, component = np.argwhere((action < 0) | (action >= sizes))[0]
+    raise ValueError(
+        f"action={action[trial, component]} in component {component} of environment {trial} is not one of "
+        f"0 ... {sizes[component] - 1}"
+    )
+
+
 def _score_reaction_time(
     task: EvidenceTask, trials: Question | Trials, t: Any, action: Int[np.ndarray, "N M"], committed: Commitments | None
 ) -> Outcome:
@@ -217,7 +226,7 @@ def _score_reaction_time(
     new = answered.ravel().nonzero()[0]
     trial, level = new // n_answers, action.ravel()[new]
     if len(new) and level.view(f"u{level.itemsize}").max() > 2 * task.n_confidence:
-        raise ValueError(f"action={action!r} has a component outside 0 ... {2 * task.n_confidence}")
+        _refuse(np.where(answered, action, 0), np.array(action_sizes(task)))
     after = Commitments(
         before.levels.copy(), before.response_steps.copy(), before.n_open - np.bincount(trial, minlength=n)
     )

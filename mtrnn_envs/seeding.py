@@ -29,17 +29,17 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64DXSM(seed_sequence(seed, purpose)))
 
 
-def seeded(seed: int | None, split: str) -> tuple[np.random.Generator, int]:
-    """The generator of the stream of `split` under `seed` (drawn from the system if None), and the seed.
-
-    Raises:
-        ValueError: if `seed` is not a whole number of 0 or more.
-    """
-    if seed is None:
-        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    elif isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+def checked_seed(seed: Any) -> int:
+    """`seed` as an int, if it is a whole number of 0 or more; else `ValueError`."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed={seed!r} is not a whole number, 0 or more")
-    return generator(int(seed), split), int(seed)
+    return int(seed)
+
+
+def seeded(seed: Any, split: str) -> tuple[np.random.Generator, int]:
+    """The generator of the stream of `split` under `seed` (drawn from the system if None), and the seed."""
+    seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else checked_seed(seed)
+    return generator(seed, split), seed
 
 
 def torch_generator(seed: int, purpose: str, device: Any = "cpu") -> torch.Generator:

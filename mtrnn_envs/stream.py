@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtrnn_envs.seeding import SPLITS, seeded
+from mtrnn_envs.seeding import SPLITS, checked_seed, generator
 from mtrnn_envs.trials import Trials, concatenate, sample
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Stream:
 
     def __init__(self, task: EvidenceTask, split: str, seed: int) -> None:
         self.task = shown_task(task, split)
-        self._rng, _ = seeded(seed, split)
+        self._rng = generator(checked_seed(seed), split)
         self._rest: Trials | None = None
 
     def take(self, n: int) -> Trials:

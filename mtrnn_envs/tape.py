@@ -48,7 +48,11 @@ class Tape:
         """One step of `envs`: what was observed and done, and the state."""
         at = rows[envs], t[envs]
         self.valid[at] = True
-        self.cue[at] = observation[envs, 0] > 0
+        if self.task.periods is None:  # when the cue fell can only be seen
+            cue = observation[envs, 0]
+            if not np.all((cue == 0) | (cue == 1)):
+                raise ValueError(f"env shows cues {cue!r}; where periods are drawn, the cue must reach here as 0 or 1")
+            self.cue[at] = cue > 0
         self.actions[at] = action.reshape(len(action), -1)[envs]
         self.hidden = self._keep(self.hidden, at, envs, hidden)
         self.probabilities = self._keep(self.probabilities, at, envs, probabilities)

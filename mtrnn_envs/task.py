@@ -193,6 +193,7 @@ class EvidenceTask:
 def _checked(task: EvidenceTask) -> dict[str, Any]:
     """The fields as plain Python numbers, strings and tuples, each checked by itself and then with the others."""
     get = {field.name: getattr(task, field.name) for field in fields(task)}
+    get = {name: v.tolist() if isinstance(v, np.ndarray | np.generic) else v for name, v in get.items()}
     whole = {"n_tasks": (1, 10_000), "n_dims": (1, 1_000), "n_confidence": (1, 60)}
     whole |= {"boundary_seed": (0, 2**63 - 1), "encoder_seed": (0, 2**63 - 1)}
     real = {"autocorrelation": (-1, 1, False), "latent_correlation": (-1, 1, False), "dt": (0, math.inf, False)}
@@ -201,7 +202,7 @@ def _checked(task: EvidenceTask) -> dict[str, Any]:
     one_of |= {"payoff": FIXED_PAYOFFS + REACTION_TIME_PAYOFFS, "commit": ("each", "common")}
     one_of |= {"action_encoding": ("multi_discrete", "multi_binary"), "withhold": (False, True)}
 
-    new: dict[str, Any] = {}
+    new: dict[str, Any] = get.copy()
     for name, (low, high) in whole.items():
         new[name] = _whole(name, get[name], low, high)
     for name, (low, high, closed) in real.items():
@@ -215,7 +216,7 @@ def _checked(task: EvidenceTask) -> dict[str, Any]:
     new["excluded_orthants"] = _orthants(get["excluded_orthants"], new["n_dims"])
     for name in PERIODS:
         new[name] = _period(name, get[name], get["payoff"])
-    _check_together({**get, **new})
+    _check_together(new)
     return new
 
 
@@ -285,10 +286,14 @@ def _period(name: str, value: Any, payoff: str) -> Period:
     timed = payoff in REACTION_TIME_PAYOFFS
     if timed and name in ("delay", "decision"):
         if value != 0:
-            raise ValueError(f"{name}={value!r} must be 0 with payoff={payoff!r}: the evidence itself takes answers")
+            raise ValueError(
+                f"{name}={value!r} must be 0 with payoff={payoff!r} (give {name}=0): the evidence itself takes answers"
+            )
         return 0
-    if name == "decision" and value == 0:
-        raise ValueError(f"decision=0 must be 1 or more with payoff={payoff!r}: answers count on the decision steps")
+    if name == "decision" and value in (0, [0, 0], (0, 0)):
+        raise ValueError(
+            f"decision={value!r} must be 1 or more with payoff={payoff!r}: answers count on the decision steps"
+        )
     low = SHORTEST[name]
     if not isinstance(value, list | tuple):
         return _whole(name, value, low, LONGEST)

@@ -35,7 +35,8 @@ def check_env(env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 120
     - the spec, with these arguments, survives JSON; the environment survives pickling, copying and closing twice;
     - a whole rollout repeats bit for bit under `reset(seed)`; other seeds give other trials;
     - the trials are those of `Stream`, and `score` over a trial gives the rewards that the environment gave;
-    - single, `SyncVectorEnv` and native vector environments agree bit for bit in every autoreset mode;
+    - single, `SyncVectorEnv` and native vector environments agree bit for bit in every autoreset mode (where the id
+      has a `vector_entry_point`);
     - no global random generator is read or moved, and the caller's action space is not reseeded.
 
     Arguments:
@@ -47,6 +48,7 @@ def check_env(env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 120
     """
     with global_generators_untouched():
         env = gym.make(env_id, **kwargs)
+        assert isinstance(task_of(env), EvidenceTask), f"{env_id} is no environment of mtrnn_envs: it has no task"
         check_gymnasium(env)
         check_spec(env)
         first = rollout(env, seed, n_steps)
@@ -60,7 +62,7 @@ def check_env(env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 120
         check_streams(env, seed)
         env.close()
         env.close()
-        for mode in AutoresetMode:
+        for mode in AutoresetMode if env.spec is not None and env.spec.vector_entry_point is not None else ():
             check_vector(env_id, mode, seed=seed, n_envs=n_envs, n_steps=n_steps, **kwargs)
 
 
@@ -188,7 +190,9 @@ def check_vector(
 def task_of(env: gym.Env | VectorEnv) -> EvidenceTask:
     """The task of an environment of this package, in whatever wrappers or vectors."""
     inner: Any = env.unwrapped
-    return inner.task if hasattr(inner, "task") else inner.get_attr("task")[0]
+    if isinstance(inner, SyncVectorEnv):
+        inner = inner.envs[0].unwrapped
+    return getattr(inner, "task", None)  # pyright: ignore[reportReturnType]: the checks look for it
 
 
 def steps(env: VectorEnv, mode: AutoresetMode, seed: int, n_steps: int) -> Iterator[Any]:

@@ -119,6 +119,8 @@ def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n={n!r} is not a whole number of trials, 1 or more")
+    if not isinstance(rng, np.random.Generator) and not type(rng).__module__.startswith("torch"):
+        raise ValueError(f"rng={rng!r} is neither a numpy.random.Generator nor a torch.Generator")
     trials = allocate(task, int(n), rng)
     draw(trials, rng)
     return trials

@@ -16,14 +16,13 @@ from mtrnn_envs.score import (
     Commitments,
     Outcome,
     Question,
-    action_sizes,
     levels,
     open_commitments,
     score,
     sides,
     verdict,
 )
-from mtrnn_envs.seeding import generator, seeded
+from mtrnn_envs.seeding import checked_seed, generator, seeded
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import allocate, draw, observe, timing_of
@@ -78,7 +77,6 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
         n, shown = self.num_envs, shown_task(self.task, split)
-        self._action_shape = (n, len(action_sizes(shown)))
         self._generators: list[np.random.Generator | None] = [None] * n
         self._seeds: list[int] = [-1] * n
         # A block of trials for each environment, trial r of environment i in row r n + i, so that those which go on
@@ -124,10 +122,11 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         With `seed`, environment i starts the stream of `seed + i`, or of `seed[i]` if it is a list.
         """
         seeds = [None] * self.num_envs if seed is None else seed
-        if isinstance(seeds, int | np.integer):
-            seeds = [int(seeds) + i for i in range(self.num_envs)]
+        if not isinstance(seeds, list | tuple | np.ndarray):
+            seeds = [checked_seed(seeds) + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed={seed!r} has {len(seeds)} numbers for num_envs={self.num_envs}")
+        seeds = [None if one is None else checked_seed(one) for one in seeds]  # all, before any is used
         rows = self._reset_rows(options)
         for i in rows.tolist():
             if seeds[i] is not None or self._generators[i] is None:
@@ -156,6 +155,8 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: gym.make_vec(..., render_mode='rgb_array')")
             return None
+        if self._generators[0] is None:
+            raise gym.error.ResetNeeded("no trial is on: call reset() before render()")
         trials = self._blocks[self._rows * self.num_envs + np.arange(self.num_envs)]
         steps = self._t if self._march is None else [self._march.t] * self.num_envs
         return tuple(draw_picture(frame(trials, i, int(steps[i]), self._answers[i])) for i in range(self.num_envs))
@@ -217,7 +218,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A decision step of all trials."""
         question = Question(march.asked, self.task.timing)
-        actions = as_actions(actions, self._action_shape)
+        actions = as_actions(self.task, actions, (self.num_envs,))
         outcome = score(self.task, question, march.t, actions)
         told = self._spread(None, verdict(self.task, question, outcome)._asdict())
         truncations = np.zeros(self.num_envs, bool)
@@ -260,7 +261,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _step_apart(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A step of trials that are each at a step of their own."""
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
-        actions = as_actions(actions, self._action_shape)
+        actions = as_actions(self.task, actions, (self.num_envs,))
         stale = np.flatnonzero(self._over)
         if len(stale):
             if self._generators[0] is None:

@@ -5,6 +5,7 @@ import pytest
 
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.boundaries import KINDS, Linear, Product, build, labels
+from mtrnn_envs.seeding import torch_generator
 
 RNG = np.random.default_rng(0)
 
@@ -88,6 +89,64 @@ def test_a_users_own_function_is_named_by_its_place():
     trials = task.sample(500, RNG)
     xor = np.sign(trials.latents[:, 0] * trials.latents[:, 1])
     assert np.array_equal(trials.labels, np.stack([xor, -xor], axis=1))
+
+
+def in_a_list(latents):
+    return [[1.0, 2.0]] * len(latents)
+
+
+def nowhere(latents):
+    return latents * np.nan
+
+
+def fixed(latents):
+    return np.zeros((1, 2))
+
+
+def only_numpy(latents):
+    return np.asarray(latents) - 0.1
+
+
+def meddler(latents):
+    latents[...] = 0.4
+    return latents
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("in_a_list", "gives a list of shape"),
+        ("nowhere", "gives margins that are not finite real numbers"),
+        ("fixed", r"gives a ndarray of shape \(1, 2\) for a ndarray of shape \(5, 2\)"),
+        ("missing", "cannot be imported"),
+    ],
+)
+def test_a_function_that_cannot_be_used_is_refused_at_once(name, message):
+    with pytest.raises(ValueError, match=f"boundaries='{__name__}:{name}' {message}"):
+        EvidenceTask(n_tasks=2, boundaries=f"{__name__}:{name}")
+
+
+def test_a_function_for_numpy_alone_is_refused_where_tensors_are_drawn():
+    task = EvidenceTask(n_tasks=2, boundaries=f"{__name__}:only_numpy")
+    with pytest.raises(ValueError, match=r"gives a ndarray of shape .* for a Tensor"):
+        _ = task.sample(3, torch_generator(0, "train")).labels
+
+
+def test_a_function_cannot_change_the_latents():
+    trials = EvidenceTask(n_tasks=2, boundaries=f"{__name__}:meddler").sample(3, RNG)
+    before = trials.latents.copy()
+    assert trials.labels.shape == (3, 2)
+    assert np.array_equal(trials.latents, before)
+
+
+def test_a_function_defined_anew_is_the_new_one(monkeypatch):
+    before = EvidenceTask(n_tasks=2, boundaries=f"{__name__}:saddle")
+    x = np.array([[0.1, -0.3]])
+    old = before.boundary.margins(x)
+    monkeypatch.setitem(globals(), "saddle", lambda latents: -latents)
+    after = EvidenceTask(n_tasks=2, boundaries=f"{__name__}:saddle")
+    assert np.array_equal(after.boundary.margins(x), -x)
+    assert not np.array_equal(old, -x)
 
 
 @pytest.mark.parametrize("kind", KINDS)

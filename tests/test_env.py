@@ -212,20 +212,25 @@ def test_wrong_vector_arguments_are_named():
         envs.reset(options={"reset_mask": np.array([True, False])})
 
 
-@pytest.mark.parametrize("bad", [np.full(24, 2), np.full(24, -1), np.ones(23, int), np.ones(24), np.full(24, 256)])
+@pytest.mark.parametrize(
+    "bad", [np.full(24, 2), np.full(24, -1), np.ones(23, int), np.ones(24), np.full(24, 256), None, 1]
+)
 def test_an_action_that_counts_is_looked_at(bad):
     env = gym.make("MultiTaskEvidence-v0", stimulus=1, disable_env_checker=True)
     env.reset(seed=0)
     env.step(np.zeros(24, int))
     env.step(np.zeros(24, int))
-    with pytest.raises(ValueError, match="action="):
+    with pytest.raises(ValueError, match="action"):
         env.step(bad)
+    _, reward, terminated, _, _ = env.step(np.ones(24, int))  # nothing was lost
+    assert terminated
+    assert float(reward) > 0
 
 
 def test_a_wrong_level_of_confidence_is_named():
     envs = gym.make_vec("MultiTaskEvidenceRT-v0", num_envs=2, fixation=0)
     envs.reset(seed=0)
-    with pytest.raises(ValueError, match=r"outside 0 ... 6"):
+    with pytest.raises(ValueError, match=r"action=7 in component 0 of environment 0 is not one of 0 ... 6"):
         envs.step(np.full((2, 24), 7))
 
 

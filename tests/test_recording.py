@@ -207,8 +207,52 @@ def test_unknown_schemas_are_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="has schema 99; this version reads schema 1 only"):
         Recording.load(path)
     np.savez(path, latents=recording.latents)
-    with pytest.raises(ValueError, match="is not a recording: it has no metadata"):
+    with pytest.raises(ValueError, match=r"is not a whole recording: .*metadata"):
         Recording.load(path)
+
+
+def test_files_that_are_no_recordings_are_refused(tmp_path) -> None:
+    path = tmp_path / "recording.npz"
+    record(Counter(EvidenceTask()), make({}, None), 1, seed=2).save(path)
+    whole = path.read_bytes()
+    half, text, metadata = whole[: len(whole) // 2], b"no archive at all", np.array('{"schema": 1}')
+    for content in (half, text, b"", whole[:300] + b"?" + whole[301:]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"recording\.npz is not a whole recording"):
+            Recording.load(path)
+    np.savez(path, metadata=metadata)
+    with pytest.raises(ValueError, match="it lacks valid, latents"):
+        Recording.load(path)
+
+
+def test_agents_that_do_not_fit_are_refused_by_name() -> None:
+    class Agent:
+        def __init__(self, answer: Any, **methods: Any) -> None:
+            self.predict = lambda observation, **_: answer
+            self.__dict__.update(methods)
+
+    right = np.zeros((1, 24), int), None
+    for answer, message in (
+        (None, r"agent\.predict gave None; \(action, state\) is needed"),
+        ((np.int64(1), None), r"with actions for a whole batch"),
+        ((np.zeros((1, 3), int), None), r"agent\.predict gave actions of shape \(1, 3\) for 1 environments"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            record(Agent(answer), make({}, None), 1, seed=0)
+    with pytest.raises(ValueError, match=r"agent\.hidden\(state\) has shape \(5,\)"):
+        record(Agent(right, hidden=lambda state: np.zeros(5)), make({}, None), 1, seed=0)
+    with pytest.raises(ValueError, match=r"agent\.probabilities\(state\) has shape \(2, 24\)"):
+        record(Agent(right, probabilities=lambda state: np.zeros((2, 24))), make({}, None), 1, seed=0)
+
+
+def test_environments_that_break_off_or_hide_the_cue_are_refused() -> None:
+    agent = Counter(EvidenceTask(stimulus=(3, 6)))
+    with pytest.raises(ValueError, match="truncates trials; whole trials are recorded"):
+        record(agent, gym.make("MultiTaskEvidence-v0", stimulus=(3, 6), max_episode_steps=2), 1, seed=0)
+    env = gym.make("MultiTaskEvidence-v0", stimulus=(3, 6))
+    inverted = gym.wrappers.TransformObservation(env, lambda seen: -seen, env.observation_space)
+    with pytest.raises(ValueError, match="the cue must reach here as 0 or 1"):
+        record(agent, inverted, 1, seed=0)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path) -> None:

@@ -222,13 +222,16 @@ class SupervisedAgent:
         Raises:
             ValueError: if the file was not written by `save`, or by a version whose schema is not known.
         """
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get("mtrnn_agents", "{}"))
-            if about.get("schema") != SCHEMA:
-                raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads((file.metadata() or {}).get("mtrnn_agents", "{}"))
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+        if about.get("schema") != SCHEMA:
+            raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
         task = EvidenceTask.from_fields(about["task"])
         network = LeakyRNN(task.n_features, task.n_answers, **about["network"])
         network.load_state_dict(weights)
