@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mtrnn_envs.arrays import empty, fill_normal, fill_uniform, like, normal_cdf
+from mtrnn_envs.arrays import cast, empty, fill_normal, fill_uniform, like, namespace, normal_cdf
+from mtrnn_envs.seeding import generator
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
@@ -38,14 +39,20 @@ def draw_latents(task: EvidenceTask, out: Float[Any, "N D"], rng: Any) -> None:
 
 def in_orthants(latents: Float[Any, "N D"], orthants: tuple[str, ...]) -> Bool[Any, " N"]:
     """Whether each row lies in one of `orthants`, written as signs: `"+-"` is x_1 > 0, x_2 <= 0."""
-    positive = latents > 0
-    inside = positive[:, 0] & False
-    for orthant in orthants:
-        member = inside | True
-        for d, sign in enumerate(orthant):
-            member &= positive[:, d] if sign == "+" else ~positive[:, d]
-        inside |= member
-    return inside
+    positive = cast(latents > 0, "int64")
+    code = positive[:, 0]
+    for d in range(1, latents.shape[1]):
+        code = code + positive[:, d] * 2**d
+    codes = np.array([sum(2**d for d, sign in enumerate(orthant) if sign == "+") for orthant in orthants], np.int64)
+    return namespace(latents).isin(code, like(codes, code))
+
+
+def share_left(n_dims: int, correlation: float, orthants: tuple[str, ...], n: int = 8192) -> float:
+    """The share of the prior outside `orthants`; with correlated latents, from `n` draws."""
+    if not correlation:
+        return 1 - len(orthants) / 2**n_dims
+    normals = generator(0, "ideal").standard_normal((n, n_dims)) @ _copula_root(n_dims, correlation).T
+    return 1 - float(np.mean(in_orthants(normals, orthants)))
 
 
 def _draw_all(task: EvidenceTask, out: Any, rng: Any) -> None:

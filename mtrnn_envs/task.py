@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs import boundaries, encoder, noise
+from mtrnn_envs.latents import share_left
 from mtrnn_envs.score import payoff_table
 from mtrnn_envs.trials import Periods, Timing, Trials, sample, timing
 
@@ -230,6 +231,14 @@ def _check_together(f: dict[str, Any]) -> None:
         raise ValueError(
             f"latent_correlation={f['latent_correlation']!r} is not in ({least:.6g} + 1e-6, 0.9999], where "
             f"n_dims={f['n_dims']} latents can all have it with each other"
+        )
+    if f["excluded_orthants"] and f["n_dims"] > 60:
+        raise ValueError(f"n_dims={f['n_dims']} is too many for excluded_orthants, which take 60 at most")
+    left = share_left(f["n_dims"], f["latent_correlation"], f["excluded_orthants"]) if f["excluded_orthants"] else 1
+    if left < 1e-3:
+        raise ValueError(
+            f"excluded_orthants of {len(f['excluded_orthants'])} leave {left:.2g} of the prior in; 0.001 at least is "
+            "needed to draw from it"
         )
     if f["autocorrelation"] and f["noise"] != "gaussian":
         raise ValueError(f"autocorrelation={f['autocorrelation']!r} needs noise='gaussian', got {f['noise']!r}")

@@ -69,6 +69,11 @@ def test_a_task_cannot_be_changed():
         ({"latent_correlation": 0.6, "n_dims": 1}, "latent_correlation=0.6 needs n_dims of 2 or more"),
         ({"excluded_orthants": ("+",)}, "excluded_orthants=.* is not a sequence of strings of n_dims=2 signs"),
         ({"excluded_orthants": ("++", "+-", "-+", "--")}, "excluded_orthants=.* leave one of 4 in"),
+        (
+            {"excluded_orthants": ("-+", "+-", "--"), "latent_correlation": -0.9999},
+            "excluded_orthants of 3 leave .* 0.001",
+        ),
+        ({"excluded_orthants": ("+" * 61,), "n_dims": 61}, "n_dims=61 is too many for excluded_orthants"),
         ({"stimulus": 0}, "stimulus=0 is not a whole number from 1"),
         ({"stimulus": (5, 2)}, "stimulus=.* has its shortest above its longest"),
         ({"stimulus": (1, 2, 3)}, "stimulus=.* is neither a number of steps nor a pair"),
