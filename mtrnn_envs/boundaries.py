@@ -155,8 +155,12 @@ def even_lines(n_tasks: int, n_dims: int, seed: int) -> Linear:
 
 def random_hyperplanes(n_tasks: int, n_dims: int, seed: int) -> Linear:
     """Hyperplanes through the origin with unit normals uniform on the sphere."""
-    normals = generator(seed, "boundaries").standard_normal((n_tasks, n_dims))
-    return Linear(normals / np.linalg.norm(normals, axis=1, keepdims=True), np.zeros(n_tasks))
+    return Linear(_unit_normals(generator(seed, "boundaries"), n_tasks, n_dims), np.zeros(n_tasks))
+
+
+def _unit_normals(rng: np.random.Generator, n_tasks: int, n_dims: int) -> Float[np.ndarray, "K D"]:
+    normals = rng.standard_normal((n_tasks, n_dims))
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
 def spread_hyperplanes(n_tasks: int, n_dims: int, seed: int, n_iterations: int = 500) -> Linear:
@@ -187,8 +191,7 @@ def linear(n_tasks: int, n_dims: int, seed: int) -> Linear:
 def affine(n_tasks: int, n_dims: int, seed: int) -> Linear:
     """Random unit normals, each hyperplane through its own point uniform on [-0.3, 0.3]^D: most miss the origin."""
     rng = generator(seed, "boundaries")
-    normals = rng.standard_normal((n_tasks, n_dims))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = _unit_normals(rng, n_tasks, n_dims)
     points = rng.uniform(-0.3, 0.3, (n_tasks, n_dims))
     return Linear(normals, np.sum(normals * points, axis=1))
 

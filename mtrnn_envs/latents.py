@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mtrnn_envs.arrays import cast, empty, fill_normal, fill_uniform, like, namespace, normal_cdf
+from mtrnn_envs.arrays import arange, cast, empty, fill_normal, fill_uniform, like, namespace, normal_cdf
 from mtrnn_envs.seeding import generator
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def draw_latents(task: EvidenceTask, out: Float[Any, "N D"], rng: Any) -> None:
     _draw_all(task, out, rng)
     if not task.excluded_orthants:
         return
-    (left,) = _where(in_orthants(out, task.excluded_orthants))
+    left = arange(len(out), out)[in_orthants(out, task.excluded_orthants)]
     while len(left):
         fresh = empty((len(left), task.n_dims), "float64", rng)
         _draw_all(task, fresh, rng)
@@ -70,7 +70,3 @@ def _draw_all(task: EvidenceTask, out: Any, rng: Any) -> None:
 @lru_cache(maxsize=64)
 def _copula_root(n_dims: int, correlation: float) -> np.ndarray:
     return np.linalg.cholesky(correlation + (1 - correlation) * np.eye(n_dims))
-
-
-def _where(mask: Any) -> Any:
-    return mask.nonzero() if isinstance(mask, np.ndarray) else mask.nonzero(as_tuple=True)

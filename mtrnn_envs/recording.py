@@ -20,6 +20,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from jaxtyping import Bool, Float, Int, Int8
 
+from mtrnn_envs.checks import whole
 from mtrnn_envs.files import replacing
 from mtrnn_envs.score import action_sizes
 from mtrnn_envs.tape import Tape
@@ -239,9 +240,8 @@ def _check(agent: Any, env: Any, n_trials: Any, seed: Any) -> None:
         raise ValueError(f"agent={agent!r} has no method predict(observation, state, episode_start, deterministic)")
     if not isinstance(env, gym.Env | VectorEnv):
         raise ValueError(f"env={env!r} is neither a gymnasium.Env nor a gymnasium.vector.VectorEnv")
-    for name, value, low in (("n_trials", n_trials, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-            raise ValueError(f"{name}={value!r} is not a whole number, {low} or more")
+    whole("n_trials", n_trials, 1)
+    whole("seed", seed, 0)
     if not isinstance(_attribute(env, "task"), EvidenceTask):
         raise ValueError(f"env={env!r} is not an environment of mtrnn_envs: it has no task")
     space = env.single_observation_space if isinstance(env, VectorEnv) else env.observation_space

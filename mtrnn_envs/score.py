@@ -159,17 +159,18 @@ def score(
     """
     if task.reaction_time:
         return _score_reaction_time(task, trials, t, action, committed)
-    when, level = trials.timing, levels(task, action).astype(np.int8)
-    level *= 2
-    level -= 3
-    correct = level == trials.asked
+    when, level = trials.timing, levels(task, action)
+    side = level.astype(np.int8)  # levels 1 and 2 become -1 and +1; no answer, -3, is never right
+    side *= 2
+    side -= 3
+    correct = side == trials.asked
     counts = t >= when.go
     # The number of right answers as a product with ones: exact in float32, and many times faster than a sum of bools.
     n_right = (correct.astype(np.float32) @ np.ones(task.n_answers, np.float32)).astype(float)
     reward = n_right / (task.n_answers * (when.end - when.go))
     reward *= counts
     if task.withhold:
-        reward -= task.early_penalty / task.n_answers * np.count_nonzero(level + 3, axis=1) * (1 - counts)
+        reward -= task.early_penalty / task.n_answers * np.count_nonzero(level, axis=1) * (1 - counts)
     ended = np.empty(len(action), bool)
     ended[...] = t >= when.end - 1
     return Outcome(reward, ended, None, correct)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mtrnn_envs.seeding import SPLITS, checked_seed, generator
+from mtrnn_envs.checks import whole
+from mtrnn_envs.seeding import SPLITS, generator
 from mtrnn_envs.trials import Trials, concatenate, sample
 
 if TYPE_CHECKING:
@@ -44,14 +43,12 @@ class Stream:
 
     def __init__(self, task: EvidenceTask, split: str, seed: int) -> None:
         self.task = shown_task(task, split)
-        self._rng = generator(checked_seed(seed), split)
+        self._rng = generator(whole("seed", seed, 0), split)
         self._rest: Trials | None = None
 
     def take(self, n: int) -> Trials:
         """The next `n` trials."""
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(f"n={n!r} is not a whole number of trials, 1 or more")
-        parts, missing = [], n
+        parts, missing = [], whole("n", n, 1)
         while missing:
             block = self._rest if self._rest is not None else sample(self.task, block_size(self.task), self._rng)
             parts.append(block[:missing])

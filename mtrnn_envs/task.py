@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs import boundaries, encoder, noise
+from mtrnn_envs.checks import whole
 from mtrnn_envs.latents import share_left
 from mtrnn_envs.score import payoff_table
 from mtrnn_envs.trials import Periods, Timing, Trials, sample, timing
@@ -195,8 +196,8 @@ def _checked(task: EvidenceTask) -> dict[str, Any]:
     """The fields as plain Python numbers, strings and tuples, each checked by itself and then with the others."""
     get = {field.name: getattr(task, field.name) for field in fields(task)}
     get = {name: v.tolist() if isinstance(v, np.ndarray | np.generic) else v for name, v in get.items()}
-    whole = {"n_tasks": (1, 10_000), "n_dims": (1, 1_000), "n_confidence": (1, 60)}
-    whole |= {"boundary_seed": (0, 2**63 - 1), "encoder_seed": (0, 2**63 - 1)}
+    counts = {"n_tasks": (1, 10_000), "n_dims": (1, 1_000), "n_confidence": (1, 60)}
+    counts |= {"boundary_seed": (0, 2**63 - 1), "encoder_seed": (0, 2**63 - 1)}
     real = {"autocorrelation": (-1, 1, False), "latent_correlation": (-1, 1, False), "dt": (0, math.inf, False)}
     real |= dict.fromkeys(("encoder_noise", "time_cost", "early_penalty"), (0, math.inf, True))
     one_of = {"noise": tuple(noise.KINDS), "encoder": (None, *encoder.KINDS), "cueing": ("all", "one")}
@@ -204,8 +205,8 @@ def _checked(task: EvidenceTask) -> dict[str, Any]:
     one_of |= {"action_encoding": ("multi_discrete", "multi_binary"), "withhold": (False, True)}
 
     new: dict[str, Any] = get.copy()
-    for name, (low, high) in whole.items():
-        new[name] = _whole(name, get[name], low, high)
+    for name, (low, high) in counts.items():
+        new[name] = whole(name, get[name], low, high)
     for name, (low, high, closed) in real.items():
         new[name] = _real(name, get[name], low, high, closed)
     for name, allowed in one_of.items():
@@ -255,12 +256,6 @@ def _check_together(f: dict[str, Any]) -> None:
         raise ValueError(f"commit='common' needs a reaction-time payoff, one of {REACTION_TIME_PAYOFFS}")
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= int(value) <= high:
-        raise ValueError(f"{name}={value!r} is not a whole number from {low} to {high}")
-    return int(value)
-
-
 def _real(name: str, value: Any, low: float, high: float, closed: bool) -> float:
     number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     if not (low < number < high or (closed and number == low)):
@@ -305,10 +300,10 @@ def _period(name: str, value: Any, payoff: str) -> Period:
         )
     low = SHORTEST[name]
     if not isinstance(value, list | tuple):
-        return _whole(name, value, low, LONGEST)
+        return whole(name, value, low, LONGEST)
     if len(value) != 2:
         raise ValueError(f"{name}={value!r} is neither a number of steps nor a pair (shortest, longest)")
-    shortest, longest = (_whole(name, v, low, LONGEST) for v in value)
+    shortest, longest = (whole(name, v, low, LONGEST) for v in value)
     if shortest > longest:
         raise ValueError(f"{name}={value!r} has its shortest above its longest")
     return shortest if shortest == longest else (shortest, longest)

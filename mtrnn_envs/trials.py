@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, Int8
 
 from mtrnn_envs import boundaries
 from mtrnn_envs.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
+from mtrnn_envs.checks import whole
 from mtrnn_envs.encoder import N_ENCODED, encode
 from mtrnn_envs.latents import draw_latents
 from mtrnn_envs.noise import draw_noise
@@ -117,11 +118,10 @@ def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
     Raises:
         ValueError: if `n` is not a whole number of 1 or more.
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n={n!r} is not a whole number of trials, 1 or more")
+    n = whole("n", n, 1)
     if not isinstance(rng, np.random.Generator) and not type(rng).__module__.startswith("torch"):
         raise ValueError(f"rng={rng!r} is neither a numpy.random.Generator nor a torch.Generator")
-    trials = allocate(task, int(n), rng)
+    trials = allocate(task, n, rng)
     draw(trials, rng)
     return trials
 

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from mtrnn_envs.checks import whole
 from mtrnn_envs.env import action_space, as_actions, checked_render_mode, frame, observation_space
 from mtrnn_envs.march import March
 from mtrnn_envs.rendering import draw as draw_picture
@@ -22,7 +23,7 @@ from mtrnn_envs.score import (
     sides,
     verdict,
 )
-from mtrnn_envs.seeding import checked_seed, generator, seeded
+from mtrnn_envs.seeding import generator, seeded
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import allocate, draw, observe, timing_of
@@ -60,14 +61,12 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         split: str = "train",
         **fields: Any,
     ) -> None:
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
-            raise ValueError(f"num_envs={num_envs!r} is not a whole number, 1 or more")
+        self.num_envs = whole("num_envs", num_envs, 1)
         modes = [mode.value for mode in AutoresetMode]
         if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in modes:
             raise ValueError(f"autoreset_mode={autoreset_mode!r} is not an AutoresetMode nor one of {modes}")
         self.task = EvidenceTask.from_fields(fields)
         self.split = split
-        self.num_envs = int(num_envs)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
@@ -123,10 +122,10 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         seeds = [None] * self.num_envs if seed is None else seed
         if not isinstance(seeds, list | tuple | np.ndarray):
-            seeds = [checked_seed(seeds) + i for i in range(self.num_envs)]
+            seeds = [whole("seed", seeds, 0) + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed={seed!r} has {len(seeds)} numbers for num_envs={self.num_envs}")
-        seeds = [None if one is None else checked_seed(one) for one in seeds]  # all, before any is used
+        seeds = [None if one is None else whole("seed", one, 0) for one in seeds]  # all, before any is used
         rows = self._reset_rows(options)
         for i in rows.tolist():
             if seeds[i] is not None or self._generators[i] is None:

@@ -122,6 +122,6 @@ def test_broken_environments_fail(broken, message):
         gym.registry.pop("Broken-v0")
 
 
-def test_an_observer_of_noisy_encodings_is_refused():
+def test_an_ideal_observer_that_cannot_see_the_evidence_is_refused():
     with pytest.raises(ValueError, match="encoder='relu'"):
         IdealObserver(EvidenceTask())

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils import skip_init
 
+from mtrnn_envs.checks import whole
+
 
 class LeakyRNN(nn.Module):
     """The leaky ReLU network of the public code of arXiv:2407.11249:
@@ -41,8 +43,7 @@ class LeakyRNN(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in {"n_inputs": n_inputs, "n_outputs": n_outputs, "n_units": n_units}.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r} is not a whole number, 1 or more")
+            whole(name, value, 1)
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha={alpha!r} is not in (0, 1]")
         self.n_inputs, self.n_outputs, self.n_units, self.alpha = n_inputs, n_outputs, n_units, alpha

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mtrnn_envs.checks import whole
 from mtrnn_envs.targets import KINDS
 
 
@@ -17,9 +18,9 @@ def _setting(default: Any, help: str) -> Any:
 class Training:
     """How a network is trained. Each field has its help in `dataclasses.fields(Training)[i].metadata["help"]`.
 
-    The defaults reach the ideal observer's accuracy in half a minute of one core. They are not the protocol of the
-    public code of arXiv:2407.11249, which is `labels="decision", learning_rate=1e-3, n_updates=100_000`, without
-    cosine and clipping.
+    The defaults come within 0.003 of the ideal observer's accuracy in the demo (see README). They are not the protocol
+    of the public code of arXiv:2407.11249, which is `labels="decision", learning_rate=1e-3, n_updates=100_000`,
+    without cosine and clipping.
 
     Raises:
         ValueError: if a field is out of its range.
@@ -35,8 +36,7 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("n_units", "n_updates", "batch_size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not a whole number, 1 or more")
+            whole(name, getattr(self, name), 1)
         for name in ("learning_rate", "clip_norm"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not a number above 0")
