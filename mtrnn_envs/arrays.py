@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from mtrnn_envs.counter import Counter
+
 
 def namespace(array: Any) -> Any:
     """The module, `numpy` or `torch`, that `array` belongs to."""
@@ -53,11 +55,12 @@ def normal_cdf(array: Any) -> Any:
 
 def empty(shape: tuple[int, ...], dtype: str, rng: Any) -> Any:
     """An uninitialised array of the kind and on the device of the generator `rng`."""
-    if isinstance(rng, np.random.Generator):
+    device = getattr(rng, "device", None)
+    if device is None:
         return np.empty(shape, dtype)
     import torch
 
-    return torch.empty(shape, dtype=getattr(torch, dtype), device=rng.device)
+    return torch.empty(shape, dtype=getattr(torch, dtype), device=device)
 
 
 def empty_like(shape: tuple[int, ...], array: Any) -> Any:
@@ -81,7 +84,9 @@ def column(value: Any) -> Any:
 
 def fill_uniform(out: Any, rng: Any) -> None:
     """Fills `out` (float64) with draws from [0, 1)."""
-    if isinstance(out, np.ndarray):
+    if isinstance(rng, Counter):
+        rng.uniform(out)
+    elif isinstance(out, np.ndarray):
         rng.random(out=out)
     else:
         out.uniform_(generator=rng)
@@ -89,7 +94,9 @@ def fill_uniform(out: Any, rng: Any) -> None:
 
 def fill_normal(out: Any, rng: Any) -> None:
     """Fills `out` (float32 or float64) with standard normal draws."""
-    if isinstance(out, np.ndarray):
+    if isinstance(rng, Counter):
+        rng.normal(out)
+    elif isinstance(out, np.ndarray):
         rng.standard_normal(out=out, dtype=out.dtype)
     else:
         out.normal_(generator=rng)
@@ -97,7 +104,9 @@ def fill_normal(out: Any, rng: Any) -> None:
 
 def fill_exponential(out: Any, rng: Any) -> None:
     """Fills `out` (float32 or float64) with standard exponential draws."""
-    if isinstance(out, np.ndarray):
+    if isinstance(rng, Counter):
+        rng.exponential(out)
+    elif isinstance(out, np.ndarray):
         rng.standard_exponential(out=out, dtype=out.dtype)
     else:
         out.exponential_(generator=rng)
@@ -105,7 +114,9 @@ def fill_exponential(out: Any, rng: Any) -> None:
 
 def fill_integers(out: Any, low: int, high: int, rng: Any) -> None:
     """Fills `out` (int64) with integers from `low` to `high`, both included."""
-    if isinstance(out, np.ndarray):
+    if isinstance(rng, Counter):
+        rng.integers(out, low, high)
+    elif isinstance(out, np.ndarray):
         out[...] = rng.integers(low, high + 1, size=out.shape)
     else:
         out.random_(low, high + 1, generator=rng)

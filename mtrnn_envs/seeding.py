@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     import torch
 
 # The position of a purpose is part of the seed of every stream: append, never reorder.
-PURPOSES = ("train", "validation", "test", "boundaries", "encoder", "ideal")
+PURPOSES = ("train", "validation", "test", "boundaries", "encoder", "ideal", "network")
 SPLITS = PURPOSES[:3]
 
 
-def seed_sequence(seed: int, purpose: str) -> np.random.SeedSequence:
-    """The seed sequence of `purpose` under `seed`; neighbouring seeds are as unrelated as distant ones."""
+def seed_sequence(seed: int, purpose: str, *index: int) -> np.random.SeedSequence:
+    """The seed sequence of `purpose` (and its part `index`) under `seed`; neighbours are as unrelated as any others."""
     if purpose not in PURPOSES:
         raise ValueError(f"purpose={purpose!r} is not one of {PURPOSES}")
-    return np.random.SeedSequence(seed, spawn_key=(PURPOSES.index(purpose),))
+    return np.random.SeedSequence(seed, spawn_key=(PURPOSES.index(purpose), *index))
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, Int8
 from mtrnn_envs import boundaries
 from mtrnn_envs.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
 from mtrnn_envs.checks import whole
+from mtrnn_envs.counter import Counter
 from mtrnn_envs.encoder import N_ENCODED, encode
 from mtrnn_envs.latents import draw_latents
 from mtrnn_envs.noise import draw_noise
@@ -113,14 +114,22 @@ class Trials:
 
 
 def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
-    """Draws `n` trials of `task` from `rng`, a numpy `Generator` or a torch one (then tensors, on its device).
+    """Draws `n` trials of `task` from `rng`.
+
+    Arguments:
+        task: what they are trials of.
+        n: their number.
+        rng: a numpy `Generator`; a torch one (then tensors, on its device); or a `mtrnn_envs.counter.Counter`, which
+            draws the same trials in numpy and on every torch device.
 
     Raises:
-        ValueError: if `n` is not a whole number of 1 or more.
+        ValueError: if `n` is not a whole number of 1 or more, or `rng` is none of these.
     """
     n = whole("n", n, 1)
-    if not isinstance(rng, np.random.Generator) and not type(rng).__module__.startswith("torch"):
-        raise ValueError(f"rng={rng!r} is neither a numpy.random.Generator nor a torch.Generator")
+    if not isinstance(rng, np.random.Generator | Counter) and not type(rng).__module__.startswith("torch"):
+        raise ValueError(
+            f"rng={rng!r} is neither a numpy.random.Generator nor a torch.Generator nor a mtrnn_envs.counter.Counter"
+        )
     trials = allocate(task, n, rng)
     draw(trials, rng)
     return trials
