@@ -45,8 +45,16 @@ def layers(n_dims: int, seed: int) -> tuple[Layer, ...]:
 def encode(task: EvidenceTask, evidence: Float[Any, "*N D"]) -> Float[Any, "*N F"]:
     """The encoder's output for each row of `evidence`, float32; equal in numpy and torch to rounding."""
     rows = evidence.reshape(-1, task.n_dims)
-    encode_rows = _encode_numpy if isinstance(rows, np.ndarray) else _encode_torch
-    return encode_rows(task, rows).reshape(*evidence.shape[:-1], N_ENCODED)
+    if isinstance(rows, np.ndarray):
+        encoded = _encode_numpy(task, rows)
+    elif rows.device.type == "cpu" and not rows.requires_grad:
+        import torch
+
+        # On the same memory; a few rows at a time is twice as fast here too.
+        encoded = torch.from_numpy(_encode_numpy(task, rows.numpy()))
+    else:
+        encoded = _encode_torch(task, rows)
+    return encoded.reshape(*evidence.shape[:-1], N_ENCODED)
 
 
 @lru_cache(maxsize=64)
