@@ -7,18 +7,23 @@ try:
 except ImportError as error:
     raise ImportError('mtrnn_agents needs torch: pip install "mtrnn-envs[agents]"') from error
 
-from mtrnn_agents.networks import LeakyRNN
+from mtrnn_agents.agent import SupervisedAgent
+from mtrnn_agents.ensemble import ensemble
+from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.references import IdealObserver, RandomAgent
-from mtrnn_agents.settings import History, Training
-from mtrnn_agents.supervised import SupervisedAgent, train, untrained
+from mtrnn_agents.settings import PRESETS, History, Training
+from mtrnn_agents.supervised import load, train, untrained
 
 __all__ = [
+    "PRESETS",
     "History",
     "IdealObserver",
     "LeakyRNN",
     "RandomAgent",
     "SupervisedAgent",
     "Training",
+    "ensemble",
+    "load",
     "train",
     "untrained",
 ]

@@ -1,34 +1,39 @@
-"""From probabilities to actions: the simple rule of agents that are not trained to act."""
+"""From probabilities to actions: the simple rule of agents that are not trained to act, and how it is fitted."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_envs import EvidenceTask
-from mtrnn_envs.score import is_discrete, n_confidence
+from mtrnn_envs import EvidenceTask, Trials
+from mtrnn_envs.score import is_discrete, n_confidence, open_commitments, score
 
 
 def decide(
-    task: EvidenceTask, p: Float[np.ndarray, "N A"], seen: Int[np.ndarray, " N"], threshold: float
+    task: EvidenceTask,
+    p: Float[np.ndarray, "N A"],
+    seen: Int[np.ndarray, " N"],
+    threshold: float,
+    distance: Float[np.ndarray, "N A"] | None = None,
 ) -> Int[np.ndarray, "N ..."]:
     """The actions of `task` that state the probabilities `p` of +1, `[N, M]`, or `[N]` where the space is Discrete.
 
     Fixed duration: the likelier side of every task asked; with `withhold`, only once the cue has fallen. Free
     reaction time: a task is answered once its probability is further than `threshold` from 1/2, or at the (longest)
-    deadline, at the level of confidence whose bin it lies in; with one common stop, once the mean distance is. This
-    is not the best time to stop: see `mtrnn_envs.optimal_stopping`.
+    deadline, at the level of confidence whose bin it lies in; with one common stop, once the mean distance is. A
+    threshold that does not change with time is close to the best rule but not it: see `mtrnn_envs.optimal_stopping`.
 
     Arguments:
         task: the task.
         p: the probability of +1 for every task asked.
         seen: observations since the cue fell, this one included.
         threshold: in [0, 0.5]; used in reaction-time tasks only.
+        distance: what is held against the threshold, in [0, 0.5], instead of |p - 1/2|.
     """
     if task.reaction_time:
         n_levels = 2 * n_confidence(task)
         level = 1 + np.minimum((p * n_levels).astype(np.int64), n_levels - 1)
-        far, last = np.abs(p - 0.5), (seen >= task.longest.stimulus)[:, None]
+        far, last = np.abs(p - 0.5) if distance is None else distance, (seen >= task.longest.stimulus)[:, None]
         if task.commit == "common":
             stop = (far.mean(axis=1, keepdims=True) > threshold) | last
             action = np.concatenate([stop.astype(np.int64), level - 1], axis=1)
@@ -41,6 +46,36 @@ def decide(
     if task.action_encoding == "multi_binary":
         return action.astype(np.int8)
     return action[:, 0] if is_discrete(task) else action
+
+
+# Two looks at the range of the threshold: everywhere, then around the best.
+COARSE, FINE = np.linspace(0, 0.5, 26), np.linspace(-0.02, 0.02, 9)
+
+
+def fit_threshold(
+    task: EvidenceTask, trials: Trials, p: Float[np.ndarray, "N T A"], distance: Float[np.ndarray, "N T A"]
+) -> float:
+    """The threshold of `decide` with the highest mean reward on `trials` (numpy) of a reaction-time task.
+
+    The reward is that of `mtrnn_envs.score`, step by step, as the environment pays it.
+    """
+    rewards = [_reward(task, trials, p, distance, threshold) for threshold in COARSE]
+    around = np.clip(COARSE[int(np.argmax(rewards))] + FINE, 0, 0.5)
+    rewards = [_reward(task, trials, p, distance, threshold) for threshold in around]
+    return float(around[int(np.argmax(rewards))])
+
+
+def _reward(task: EvidenceTask, trials: Trials, p: np.ndarray, distance: np.ndarray, threshold: float) -> float:
+    """The mean reward of a trial that is answered by `decide`."""
+    go = np.broadcast_to(trials.timing.go, len(trials))
+    committed, total, going = open_commitments(len(trials), task.n_answers), 0.0, np.ones(len(trials), bool)
+    for t in range(int(go.min()), task.n_steps):
+        action = np.atleast_2d(decide(task, p[:, t], t - go + 1, threshold, distance[:, t]).T).T
+        outcome = score(task, trials, t, action, committed)
+        committed = outcome.committed
+        total += outcome.reward[going].sum()
+        going &= ~outcome.ended
+    return total / len(trials)
 
 
 def checked_threshold(threshold: float) -> float:

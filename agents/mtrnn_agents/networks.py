@@ -1,91 +1,51 @@
-"""Recurrent networks: one step at a time for environments, whole sequences for training; the two agree."""
+"""The registry of network architectures: a new one is one class and one line here."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn.functional import linear
-from torch.nn.utils import skip_init
+from mtrnn_agents.gated import GRU, LSTM
+from mtrnn_agents.leaky import LeakyRNN
+from mtrnn_agents.network import Network
+from mtrnn_agents.transformer import Transformer
+from mtrnn_envs.checks import known
 
-from mtrnn_envs.checks import whole
+NETWORKS: dict[str, type[Any]] = {
+    "rnn": LeakyRNN,
+    "gru": GRU,
+    "lstm": LSTM,
+    "transformer": Transformer,
+}
 
 
-class LeakyRNN(nn.Module):
-    """The leaky ReLU network of the public code of arXiv:2407.11249:
-
-        r(t) = (1 - a) r(t-1) + a relu(W_in u(t) + b_in + W r(t-1) + b),    r(-1) = 0,    logits(t) = V r(t) + c
-
-    with a = dt / tau. At a = 1, the default as there, it is a ReLU Elman network. Weights and biases start uniform on
-    ±1/sqrt(fan-in). Axes: N trials, T steps, F inputs, H units, A answers.
-
-    Arguments:
-        n_inputs: F.
-        n_outputs: A.
-        n_units: H.
-        alpha: a, in (0, 1].
-        generator: the source of the first weights; None leaves them to be loaded.
+def name_of(network: Network) -> str:
+    """The name of a network's class in `NETWORKS`.
 
     Raises:
-        ValueError: if a number is out of its range.
+        ValueError: if it is not registered.
     """
-
-    def __init__(
-        self,
-        n_inputs: int,
-        n_outputs: int,
-        n_units: int = 64,
-        alpha: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__()
-        for name, value in {"n_inputs": n_inputs, "n_outputs": n_outputs, "n_units": n_units}.items():
-            whole(name, value, 1)
-        if not 0 < alpha <= 1:
-            raise ValueError(f"alpha={alpha!r} is not in (0, 1]")
-        self.n_inputs, self.n_outputs, self.n_units, self.alpha = n_inputs, n_outputs, n_units, alpha
-        self.input = _layer(n_inputs, n_units, generator)
-        self.recurrent = _layer(n_units, n_units, generator)
-        self.output = _layer(n_units, n_outputs, generator)
-
-    def start(self, n: int) -> Float[Tensor, "N H"]:
-        """The state before the first step of `n` trials: zeros."""
-        return self.output.weight.new_zeros(n, self.n_units)
-
-    def step(self, hidden: Float[Tensor, "N H"], observation: Float[Tensor, "N F"]) -> Float[Tensor, "N H"]:
-        """The state in which `observation` has been seen, from the state before it."""
-        return self._next(hidden, self.input(observation) + self.recurrent.bias, self.recurrent.weight.T)
-
-    def forward(
-        self, observations: Float[Tensor, "N T F"], hidden: Float[Tensor, "N H"] | None = None
-    ) -> tuple[Float[Tensor, "N T A"], Float[Tensor, "N T H"]]:
-        """Logits and states of whole sequences, from the state `hidden` (zeros if None).
-
-        The products with the inputs and for the outputs are made for all steps at once, outside the loop.
-        """
-        weight = self.recurrent.weight.T
-        bias = self.input.bias + self.recurrent.bias
-        hidden = self.start(len(observations)) if hidden is None else hidden
-        states = []
-        for drive in linear(observations.transpose(0, 1), self.input.weight, bias).unbind(0):
-            hidden = self._next(hidden, drive, weight)
-            states.append(hidden)
-        stacked = torch.stack(states)
-        return self.output(stacked).transpose(0, 1), stacked.transpose(0, 1)
-
-    def _next(self, hidden: Tensor, drive: Tensor, weight: Tensor) -> Tensor:
-        rate = torch.relu(torch.addmm(drive, hidden, weight))
-        return rate if self.alpha == 1 else torch.lerp(hidden, rate, self.alpha)
+    for name, kind in NETWORKS.items():
+        if type(network) is kind:
+            return name
+    raise ValueError(f"network={network!r} is of none of the registered kinds {sorted(NETWORKS)}")
 
 
-def _layer(n_inputs: int, n_outputs: int, generator: torch.Generator | None) -> nn.Linear:
-    """A layer whose first weights are from `generator`, or not drawn: PyTorch would use the global generator."""
-    layer: Any = skip_init(nn.Linear, n_inputs, n_outputs)
-    if generator is not None:
-        bound = 1 / math.sqrt(n_inputs)
-        for parameter in (layer.weight, layer.bias):
-            nn.init.uniform_(parameter, -bound, bound, generator)
-    return layer
+def to_fields(network: Any) -> dict[str, Any]:
+    """The network's kind and settings, for JSON; `from_fields` gives it back, equal."""
+    return {"kind": name_of(network), **asdict(network)}
+
+
+def from_fields(values: Mapping[str, Any]) -> Network:
+    """The network that `values` name: its "kind", and settings of that kind, the others of which have their defaults.
+
+    Raises:
+        ValueError: if there is no kind, or a name is not known, saying which was probably meant.
+    """
+    settings = dict(values)
+    if "kind" not in settings:
+        raise ValueError(f"{settings} has no 'kind'; the kinds are {', '.join(NETWORKS)}")
+    kind = known(settings.pop("kind"), NETWORKS, "kind", "network")
+    names = [field.name for field in fields(NETWORKS[kind])]
+    return NETWORKS[kind](**{known(name, names, "field", kind): value for name, value in settings.items()})

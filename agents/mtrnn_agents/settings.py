@@ -3,77 +3,173 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-from mtrnn_envs.checks import whole
+from mtrnn_agents import networks
+from mtrnn_agents.leaky import LeakyRNN
+from mtrnn_agents.network import Network, check_between, option
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.checks import known, whole
 from mtrnn_envs.targets import KINDS
 
+if TYPE_CHECKING:
+    AnyNetwork = Network
+else:  # the command line offers each registered network with its options
+    AnyNetwork = Union[tuple(networks.NETWORKS.values())]  # noqa: UP007
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+LOSSES = ("cross_entropy", "squared_error")
+# A schedule is one row: the factor of the rate when a share of training, from 0 to 1, is done.
+SCHEDULES = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a network is trained. Each field has its help in `dataclasses.fields(Training)[i].metadata["help"]`.
-
-    The defaults come within 0.003 of the ideal observer's accuracy in the demo (see README). They are not the protocol
-    of the public code of arXiv:2407.11249, which is `labels="decision", learning_rate=1e-3, n_updates=100_000`,
-    without cosine and clipping.
+    """How a network is trained, by backpropagation through time and Adam. `PRESETS` names the ones to start from.
 
     Raises:
         ValueError: if a field is out of its range.
     """
 
-    n_units: int = _setting(64, "units of the network")
-    alpha: float = _setting(1.0, "leak a = dt / tau of the network, in (0, 1]")
-    labels: str = _setting("stimulus", "the steps that ask for the label: 'stimulus' (all with evidence) or 'decision'")
-    n_updates: int = _setting(15_000, "updates of the weights")
-    batch_size: int = _setting(16, "trials of an update")
-    learning_rate: float = _setting(1e-2, "Adam's rate at the start; it falls to 0 along half a cosine")
-    clip_norm: float = _setting(1.0, "norm at which the gradient is clipped")
+    network: AnyNetwork = option(LeakyRNN(), "the architecture")  # noqa: RUF009 (it is frozen)
+    labels: str = option(
+        "stimulus",
+        "what is asked when: 'stimulus' (the label at every step from the first evidence on, so that the best answer "
+        "is the posterior), 'decision' (the label once the cue falls, 1/2 before), or 'accumulator' (evidence summed "
+        "up to a bound)",
+    )
+    loss: str = option("cross_entropy", "'cross_entropy' or 'squared_error', of the probability; accumulators: latter")
+    bound: float = option(5.0, "where accumulators stop, in units of the latents times steps")
+    n_updates: int = option(60_000, "updates of the weights")
+    batch_size: int = option(16, "trials of an update")
+    learning_rate: float = option(1e-2, "Adam's rate at its highest")
+    schedule: str = option("linear", "how the rate falls to 0 over all updates: 'linear', 'cosine', or 'constant'")
+    warmup: int = option(0, "updates over which the rate first rises from 0")
+    clip_norm: float | None = option(1.0, "norm at which the gradient is clipped; None for not at all")
+    evaluate_every: int = option(1000, "updates between evaluations on the validation stream, and checkpoints")
+    patience: int | None = option(
+        None, "evaluations without a lower validation loss after which to stop, keeping the best weights; None: never"
+    )
+    curriculum: int = option(0, "updates over which sigma and the stimulus go from where they start to the task's")
+    start_sigma: float = option(1.0, "with a curriculum, sigma at its start, as a multiple of the task's")
+    start_stimulus: float = option(
+        1.0, "with a curriculum, steps of the stimulus at its start, as a share of the task's"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("n_units", "n_updates", "batch_size"):
-            whole(name, getattr(self, name), 1)
-        for name in ("learning_rate", "clip_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not a number above 0")
-        if not 0 < self.alpha <= 1:
-            raise ValueError(f"alpha={self.alpha!r} is not in (0, 1]")
-        if self.labels not in KINDS:
-            raise ValueError(f"labels={self.labels!r} is not one of {sorted(KINDS)}")
+        networks.name_of(self.network)
+        for name, low in dict.fromkeys(("n_updates", "batch_size", "evaluate_every"), 1).items():
+            whole(name, getattr(self, name), low)
+        for name in ("warmup", "curriculum"):
+            whole(name, getattr(self, name), 0)
+        if self.patience is not None:
+            whole("patience", self.patience, 1)
+        for name in ("learning_rate", "bound", "start_sigma", "clip_norm"):
+            if getattr(self, name) is not None or name != "clip_norm":
+                check_between(name, getattr(self, name), 0, 1e30)
+        check_between("start_stimulus", self.start_stimulus, 0, 1)
+        for name, allowed in (("labels", KINDS), ("loss", LOSSES), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {sorted(allowed)}")
+        if self.labels == "accumulator" and self.loss != "squared_error":
+            raise ValueError(f"loss={self.loss!r}: labels='accumulator' are no probabilities; use loss='squared_error'")
+        if not self.curriculum and (self.start_sigma, self.start_stimulus) != (1, 1):
+            raise ValueError(
+                f"curriculum=0 with start_sigma={self.start_sigma!r}, start_stimulus={self.start_stimulus!r}: give the "
+                "number of updates that the curriculum takes"
+            )
+
+    def rate(self, n_updates: int) -> float:
+        """The learning rate of the update after `n_updates`."""
+        rising = min(1.0, (n_updates + 1) / self.warmup) if self.warmup else 1.0
+        return self.learning_rate * SCHEDULES[self.schedule](n_updates / self.n_updates) * rising
+
+    def task_at(self, task: EvidenceTask, n_updates: int) -> EvidenceTask:
+        """The task as the curriculum has it after `n_updates`."""
+        if n_updates >= self.curriculum:
+            return task
+        left = 1 - n_updates / self.curriculum
+        factor, share = 1 + left * (self.start_sigma - 1), 1 + left * (self.start_stimulus - 1)
+
+        def shorter(period: Any) -> Any:
+            return tuple(map(shorter, period)) if isinstance(period, tuple) else max(1, round(share * period))
+
+        sigma = tuple(factor * s for s in task.sigma) if isinstance(task.sigma, tuple) else factor * task.sigma
+        return replace(task, sigma=sigma, stimulus=shorter(task.stimulus))
+
+    def to_fields(self) -> dict[str, Any]:
+        """The settings as JSON; `from_fields` gives them back, equal."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {"network": networks.to_fields(self.network)}
+
+    @classmethod
+    def from_fields(cls, values: Mapping[str, Any]) -> Training:
+        """Settings from names and values; an unknown name raises `ValueError` saying which was probably meant."""
+        names = [f.name for f in fields(cls)]
+        parts = {known(name, names, "field", "Training"): value for name, value in values.items()}
+        if "network" in parts:
+            parts["network"] = networks.from_fields(parts["network"])
+        return cls(**parts)
+
+
+# "dense" is the recipe of this package: labels at every stimulus step, small batches, and a large rate that falls.
+# "paper" is the protocol of the public code of arXiv:2407.11249.
+PRESETS: dict[str, Training] = {
+    "dense": Training(),
+    "paper": Training(labels="decision", n_updates=100_000, learning_rate=1e-3, schedule="constant", clip_norm=None),
+}
 
 
 class Evaluation(NamedTuple):
-    """How a network does: cross-entropy in nat per answer and accuracy, at the last step of each trial."""
+    """How a network does on validation trials.
 
+    Attributes:
+        loss: as in training.
+        cross_entropy: at the last step of each trial, in nat per answer.
+        accuracy: share of right answers there.
+    """
+
+    loss: float
     cross_entropy: float
     accuracy: float
 
 
 @dataclass(frozen=True)
 class History:
-    """The course of training, one entry for each block of trials drawn.
+    """The course of training, one entry for each evaluation.
 
     Attributes:
         updates: updates made so far.
-        loss: mean training loss since the entry before, in nat per answer and step.
-        cross_entropy: on validation trials, at the last step, in nat per answer.
-        accuracy: likewise, the share of right answers.
+        loss: mean training loss since the entry before.
+        validation_loss, cross_entropy, accuracy: see `Evaluation`.
+        metrics: further numbers by name, as given to `train`.
     """
 
     updates: tuple[int, ...] = ()
     loss: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
     cross_entropy: tuple[float, ...] = ()
     accuracy: tuple[float, ...] = ()
+    metrics: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
-    def extended(self, updates: int, loss: float, result: Evaluation) -> History:
+    def extended(self, updates: int, loss: float, found: Evaluation, metrics: Mapping[str, float]) -> History:
         """This history with one entry more."""
         return History(
             (*self.updates, updates),
             (*self.loss, loss),
-            (*self.cross_entropy, result.cross_entropy),
-            (*self.accuracy, result.accuracy),
+            (*self.validation_loss, found.loss),
+            (*self.cross_entropy, found.cross_entropy),
+            (*self.accuracy, found.accuracy),
+            {name: (*self.metrics.get(name, ()), float(value)) for name, value in metrics.items()},
         )
+
+    @classmethod
+    def from_fields(cls, values: Mapping[str, Any]) -> History:
+        """The history that was written as JSON by `asdict`."""
+        parts = {name: tuple(values[name]) for name in values if name != "metrics"}
+        return cls(**parts, metrics={name: tuple(v) for name, v in values["metrics"].items()})

@@ -1,246 +1,170 @@
-"""Training by backpropagation through time, and the agent that comes of it."""
+"""Training by backpropagation through time: one call from a task and a seed to an agent.
+
+    agent = train(EvidenceTask(), seed=0, folder="results/mine")
+
+This module is what the name "supervised" of the entry-point group `mtrnn.agents` stands for.
+"""
 
 from __future__ import annotations
 
-import json
-import math
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, fields
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
-from tqdm import tqdm
+from scipy.optimize import minimize_scalar
 
-from mtrnn_agents.decisions import checked_threshold, decide
-from mtrnn_agents.networks import LeakyRNN
-from mtrnn_agents.settings import Evaluation, History, Training
+from mtrnn_agents.agent import SupervisedAgent, output_probability
+from mtrnn_agents.batches import Run
+from mtrnn_agents.decisions import fit_threshold
+from mtrnn_agents.learners import Layout
+from mtrnn_agents.loop import (
+    CHECKPOINT,
+    N_VALIDATION,
+    Metrics,
+    State,
+    first_weights,
+    identity,
+    refuse_other,
+    resume,
+    train_together,
+)
+from mtrnn_agents.network import FIXED, read
+from mtrnn_agents.settings import PRESETS, Training
 from mtrnn_envs import EvidenceTask, Trials, observe
-from mtrnn_envs.files import replacing
-from mtrnn_envs.seeding import torch_generator
-from mtrnn_envs.targets import Targets, targets
+from mtrnn_envs.checks import whole
+from mtrnn_envs.counter import Counter
 
-SCHEMA = 1
-# Trials drawn at a time: enough to make drawing cheap, few enough to stay in the processor's cache for a while.
-BLOCK = 4096
-N_VALIDATION = 2048
+__all__ = ["PRESETS", "Training", "load", "train", "untrained"]
+
+AGENT = "agent.safetensors"
 
 
-def train(task: EvidenceTask, seed: int, training: Training | None = None, *, progress: bool = True) -> SupervisedAgent:
-    """A leaky RNN trained on `task` by backpropagation through time, as an agent.
+def train(
+    task: EvidenceTask,
+    seed: int,
+    training: Training | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    metrics: Metrics | None = None,
+) -> SupervisedAgent:
+    """A network trained on `task` by backpropagation through time, as an agent.
 
-    The loss is the binary cross-entropy of every answer, averaged over trials, steps and answers. The weights and
-    then the trials come from the training stream of `seed`; validation has a stream of its own. The same arguments,
-    build and number of threads give the same bits. No global generator is touched.
+    The weights and the trials of every block follow from `seed`; validation has a stream of its own. The same
+    arguments and build give the same bits, however often training was interrupted. No global generator is touched.
+    In reaction-time tasks the agent's threshold is then fitted on validation trials, for the highest reward.
+
+    Arguments:
+        task: the task.
+        seed: a whole number, 0 or more.
+        training: the settings; `Training()`, which is `PRESETS["dense"]`, if None.
+        folder: where the agent (agent.safetensors), the state of training (checkpoint.safetensors) and TensorBoard's
+            files go. If a state of the same run is there, training goes on from it; if the agent is, it is given.
+        progress: whether to show a progress bar.
+        metrics: from states at the decision `[N, H]` and latents `[N, D]` of validation trials to numbers by name,
+            for the bar, TensorBoard and the history.
 
     Raises:
-        FloatingPointError: if training diverges.
+        ValueError: if the seed is not allowed, the labels cannot be had for this task, or the folder holds another
+            run or a broken file.
+        FloatingPointError: if training diverges; the state before that is kept in the folder.
+        KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
-    training = training or Training()
-    rng = torch_generator(seed, "train")
-    network = _first_network(task, training, rng)
-    validation = task.sample(N_VALIDATION, torch_generator(seed, "validation"))
-    # The fused form makes one call for all weights.
-    optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
-    history, updates = History(), 0
-    with tqdm(total=training.n_updates, disable=not progress, desc=f"{task.n_tasks} tasks", unit=" updates") as bar:
-        while updates < training.n_updates:
-            trials = max(1, BLOCK // training.batch_size) * training.batch_size
-            losses = []
-            for observations, target in _batches(task.sample(trials, rng), training):
-                if updates == training.n_updates:
-                    break
-                rate = 0.5 * training.learning_rate * (1 + math.cos(math.pi * updates / training.n_updates))
-                optimizer.param_groups[0]["lr"] = rate
-                value = loss(network(observations)[0], target)
-                optimizer.zero_grad()
-                value.backward()
-                torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm, foreach=True)
-                optimizer.step()
-                losses.append(value.detach())
-                updates += 1
-            mean = torch.stack(losses).mean().item()
-            if not math.isfinite(mean):
-                raise FloatingPointError(
-                    f"training diverged within {updates} updates at learning_rate={training.learning_rate}, "
-                    f"clip_norm={training.clip_norm}: lower one of them"
-                )
-            history = history.extended(updates, mean, evaluate(network, validation))
-            bar.update(len(losses))
-            bar.set_postfix(accuracy=f"{history.accuracy[-1]:.3f}", loss=f"{mean:.3f}")
-    return SupervisedAgent(task, network, seed=seed, training=training, history=history)
+    run, training = Run(task, whole("seed", seed, 0)), training or Training()
+    place = None if folder is None else Path(folder)
+    if (agent := finished(run, training, place)) is not None:
+        return agent
+    (state,) = train_together(
+        [run],
+        training,
+        [resume(run, training, place)],
+        folders=None if place is None else [place],
+        device=torch.device("cpu"),
+        progress=progress,
+        metrics=metrics,
+    )
+    return completed(run, training, state, place)
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> SupervisedAgent:
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
-    training = training or Training()
-    return SupervisedAgent(task, _first_network(task, training, torch_generator(seed, "train")), seed=seed)
+    run, training = Run(task, whole("seed", seed, 0)), training or Training()
+    return SupervisedAgent(task, training, first_weights(run, training), seed)
 
 
-def _first_network(task: EvidenceTask, training: Training, rng: torch.Generator) -> LeakyRNN:
-    return LeakyRNN(task.n_features, task.n_answers, training.n_units, training.alpha, rng)
+def load(path: str | os.PathLike[str]) -> SupervisedAgent:
+    """The agent in the file `path`, or in the folder that was given to `train`; see `SupervisedAgent.load`."""
+    return SupervisedAgent.load(Path(path) / AGENT if Path(path).is_dir() else path)
 
 
-def loss(logits: Float[Tensor, "N T A"], target: Targets) -> Float[Tensor, ""]:
-    """Binary cross-entropy, averaged over the valid steps of all trials and over answers, in nat."""
-    weight = target.valid[:, :, None].to(logits.dtype)
-    total = binary_cross_entropy_with_logits(logits, target.values, weight, reduction="sum")
-    return total / (weight.sum() * logits.shape[-1])
+def finished(run: Run, training: Training, folder: Path | None) -> SupervisedAgent | None:
+    """The agent of this run in `folder`, if it is there.
+
+    Raises:
+        ValueError: if the agent there is that of another run.
+    """
+    if folder is None or not (folder / AGENT).exists():
+        return None
+    agent = SupervisedAgent.load(folder / AGENT)
+    theirs = identity(Run(agent.task, agent.seed), agent.training)
+    refuse_other(folder / AGENT, theirs, identity(run, training))
+    return agent
+
+
+def completed(run: Run, training: Training, state: State, folder: Path | None) -> SupervisedAgent:
+    """The agent that comes of a state at the end of training, saved in `folder`.
+
+    Raises:
+        FloatingPointError: if the training of this network diverged.
+    """
+    if state.diverged is not None:
+        kept = "" if folder is None else f"; the state before it is kept in {folder / CHECKPOINT}"
+        raise FloatingPointError(
+            f"training diverged: the loss or gradient of update {state.diverged} is not finite, at "
+            f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"
+        )
+    first = first_weights(run, training)
+    flat = torch.from_numpy(state.weights if training.patience is None else state.best)
+    trained = {name: part.clone() for name, part in Layout.of(first).unpack(flat).items()}
+    weights = trained | {name: v for name, v in first.items() if name.startswith(FIXED)}
+    agent = SupervisedAgent(run.task, training, weights, run.seed, history=state.history)
+    _fit_decisions(agent)
+    if folder is not None:
+        agent.save(folder / AGENT)
+    return agent
 
 
 @torch.no_grad()
-def evaluate(network: LeakyRNN, trials: Trials) -> Evaluation:
-    """How `network` answers `trials` (torch) at the last step of each."""
-    rows = torch.arange(len(trials))
-    logits = network(observe(trials))[0][rows, torch.as_tensor(trials.timing.end) - 1]
-    positive = trials.asked > 0
-    entropy = binary_cross_entropy_with_logits(logits, positive.to(logits.dtype)).item()
-    return Evaluation(entropy, ((logits > 0) == positive).double().mean().item())
+def _fit_decisions(agent: SupervisedAgent) -> None:
+    """Fits what stands between a network's outputs and its answers, on validation trials: gain and threshold."""
+    task, training = agent.task, agent.training
+    if not task.reaction_time and training.labels != "accumulator":
+        return
+    trials = task.sample(N_VALIDATION, Counter(agent.seed, "validation"))
+    hidden = agent.network.sequence(agent.weights, torch.from_numpy(observe(trials)))
+    output = torch.sigmoid(read(agent.weights, hidden)).double().numpy()
+    go = np.broadcast_to(trials.timing.go, len(trials))[:, None]
+    end = np.broadcast_to(trials.timing.end, len(trials))[:, None]
+    seen = np.arange(task.n_steps) - go + 1
+    if training.labels == "accumulator":
+        agent.gain = _fitted_gain(training, trials, output, seen, (seen > 0) & (seen <= end - go))
+    if task.reaction_time:
+        p = output_probability(training, agent.gain, output, seen[:, :, None])
+        agent.threshold = fit_threshold(task, trials, p, np.abs(output - 0.5))
 
 
-def _batches(trials: Trials, training: Training) -> Iterator[tuple[Tensor, Targets]]:
-    """Observations and targets of `trials`, batch by batch, each laid out with time first as the network reads it."""
+def _fitted_gain(training: Training, trials: Trials, output: np.ndarray, seen: np.ndarray, counts: np.ndarray) -> float:
+    """The gain with the highest likelihood of the labels, where answers count and accumulators are not at the bound."""
+    open_ = counts[:, :, None] & (np.abs(2 * output - 1) < 0.95)
+    open_ = open_ if open_.any() else np.broadcast_to(counts[:, :, None], output.shape)
+    right = np.broadcast_to(trials.asked[:, None, :] > 0, output.shape)[open_]
+    steps = np.broadcast_to(seen[:, :, None], output.shape)[open_]
 
-    def split(values: Tensor) -> Tensor:
-        batches = values.unflatten(0, (-1, training.batch_size))
-        return batches.transpose(1, 2).contiguous().transpose(1, 2)
+    def cost(log_gain: float) -> float:
+        p = output_probability(training, float(np.exp(log_gain)), output[open_], steps)
+        return float(-np.mean(np.log(np.clip(np.where(right, p, 1 - p), 1e-12, None))))
 
-    for observations, values, valid in zip(
-        split(observe(trials)), *map(split, targets(trials, training.labels)), strict=True
-    ):
-        yield observations, Targets(values, valid)
-
-
-class State(NamedTuple):
-    """What the agent carries from step to step.
-
-    Attributes:
-        hidden: state of the network in which the last observation has been seen, `[N, H]` float32.
-        seen: observations since the cue fell, `[N]`.
-    """
-
-    hidden: Float[np.ndarray, "N H"]
-    seen: Int[np.ndarray, " N"]
-
-
-class SupervisedAgent:
-    """A trained network as an agent: it answers by its probabilities, with the signature of SB3's `predict`.
-
-    What is done with the probabilities is described at `mtrnn_agents.decisions.decide`.
-
-    Arguments:
-        task: the task it is made for.
-        network: the network, with `task.n_features` inputs and `task.n_answers` outputs.
-        threshold: see there, in [0, 0.5]; used in reaction-time tasks only.
-        seed, training, history: what the network comes from, if known; kept when it is saved.
-
-    Raises:
-        ValueError: if the network does not fit the task, or the threshold is out of its range.
-    """
-
-    def __init__(
-        self,
-        task: EvidenceTask,
-        network: LeakyRNN,
-        *,
-        threshold: float = 0.4,
-        seed: int | None = None,
-        training: Training | None = None,
-        history: History | None = None,
-    ) -> None:
-        have, need = (network.n_inputs, network.n_outputs), (task.n_features, task.n_answers)
-        if have != need:
-            raise ValueError(f"network={network!r} has (inputs, outputs) {have}; the task needs {need}")
-        self.task, self.network, self.threshold = task, network, checked_threshold(threshold)
-        self.seed, self.training, self.history = seed, training, history
-
-    @torch.no_grad()
-    def predict(
-        self,
-        observation: np.ndarray,
-        state: State | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, State]:
-        """Actions for `observation`, `[N, F]` or `[F]`, and the state in which it has been seen.
-
-        `episode_start` `[N]` says which trials begin with this observation. The rule has no chance in it, whatever
-        `deterministic` is.
-
-        Raises:
-            ValueError: if the observation is not `task.n_features` wide.
-        """
-        shown = np.atleast_2d(np.asarray(observation, np.float32))
-        if shown.ndim != 2 or shown.shape[1] != self.task.n_features:
-            raise ValueError(f"observation has shape {np.shape(observation)}; [N, {self.task.n_features}] is needed")
-        n = len(shown)
-        if state is None:
-            state = State(np.zeros((n, self.network.n_units), np.float32), np.zeros(n, np.int64))
-        hidden, seen = state
-        if episode_start is not None:
-            fresh = np.asarray(episode_start, bool).reshape(n)
-            hidden, seen = np.where(fresh[:, None], np.float32(0), hidden), np.where(fresh, 0, seen)
-        after = self.network.step(torch.from_numpy(hidden), torch.from_numpy(shown)).numpy()
-        state = State(after, seen + (shown[:, 0] == 0))
-        action = decide(self.task, self.probabilities(state), state.seen, self.threshold)
-        return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
-
-    def hidden(self, state: State) -> Float[np.ndarray, "N H"]:
-        """The activity of the network's units."""
-        return state.hidden
-
-    @torch.no_grad()
-    def probabilities(self, state: State) -> Float[np.ndarray, "N A"]:
-        """The probability of +1 for every task asked."""
-        return torch.sigmoid(self.network.output(torch.from_numpy(state.hidden))).numpy()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
-        from safetensors.torch import save_file
-
-        about = {
-            "schema": SCHEMA,
-            "task": json.loads(self.task.to_json()),
-            "network": {"n_units": self.network.n_units, "alpha": self.network.alpha},
-            "threshold": self.threshold,
-            "seed": self.seed,
-            "training": None if self.training is None else asdict(self.training),
-            "history": None if self.history is None else asdict(self.history),
-        }
-        weights = {name: value.detach().contiguous() for name, value in self.network.state_dict().items()}
-        with replacing(path) as temporary:
-            save_file(weights, temporary, {"mtrnn_agents": json.dumps(about)})
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> SupervisedAgent:
-        """The agent that `save` wrote.
-
-        Raises:
-            ValueError: if the file was not written by `save`, or by a version whose schema is not known.
-        """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "pt") as file:
-                about = json.loads((file.metadata() or {}).get("mtrnn_agents", "{}"))
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-        if about.get("schema") != SCHEMA:
-            raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
-        task = EvidenceTask.from_fields(about["task"])
-        network = LeakyRNN(task.n_features, task.n_answers, **about["network"])
-        network.load_state_dict(weights)
-        training, history = about["training"], about["history"]
-        return cls(
-            task,
-            network,
-            threshold=about["threshold"],
-            seed=about["seed"],
-            training=None if training is None else Training(**training),
-            history=None if history is None else History(*(tuple(history[f.name]) for f in fields(History))),
-        )
+    best: Any = minimize_scalar(cost, bounds=(-5, 8), method="bounded")
+    return float(np.exp(best.x))

@@ -1,0 +1,170 @@
+"""A trained network as an agent, in any environment of its task."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.special import ndtr
+from torch import Tensor
+
+from mtrnn_agents import storage
+from mtrnn_agents.decisions import checked_threshold, decide
+from mtrnn_agents.network import Sizes, Weights, noise_of, read
+from mtrnn_agents.settings import History, Training
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.seeding import torch_generator
+
+
+class Memory(NamedTuple):
+    """What the agent carries from step to step.
+
+    Attributes:
+        state: of the network, in which the last observation has been seen; its hidden activity `[N, H]` comes first.
+        seen: observations since the cue fell, `[N]`.
+    """
+
+    state: tuple[Tensor, ...]
+    seen: Int[np.ndarray, " N"]
+
+
+class SupervisedAgent:
+    """A trained network as an agent: it answers by its probabilities, with the signature of SB3's `predict`.
+
+    In fixed-duration tasks it gives the likelier answer. In reaction-time tasks it answers once its probability, or its
+    accumulator, has passed a threshold, and its confidence is the probability: see `mtrnn_agents.decisions.decide`. The
+    probability is sigmoid(logit), and for a network that was trained on accumulators Phi(gain a / sqrt(t)), with a the
+    accumulator and t the evidence steps since answers count: what a sum of t samples says under a flat prior.
+
+    Arguments:
+        task: the task it is made for.
+        training: what it was trained by, its architecture included.
+        weights: of the network.
+        seed: of its first weights and trials.
+        threshold: on the distance of the probability (the accumulator, as a share of twice its bound) from the middle,
+            in [0, 0.5]; used in reaction-time tasks only.
+        gain: see above; used with accumulators only.
+        history: the course of training, if known.
+
+    Raises:
+        ValueError: if the weights do not fit the task, or the threshold is out of its range.
+    """
+
+    def __init__(
+        self,
+        task: EvidenceTask,
+        training: Training,
+        weights: Weights,
+        seed: int,
+        *,
+        threshold: float = 0.4,
+        gain: float = 1.0,
+        history: History | None = None,
+    ) -> None:
+        self.task, self.training, self.network = task, training, training.network
+        needed = self.network.first_weights(Sizes.of(task), torch.Generator())
+        for name in needed.keys() | weights.keys():
+            have, need = (tuple(w[name].shape) if name in w else None for w in (weights, needed))
+            if have != need:
+                raise ValueError(f"weights[{name!r}] has shape {have}; the task and {self.network} need {need}")
+        self.weights, self.seed, self.history = weights, seed, history
+        self.threshold, self.gain = checked_threshold(threshold), gain
+        self._rng = torch_generator(seed, "network")
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Memory | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Memory]:
+        """Actions for `observation`, `[N, F]` or `[F]`, and the memory in which it has been seen.
+
+        `episode_start` `[N]` says which trials begin with this observation. There is chance only in networks that have
+        noise of their own, and with `deterministic` none in them.
+
+        Raises:
+            ValueError: if the observation is not `task.n_features` wide.
+        """
+        shown = np.atleast_2d(np.asarray(observation, np.float32))
+        if shown.ndim != 2 or shown.shape[1] != self.task.n_features:
+            raise ValueError(f"observation has shape {np.shape(observation)}; [N, {self.task.n_features}] is needed")
+        n, noise = len(shown), None
+        if state is None:
+            state = Memory(self.network.start(self.weights, n), np.zeros(n, np.int64))
+        before, seen = state
+        if episode_start is not None:
+            fresh = np.asarray(episode_start, bool).reshape(n)
+            wiped = torch.from_numpy(fresh)
+            before = tuple(torch.where(wiped.view(n, *[1] * (v.ndim - 1)), torch.zeros_like(v), v) for v in before)
+            seen = np.where(fresh, 0, seen)
+        if noise_of(self.network) and not deterministic:
+            noise = torch.randn(n, self.network.n_units, generator=self._rng)
+        after = self.network.step(self.weights, before, torch.from_numpy(shown), noise)
+        state = Memory(after, seen + (shown[:, 0] == 0))
+        output = self._output(state)
+        p = self._probability(output, state.seen)
+        action = decide(self.task, p, state.seen, self.threshold, np.abs(output - 0.5))
+        return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
+
+    def hidden(self, state: Memory) -> Float[np.ndarray, "N H"]:
+        """The activity of the network's units."""
+        return state.state[0].numpy()
+
+    def probabilities(self, state: Memory) -> Float[np.ndarray, "N A"]:
+        """The probability of +1 for every task asked."""
+        return self._probability(self._output(state), state.seen)
+
+    @torch.no_grad()
+    def _output(self, state: Memory) -> Float[np.ndarray, "N A"]:
+        """sigmoid(logit): the probability, or (1 + a / bound) / 2 for an accumulator a."""
+        return torch.sigmoid(read(self.weights, state.state[0])).numpy()
+
+    def _probability(self, output: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        return output_probability(self.training, self.gain, output, seen[:, None])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
+        about = {
+            "task": json.loads(self.task.to_json()),
+            "training": self.training.to_fields(),
+            "seed": self.seed,
+            "threshold": self.threshold,
+            "gain": self.gain,
+            "history": None if self.history is None else asdict(self.history),
+        }
+        storage.write(path, "agent", {name: v.detach().numpy() for name, v in self.weights.items()}, about)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SupervisedAgent:
+        """The agent that `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file was not written by `save`, is not whole, or is of a version that is not known.
+        """
+        arrays, about = storage.read(path, "agent")
+        return cls(
+            EvidenceTask.from_fields(about["task"]),
+            Training.from_fields(about["training"]),
+            {name: torch.from_numpy(v) for name, v in arrays.items()},
+            about["seed"],
+            threshold=about["threshold"],
+            gain=about["gain"],
+            history=None if about["history"] is None else History.from_fields(about["history"]),
+        )
+
+
+def output_probability(
+    training: Training, gain: float, output: Float[np.ndarray, "*N A"], seen: Int[np.ndarray, "*N 1"]
+) -> Float[np.ndarray, "*N A"]:
+    """The probability of +1 that outputs sigmoid(logit) stand for; see `SupervisedAgent`."""
+    if training.labels != "accumulator":
+        return output
+    return ndtr(gain * training.bound * (2 * output - 1) / np.sqrt(np.maximum(seen, 1)))

@@ -1,0 +1,113 @@
+"""Many networks: on a GPU as one batched problem, on a CPU one process per core; the same seeds, the same draws."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from mtrnn_agents.agent import SupervisedAgent
+from mtrnn_agents.batches import Run
+from mtrnn_agents.loop import Metrics, digest, resume, train_together
+from mtrnn_agents.settings import Training
+from mtrnn_agents.supervised import completed, finished, train
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.checks import whole
+
+Cell: TypeAlias = tuple[Run, Path | None]
+# An agent, or why there is none.
+Outcome: TypeAlias = SupervisedAgent | FloatingPointError
+
+
+def ensemble(
+    runs: Sequence[tuple[EvidenceTask, int]],
+    training: Training | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    device: Any = None,
+    n_jobs: int | None = None,
+    progress: bool = True,
+    metrics: Metrics | None = None,
+) -> list[Outcome]:
+    """Trains a network for each (task, seed), as `train` does; a network that diverges gives its error, not an agent.
+
+    Tasks may differ in everything. On a CPU each network has a process of its own. On any other `device` all are one
+    problem: padded to the largest task, one batched product for all, and one CUDA graph for an update; agreement with
+    the CPU is to rounding, which training amplifies.
+
+    Arguments:
+        runs: pairs of a task and a seed.
+        training: the settings of all; `Training()` if None.
+        folder: each run has a folder of its own in it, named by a hash of all that determines it, in which it can go
+            on from where it was stopped, on whichever device.
+        device: a torch device; None for a GPU if there is one, else the CPU.
+        n_jobs: processes on a CPU; None for one per core.
+        progress, metrics: see `train`.
+
+    Raises:
+        ValueError: as `train`, before anything is trained.
+    """
+    training = training or Training()
+    cells = [Run(task, whole("seed", seed, 0)) for task, seed in runs]
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    folders = [None if folder is None else Path(folder) / digest(run, training) for run in cells]
+    found = [finished(run, training, where) for run, where in zip(cells, folders, strict=True)]
+    left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
+    if place.type == "cpu":
+        results: list[Outcome] = _in_processes(left, training, n_jobs, progress, metrics)
+    else:
+        results = _as_one(left, training, place, progress, metrics)
+    remaining = iter(results)
+    return [agent or next(remaining) for agent in found]
+
+
+def _in_processes(
+    cells: Sequence[Cell], training: Training, n_jobs: int | None, progress: bool, metrics: Metrics | None
+) -> list[Outcome]:
+    """Each network in a process of its own, as many at once as there are cores."""
+    parallel = Parallel(n_jobs=-1 if n_jobs is None else whole("n_jobs", n_jobs, 1), return_as="generator")
+    done = parallel(delayed(_attempt)(run, folder, training, metrics) for run, folder in cells)
+    return list(tqdm(done, "networks", len(cells), disable=not progress))
+
+
+def _attempt(run: Run, folder: Path | None, training: Training, metrics: Metrics | None) -> Outcome:
+    try:
+        return train(*run, training, folder=folder, progress=False, metrics=metrics)
+    except FloatingPointError as error:
+        return error
+
+
+def _as_one(
+    cells: Sequence[Cell], training: Training, device: torch.device, progress: bool, metrics: Metrics | None
+) -> list[Outcome]:
+    """All networks at once; those that were stopped at different updates, one group after the other."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    states = [resume(run, training, folder) for run, folder in cells]
+    for i, state in enumerate(states):
+        groups[state.n_updates].append(i)
+    for members in groups.values():
+        folders = [folder for i in members if (folder := cells[i][1]) is not None]
+        after = train_together(
+            [cells[i][0] for i in members],
+            training,
+            [states[i] for i in members],
+            folders=folders or None,
+            device=device,
+            progress=progress,
+            metrics=metrics,
+        )
+        for i, state in zip(members, after, strict=True):
+            states[i] = state
+    outcomes: list[Outcome] = []
+    for (run, folder), state in zip(cells, states, strict=True):
+        try:
+            outcomes.append(completed(run, training, state, folder))
+        except FloatingPointError as error:
+            outcomes.append(error)
+    return outcomes

@@ -1,0 +1,219 @@
+"""What makes updates: the compiled kernel for the leaky RNN on a CPU, and autograd for everything else.
+
+Both do the same thing to the same numbers: Adam on the flat vector of trained weights, with a clipped gradient. Many
+networks are trained at once by autograd, with a first axis M; on a GPU each update is a CUDA graph, so that the few
+hundred small products of a sequence are launched as one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from mtrnn_agents.batches import Batch, as_tensors, stack
+from mtrnn_agents.leaky import LeakyRNN
+from mtrnn_agents.network import FIXED, Network, Weights, read
+from mtrnn_agents.settings import Training
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+
+class Layout(NamedTuple):
+    """Where each trained weight lies in the flat vector of all.
+
+    Attributes:
+        shapes: of the weights, by name, in the order of the vector.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, weights: Weights) -> Layout:
+        """The layout of the trained ones among `weights`."""
+        return cls({name: tuple(v.shape) for name, v in weights.items() if not name.startswith(FIXED)})
+
+    def pack(self, weights: Weights) -> Float[np.ndarray, " P"]:
+        """The flat vector of `weights`."""
+        return np.concatenate([weights[name].detach().cpu().numpy().ravel() for name in self.shapes])
+
+    def unpack(self, flat: Float[Tensor, "*M P"]) -> Weights:
+        """Views of a flat vector, by name."""
+        parts = flat.split([math.prod(shape) for shape in self.shapes.values()], -1)
+        return {name: part.unflatten(-1, self.shapes[name]) for name, part in zip(self.shapes, parts, strict=True)}
+
+
+# From weights [M, P] and Adam's moments [M, 2, P], which are updated in place, a batch for each network, rates [M, U],
+# and the number of updates before, to the loss of each update, [M, U]. An update whose loss or gradient is not finite
+# is not made, nor any after it; its loss is NaN, and so are those after it.
+Advance: TypeAlias = Callable[[np.ndarray, np.ndarray, Sequence[Batch], np.ndarray, int], np.ndarray]
+
+
+def loss(
+    logits: Float[Tensor, "*M N T A"],
+    values: Float[Tensor, "*M N T A"],
+    counted: Bool[Tensor, "*M N T B"],
+    kind: str,
+) -> Float[Tensor, "*M"]:
+    """The mean loss of the answers that count, one number for each of M networks.
+
+    Cross-entropy in nat, or squared error of the probability sigmoid(logits).
+    """
+    weight = counted.to(logits.dtype).expand(logits.shape)
+    if kind == "cross_entropy":
+        each = binary_cross_entropy_with_logits(logits, values, reduction="none")
+    else:
+        each = (torch.sigmoid(logits) - values) ** 2
+    dims = (-3, -2, -1)
+    return (each * weight).sum(dims) / weight.sum(dims)
+
+
+def compiled(network: LeakyRNN, fixed: Weights, training: Training) -> Advance:
+    """The compiled kernel, for one leaky RNN."""
+    from mtrnn_agents import kernels
+
+    clip = math.inf if training.clip_norm is None else training.clip_norm
+    cell = kernels.Cell(
+        float(network.alpha), network.leaky, network.activation == "tanh", training.loss == "squared_error", float(clip)
+    )
+    sign, mask = (
+        fixed[FIXED + name].numpy() if FIXED + name in fixed else np.zeros((0,) * ndim, np.float32)
+        for name, ndim in (("sign", 1), ("mask", 2))
+    )
+    all_valid, no_noise = np.zeros((0, 0), bool), np.zeros((0, 0, 0), np.float32)
+
+    def advance(
+        weights: np.ndarray, moments: np.ndarray, batches: Sequence[Batch], rates: np.ndarray, n_updates: int
+    ) -> np.ndarray:
+        (batch,) = batches
+        u, n, t, _ = batch.observations.shape
+        valid = batch.valid.reshape(u, n * t)
+        losses = np.full((1, u), np.nan)
+        made = kernels.advance(
+            weights[0],
+            moments[0],
+            np.ascontiguousarray(batch.observations),
+            np.ascontiguousarray(batch.values.reshape(u, n * t, -1)),
+            all_valid if valid.all() else np.ascontiguousarray(valid),
+            no_noise if batch.noise is None else batch.noise.reshape(u, n * t, -1) * np.float32(network.noise_scale),
+            sign,
+            mask,
+            rates[0],
+            n_updates,
+            network.n_units,
+            cell,
+            losses[0],
+        )
+        losses[0, made:] = np.nan
+        return losses
+
+    return advance
+
+
+def autograd(
+    network: Network, layout: Layout, fixed: Weights, training: Training, n_answers: Sequence[int], device: torch.device
+) -> Advance:
+    """Autograd, for any network and for M of them at once, on `device`, where the batches are drawn too.
+
+    Arguments:
+        network: the architecture of all.
+        layout: of the trained weights of one network, padded to the common sizes.
+        fixed: weights that are not trained, `[M, ...]`.
+        training: the settings of all.
+        n_answers: the answers that each network is asked for; others, which padding adds, do not count.
+        device: the device.
+    """
+    clip = math.inf if training.clip_norm is None else training.clip_norm
+    alone = len(n_answers) == 1  # without the axis M, products are plain matrix products
+    fixed = {name: v.to(device)[0] if alone else v.to(device) for name, v in fixed.items()}
+    graphs: dict[Any, tuple[torch.cuda.CUDAGraph, Step, Tensor]] = {}
+
+    def update(s: Step) -> Tensor:
+        """One update of `s.flat` and the moments, in place; the loss of each network, NaN where none was made."""
+        leaves = {name: part.detach().requires_grad_() for name, part in layout.unpack(s.flat).items()}
+        logits = read(leaves, network.sequence(leaves | fixed, s.observations, s.noise))
+        asked = torch.arange(logits.shape[-1], device=device) < s.n_answers
+        value = loss(logits, s.values, s.valid[..., None] & asked[..., None, None, :], training.loss)
+        gradients = torch.autograd.grad(value.sum(), list(leaves.values()))
+        parts = zip(gradients, layout.shapes.values(), strict=True)
+        gradient = torch.cat([g.flatten(g.ndim - len(shape)) for g, shape in parts], -1)
+        norm = gradient.norm(dim=-1, keepdim=True)
+        s.alive.logical_and_((value.isfinite() & norm.isfinite()[..., 0])[..., None])
+        gradient = gradient * (clip / (norm + 1e-6)).clamp(max=1)
+        first = torch.lerp(s.first, gradient, 1 - BETAS[0])
+        second = torch.lerp(s.second, gradient * gradient, 1 - BETAS[1])
+        flat = s.flat - s.rate * first / (second.sqrt() * s.root + EPSILON)
+        for old, new in ((s.first, first), (s.second, second), (s.flat, flat)):
+            old.copy_(torch.where(s.alive, new, old))
+        return torch.where(s.alive[..., 0], value.detach(), math.nan)
+
+    def captured(s: Step) -> Tensor:
+        """`update` as a CUDA graph, one for each shape of batches (a curriculum changes the length of trials)."""
+        key = s.observations.shape
+        if key not in graphs:
+            static = Step(*(None if v is None else v.clone() for v in s))  # pyright: ignore[reportArgumentType]
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(3):
+                    update(static)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                result = update(static)
+            graphs[key] = graph, static, result
+        graph, static, result = graphs[key]
+        for mine, given in zip(static, s, strict=True):
+            if mine is not None and given is not None:
+                mine.copy_(given)
+        graph.replay()
+        for name in ("flat", "first", "second", "alive"):
+            getattr(s, name).copy_(getattr(static, name))
+        return result.clone()
+
+    def advance(
+        weights: np.ndarray, moments: np.ndarray, batches: Sequence[Batch], rates: np.ndarray, n_updates: int
+    ) -> np.ndarray:
+        def tensor(values: np.ndarray) -> Tensor:
+            return torch.as_tensor(values[0] if alone else values, dtype=torch.float32).to(device, copy=True)
+
+        batch = as_tensors(batches[0]) if alone else stack(batches)
+        counts = n_updates + 1 + np.arange(rates.shape[1])
+        steps, roots = tensor(rates / (1 - BETAS[0] ** counts)), tensor(0 * rates + (1 - BETAS[1] ** counts) ** -0.5)
+        flat, first, second = tensor(weights), tensor(moments[:, 0]), tensor(moments[:, 1])
+        alive = torch.ones(*flat.shape[:-1], 1, dtype=torch.bool, device=device)
+        answers = torch.tensor(n_answers[:1] if alone else [[n] for n in n_answers], device=device)
+        axis, losses = 0 if alone else 1, []
+        for u in range(rates.shape[1]):
+            shown, wanted, valid = (v.select(axis, u) for v in batch[:3])
+            noise = None if batch.noise is None else batch.noise.select(axis, u)
+            rate, root = steps[..., u, None], roots[..., u, None]
+            one = Step(flat, first, second, alive, shown, wanted, valid, noise, answers, rate, root)
+            losses.append((captured if device.type == "cuda" else update)(one))
+        for mine, found in ((weights, flat), (moments[:, 0], first), (moments[:, 1], second)):
+            mine[...] = found.cpu().numpy()
+        return torch.stack(losses, -1).reshape(rates.shape).cpu().double().numpy()
+
+    return advance
+
+
+class Step(NamedTuple):
+    """What one update of M networks needs; the first four are changed in place."""
+
+    flat: Tensor
+    first: Tensor
+    second: Tensor
+    alive: Tensor
+    observations: Tensor
+    values: Tensor
+    valid: Tensor
+    noise: Tensor | None
+    n_answers: Tensor
+    rate: Tensor
+    root: Tensor

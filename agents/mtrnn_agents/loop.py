@@ -1,0 +1,328 @@
+"""The loop that trains one network or many at once: it can be stopped at any moment and goes on from the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
+
+from mtrnn_agents import storage
+from mtrnn_agents.batches import Batch, Run, as_tensors, batch_of, blocks, stack, updates_of_block
+from mtrnn_agents.leaky import LeakyRNN
+from mtrnn_agents.learners import Advance, Layout, autograd, compiled, loss
+from mtrnn_agents.monitor import monitor
+from mtrnn_agents.network import FIXED, Sizes, Weights, read
+from mtrnn_agents.settings import Evaluation, History, Training
+from mtrnn_envs import Trials
+from mtrnn_envs.counter import Counter
+from mtrnn_envs.seeding import torch_generator
+
+N_VALIDATION = 2048
+CHECKPOINT = "checkpoint.safetensors"
+SECONDS_BETWEEN_SAVES = 10
+# From the states at the decision [N, H] and the latents [N, D] of validation trials to numbers by name.
+Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where the training of one network stands.
+
+    Attributes:
+        weights: the trained weights, `[P]`; see `Layout`.
+        moments: Adam's means of the gradient and its square, `[2, P]`.
+        n_updates: updates made.
+        losses: sum of the training losses since the last evaluation, and their number.
+        history: the evaluations so far.
+        best: the weights with the lowest validation loss, `[P]`.
+        best_loss: that loss.
+        n_worse: evaluations since then.
+        stopped: whether patience has run out.
+        diverged: the update, counted from 1, whose loss was not finite; training has stopped before it.
+    """
+
+    weights: Float[np.ndarray, " P"]
+    moments: Float[np.ndarray, "2 P"]
+    best: Float[np.ndarray, " P"]
+    n_updates: int = 0
+    losses: tuple[float, int] = (0.0, 0)
+    history: History = field(default_factory=History)
+    best_loss: float = math.inf
+    n_worse: int = 0
+    stopped: bool = False
+    diverged: int | None = None
+
+    @property
+    def going(self) -> bool:
+        """Whether it is still being trained."""
+        return not self.stopped and self.diverged is None
+
+
+def first_weights(run: Run, training: Training) -> Weights:
+    """The weights that training starts from: they follow from the seed alone."""
+    return training.network.first_weights(Sizes.of(run.task), torch_generator(run.seed, "network"))
+
+
+def identity(run: Run, training: Training) -> dict[str, Any]:
+    """All that determines a run, as JSON."""
+    return {"task": json.loads(run.task.to_json()), "seed": run.seed, "training": training.to_fields()}
+
+
+def digest(run: Run, training: Training) -> str:
+    """The name of a run: a hash of all that determines it."""
+    return hashlib.sha256(json.dumps(identity(run, training), sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Together(NamedTuple):
+    """What networks that are trained together have in common.
+
+    Attributes:
+        runs: the networks.
+        training: their settings.
+        own, common: the layout of each network's weights, and that of all, padded to the largest task.
+        fixed: weights that are not trained, `[M, ...]`, on the device; without the axis M for one network.
+        advance: makes the updates.
+        trials: validation trials of each network, numpy; their streams share nothing with training.
+        validation: the same as one batch of tensors on the device.
+    """
+
+    runs: Sequence[Run]
+    training: Training
+    own: list[Layout]
+    common: Layout
+    fixed: Weights
+    advance: Advance
+    trials: list[Trials]
+    validation: Batch
+
+
+def train_together(
+    runs: Sequence[Run],
+    training: Training,
+    states: Sequence[State],
+    *,
+    folders: Sequence[Path] | None,
+    device: torch.device,
+    progress: bool,
+    metrics: Metrics | None,
+) -> list[State]:
+    """Trains a network for each run from `states`, all of which have made the same number of updates.
+
+    The states are saved in `folders` from time to time, at the end, and when it is interrupted. Arithmetic has one
+    thread, and the drawing of trials another.
+
+    Raises:
+        KeyboardInterrupt: if interrupted, saying where the states are.
+    """
+    states, first, saved = list(states), states[0].n_updates, time.monotonic()
+    together = set_up(runs, training, device)
+    elsewhere = None if device.type == "cpu" else device
+    with _one_thread(), monitor([r.task for r in runs], folders, training.n_updates, first, progress) as shown:
+        try:
+            for batches in blocks(runs, training, first // updates_of_block(training), elsewhere):
+                if not any(state.going for state in states):
+                    break
+                before, states = states[0].n_updates, advanced(together, states, batches)
+                done = states[0].n_updates
+                if done // training.evaluate_every > before // training.evaluate_every or done == training.n_updates:
+                    states = evaluated(together, states, metrics)
+                    shown.show([state.history for state in states])
+                    if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                        save(runs, training, states, folders)
+                        saved = time.monotonic()
+                shown.advance(done)
+        except KeyboardInterrupt:
+            save(runs, training, states, folders)
+            where = (
+                f"the same call goes on from {folders[0]}" if folders else "nothing was kept, as no folder was given"
+            )
+            raise KeyboardInterrupt(f"stopped after {states[0].n_updates} updates; {where}") from None
+    save(runs, training, states, folders)
+    return states
+
+
+def set_up(runs: Sequence[Run], training: Training, device: torch.device) -> Together:
+    """Networks that are to be trained together: one, or many padded to the largest task."""
+    network, alone = training.network, len(runs) == 1
+    sizes = [Sizes.of(run.task) for run in runs]
+    largest = Sizes(*(max(values) for values in zip(*sizes, strict=True)))
+    weights = [first_weights(run, training) for run in runs]
+    template = network.first_weights(largest, torch.Generator())
+    fixed = {
+        name: torch.stack([_padded(w[name], part.shape) for w in weights]).to(device)
+        for name, part in template.items()
+        if name.startswith(FIXED)
+    }
+    own, common, n_answers = [Layout.of(w) for w in weights], Layout.of(template), [s.n_outputs for s in sizes]
+    if alone and isinstance(network, LeakyRNN) and device.type == "cpu":
+        advance = compiled(network, {name: v[0] for name, v in fixed.items()}, training)
+    else:
+        advance = autograd(network, common, fixed, training, n_answers, device)
+    trials = [run.task.sample(N_VALIDATION, Counter(run.seed, "validation")) for run in runs]
+    batches = [as_tensors(batch_of(t, training)) for t in trials]
+    batch = batches[0] if alone else stack(batches)
+    axis = 0 if alone else 1
+    parts = [None if v is None else v.select(axis, 0).to(device) for v in batch]
+    fixed = {name: v[0] for name, v in fixed.items()} if alone else fixed
+    return Together(runs, training, own, common, fixed, advance, trials, Batch(*parts))
+
+
+def advanced(together: Together, states: Sequence[State], batches: Sequence[Batch]) -> list[State]:
+    """The states after one update for each batch of a block."""
+    training, n_updates = together.training, states[0].n_updates
+    count = len(batches[0].valid)
+    plan = [training.rate(n) for n in range(n_updates, n_updates + count)]
+    rates = np.array([plan if state.going else [0.0] * count for state in states])
+    weights = np.stack(list(map(_widened, [s.weights for s in states], together.own, repeat(together.common))))
+    moments = np.stack(
+        [[_widened(m, own, together.common) for m in s.moments] for s, own in zip(states, together.own, strict=True)]
+    )
+    losses = together.advance(weights, moments, batches, rates, n_updates)
+    after = []
+    for m, (state, own) in enumerate(zip(states, together.own, strict=True)):
+        finite = np.isfinite(losses[m])
+        diverged = state.diverged
+        if state.going and not finite.all():
+            diverged = n_updates + int(np.argmin(finite)) + 1
+        if state.going:
+            total, number = state.losses
+            state = replace(
+                state,
+                weights=_narrowed(weights[m], together.common, own),
+                moments=np.stack([_narrowed(v, together.common, own) for v in moments[m]]),
+                losses=(total + float(losses[m][finite].sum()), number + int(finite.sum())),
+                diverged=diverged,
+            )
+        after.append(replace(state, n_updates=n_updates + count))
+    return after
+
+
+def evaluated(together: Together, states: Sequence[State], metrics: Metrics | None) -> list[State]:
+    """The states after an evaluation on the validation trials: histories are longer, and patience may run out."""
+    training, after = together.training, []
+    current = np.stack(list(map(_widened, [s.weights for s in states], together.own, repeat(together.common))))
+    hidden, logits, losses = validate(together, current)
+    for m, (state, trials) in enumerate(zip(states, together.trials, strict=True)):
+        positive = torch.from_numpy(trials.asked > 0)
+        mine = logits[m, :, : positive.shape[1]]
+        entropy = binary_cross_entropy_with_logits(mine, positive.to(mine.dtype)).item()
+        found = Evaluation(losses[m], entropy, ((mine > 0) == positive).double().mean().item())
+        extra = metrics(hidden[m].numpy(), trials.latents) if metrics else {}
+        total, number = state.losses
+        history = state.history.extended(state.n_updates, total / max(number, 1), found, extra)
+        if not state.going:
+            after.append(state)
+            continue
+        better = found.loss < state.best_loss
+        n_worse = 0 if better else state.n_worse + 1
+        after.append(
+            replace(
+                state,
+                losses=(0.0, 0),
+                history=history,
+                best=state.weights if better else state.best,
+                best_loss=found.loss if better else state.best_loss,
+                n_worse=n_worse,
+                stopped=training.patience is not None and n_worse >= training.patience,
+            )
+        )
+    return after
+
+
+@torch.no_grad()
+def validate(together: Together, flat: Float[np.ndarray, "M P"]) -> tuple[Tensor, Tensor, list[float]]:
+    """States `[M, N, H]` and logits `[M, N, A]` at the last step of validation trials, and losses, without noise."""
+    batch, training = together.validation, together.training
+    device, alone = batch.observations.device, len(flat) == 1
+    weights = together.common.unpack(torch.as_tensor(flat[0] if alone else flat, device=device))
+    hidden = training.network.sequence(weights | together.fixed, batch.observations)
+    logits = read(weights, hidden)
+    answers = torch.tensor([[run.task.n_answers] for run in together.runs], device=device)
+    asked = torch.arange(logits.shape[-1], device=device) < (answers[0] if alone else answers)
+    losses = loss(logits, batch.values, batch.valid[..., None] & asked[..., None, None, :], training.loss)
+    last = (batch.valid.sum(-1) - 1)[..., None, None]
+    at_last = [v.take_along_dim(last, -2).squeeze(-2).reshape(len(flat), -1, v.shape[-1]) for v in (hidden, logits)]
+    return at_last[0].cpu(), at_last[1].cpu(), losses.reshape(-1).tolist()
+
+
+def save(runs: Sequence[Run], training: Training, states: Sequence[State], folders: Sequence[Path] | None) -> None:
+    """Writes the state of every run to its folder."""
+    for run, state, folder in zip(runs, states, folders or (), strict=False):
+        arrays = {name: getattr(state, name) for name in ("weights", "moments", "best")}
+        numbers = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in arrays}
+        about = {"run": identity(run, training), **numbers, "history": asdict(state.history)}
+        storage.write(folder / CHECKPOINT, "checkpoint", arrays, about)
+
+
+def resume(run: Run, training: Training, folder: Path | None) -> State:
+    """The state in `folder`, or the first state where there is none.
+
+    Raises:
+        ValueError: if the state is that of another run, or the file is not whole.
+    """
+    if folder is None or not (folder / CHECKPOINT).exists():
+        weights = first_weights(run, training)
+        flat = Layout.of(weights).pack(weights)
+        return State(flat, np.zeros((2, flat.size), np.float32), flat)
+    arrays, about = storage.read(folder / CHECKPOINT, "checkpoint")
+    refuse_other(folder / CHECKPOINT, about.pop("run"), identity(run, training))
+    numbers = {f.name: about[f.name] for f in fields(State) if f.name in about}
+    numbers |= {"history": History.from_fields(about["history"]), "losses": tuple(about["losses"])}
+    return State(**arrays, **numbers)
+
+
+def refuse_other(path: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raises `ValueError` if the file at `path` is of another run than ours."""
+    if found := storage.difference(ours, theirs):
+        raise ValueError(f"{path} is of another run: {found}; give another folder, or the settings of that run")
+
+
+def _widened(flat: np.ndarray, own: Layout, common: Layout) -> np.ndarray:
+    """A flat vector in the common layout, with zeros where the network has nothing."""
+    if own == common:
+        return flat.copy()
+    wide = torch.zeros(sum(math.prod(shape) for shape in common.shapes.values()))
+    for (name, part), shape in zip(own.unpack(torch.from_numpy(flat)).items(), common.shapes.values(), strict=True):
+        common.unpack(wide)[name].copy_(_padded(part, shape))
+    return wide.numpy()
+
+
+def _narrowed(flat: np.ndarray, common: Layout, own: Layout) -> np.ndarray:
+    """A flat vector in a network's own layout, from the common one."""
+    if own == common:
+        return flat.copy()
+    wide = common.unpack(torch.from_numpy(flat))
+    return own.pack({name: wide[name][tuple(map(slice, shape))] for name, shape in own.shapes.items()})
+
+
+def _padded(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """`values` with zeros behind, up to `shape`."""
+    return pad(
+        values, [n for have, want in zip(values.shape[::-1], shape[::-1], strict=True) for n in (0, want - have)]
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for arithmetic: the products are small, and results do not depend on the number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)

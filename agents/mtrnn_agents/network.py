@@ -1,0 +1,124 @@
+"""What a network is to everything that trains or runs it.
+
+A network is frozen settings and pure functions of its weights, so that training, checkpoints and many networks at once
+need to know nothing else of it. Its two forms agree: `step`, one observation at a time, for environments, and
+`sequence`, whole trials, for training. Adding one is one class and one line of
+`mtrnn_agents.networks.NETWORKS`.
+
+Axes: N trials, T steps, F inputs, H units, A answers; weight matrices are `[from, to]`. Every function also takes
+weights of M networks stacked along a first axis, with inputs `[M, N, ...]`: annotated as `*M`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import field
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtrnn_envs import EvidenceTask
+
+Weights: TypeAlias = dict[str, Tensor]
+State: TypeAlias = tuple[Tensor, ...]
+# Weights under these names are kept with the others but not trained.
+FIXED = "fixed."
+
+
+def option(default: Any, help: str) -> Any:
+    """A field of a settings dataclass, with its help."""
+    return field(default=default, metadata={"help": help})
+
+
+class Sizes(NamedTuple):
+    """What a task asks of a network.
+
+    Attributes:
+        n_inputs: F.
+        n_outputs: A.
+        n_steps: T, the steps of the longest trial.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    n_steps: int
+
+    @classmethod
+    def of(cls, task: EvidenceTask) -> Sizes:
+        """The sizes that `task` needs."""
+        return cls(task.n_features, task.n_answers, task.n_steps)
+
+
+class Network(Protocol):
+    """An architecture. Logits are `read(weights, hidden)`, so `output.weight` `[H, A]` and `output.bias` are needed."""
+
+    @property
+    def n_units(self) -> int:
+        """H."""
+        ...
+
+    def first_weights(self, sizes: Sizes, rng: torch.Generator) -> Weights:
+        """Weights to start training from, float32; those named `FIXED + ...` stay as they are."""
+        ...
+
+    def start(self, weights: Weights, n: int) -> State:
+        """The state before the first step of `n` trials: zeros, the first of them the hidden activity."""
+        ...
+
+    def step(self, weights: Weights, state: State, observation: Tensor, noise: Tensor | None = None) -> State:
+        """The state in which `observation` has been seen, from the state before it; `[N, H]` comes first."""
+        ...
+
+    def sequence(self, weights: Weights, observations: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The hidden activity at every step of whole trials, `[N, T, H]`."""
+        ...
+
+
+def noise_of(network: Network) -> float:
+    """The standard deviation of the network's own noise: its field `noise`, or 0 if it has none."""
+    return getattr(network, "noise", 0.0)
+
+
+def read(weights: Weights, hidden: Float[Tensor, "*B H"]) -> Float[Tensor, "*B A"]:
+    """The logits of the probability of +1, read linearly from hidden activity."""
+    return affine(hidden, weights["output.weight"], weights["output.bias"])
+
+
+def affine(
+    inputs: Float[Tensor, "*B I"], weight: Float[Tensor, "*M I O"], bias: Float[Tensor, "*M O"]
+) -> Float[Tensor, "*B O"]:
+    """inputs weight + bias; for M networks at once if the weights have a first axis M, as the inputs then have too."""
+    if weight.ndim == 2:
+        return torch.addmm(bias, inputs.reshape(-1, inputs.shape[-1]), weight).view(*inputs.shape[:-1], -1)
+    rows = inputs.reshape(len(weight), -1, inputs.shape[-1])
+    return torch.baddbmm(bias[:, None], rows, weight).view(*inputs.shape[:-1], -1)
+
+
+def layer(name: str, n_inputs: int, n_outputs: int, rng: torch.Generator) -> Weights:
+    """A matrix `[n_inputs, n_outputs]` and a bias, uniform on ±1/sqrt(n_inputs), as PyTorch's `nn.Linear` starts."""
+    bound = 1 / math.sqrt(n_inputs)
+    weight, bias = torch.empty(n_inputs, n_outputs), torch.empty(n_outputs)
+    for values in (weight, bias):
+        nn.init.uniform_(values, -bound, bound, rng)
+    return {f"{name}.weight": weight, f"{name}.bias": bias}
+
+
+def zeros(weights: Weights, n: int, *shape: int) -> Tensor:
+    """A part of a starting state, `[n, *shape]`, or `[M, n, *shape]` where weights are those of M networks."""
+    output = weights["output.weight"]
+    return output.new_zeros(*output.shape[:-2], n, *shape)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} is neither True nor False")
+
+
+def check_between(name: str, value: Any, low: float, high: float, *, low_is_allowed: bool = False) -> None:
+    """Raises `ValueError` unless `value` is a number in (low, high], or in [low, high]."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not (low < value <= high or (low_is_allowed and value == low)):
+        raise ValueError(f"{name}={value!r} is not a number in {'[' if low_is_allowed else '('}{low}, {high}]")

@@ -1,0 +1,54 @@
+"""Files of weights: safetensors, with everything else as JSON in the header. Nothing that is loaded can run code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from mtrnn_envs.files import replacing
+
+SCHEMA = 2
+HEADER = "mtrnn_agents"
+
+
+def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Writes `arrays` and, as JSON, what they are about; the file is whole or not there."""
+    header = json.dumps({"schema": SCHEMA, "kind": kind, **about})
+    with replacing(path) as temporary:
+        save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, temporary, {HEADER: header})
+
+
+def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays that `write` wrote, and what they are about.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not whole, of another kind, or was not written by `write` of this schema.
+    """
+    try:
+        with safe_open(path, "np") as file:
+            about = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+    if about.get("schema") != SCHEMA:
+        raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
+    if about.get("kind") != kind:
+        raise ValueError(f"{path} holds a {about.get('kind')!r}; a {kind!r} is needed")
+    return arrays, about
+
+
+def difference(ours: Any, theirs: Any, name: str = "") -> str | None:
+    """Where two JSON values differ first, as "name is x there and y here"; None if nowhere."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in ours.keys() | theirs.keys():
+            if found := difference(ours.get(key), theirs.get(key), f"{name}.{key}" if name else key):
+                return found
+        return None
+    return None if ours == theirs else f"{name} is {theirs!r} there and {ours!r} here"
