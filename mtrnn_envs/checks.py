@@ -1,8 +1,10 @@
-"""Checks of numbers that users give, where several places need the same one."""
+"""Checks of what users give, where several places need the same one."""
 
 from __future__ import annotations
 
+import difflib
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -17,3 +19,17 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
         allowed = f"a whole number, {low} or more" if high is None else f"a whole number from {low} to {high}"
         raise ValueError(f"{name}={value!r} is not {allowed}")
     return number
+
+
+def known(name: Any, names: Iterable[str], noun: str, of: str) -> str:
+    """`name`, if it is one of `names`, a `noun` each, `of` something.
+
+    Raises:
+        ValueError: if it is not, saying which was probably meant, or which there are.
+    """
+    names = list(names)
+    if name not in names:
+        close = difflib.get_close_matches(str(name), names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the {noun}s are {', '.join(names)}"
+        raise ValueError(f"{name!r} is not a {noun} of {of}; {hint}")
+    return name

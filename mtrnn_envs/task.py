@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import numbers
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs import boundaries, encoder, noise
-from mtrnn_envs.checks import whole
+from mtrnn_envs.checks import known, whole
 from mtrnn_envs.latents import share_left
 from mtrnn_envs.score import payoff_table
 from mtrnn_envs.trials import Periods, Timing, Trials, sample, timing
@@ -183,13 +182,8 @@ class EvidenceTask:
     @classmethod
     def from_fields(cls, values: Mapping[str, Any]) -> EvidenceTask:
         """A task from names and values; an unknown name raises `ValueError` saying which was probably meant."""
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(known)}"
-                raise ValueError(f"{name!r} is not a field of EvidenceTask; {hint}")
-        return cls(**values)
+        names = [field.name for field in fields(cls)]
+        return cls(**{known(name, names, "field", "EvidenceTask"): value for name, value in values.items()})
 
 
 def _checked(task: EvidenceTask) -> dict[str, Any]:

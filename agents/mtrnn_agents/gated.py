@@ -93,7 +93,7 @@ class LSTM:
     PyTorch's two biases are one here. All start uniform on ±1/sqrt(H). The state is (h, c). It has no noise.
 
     Raises:
-        ValueError: if there is no unit.
+        ValueError: if there is no unit, or weights do not fit.
     """
 
     n_units: int = option(64, "units H")
@@ -138,6 +138,12 @@ class LSTM:
         hidden, cell = self.start(weights, observations.shape[-3])
         if weight.ndim == 2 and observations.device.type == "cpu":
             # PyTorch's own function makes all steps in one call here, which takes less than half the time of the loop.
+            # It reads whatever lies there if the shapes are wrong, where other functions raise.
+            shapes, f, h = [tuple(v.shape) for v in (weight, recurrent, bias)], observations.shape[-1], self.n_units
+            if shapes != [(f, 4 * h), (h, 4 * h), (4 * h,)]:
+                raise ValueError(
+                    f"weights of shapes {shapes} are not for {f} inputs and n_units={h}: make or load others"
+                )
             parameters = (weight.T, recurrent.T, bias, torch.zeros_like(bias))
             return torch.lstm(observations, (hidden[None], cell[None]), parameters, True, 1, 0.0, True, False, True)[0]
         states = []

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import field
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -51,6 +51,7 @@ class Sizes(NamedTuple):
         return cls(task.n_features, task.n_answers, task.n_steps)
 
 
+@runtime_checkable
 class Network(Protocol):
     """An architecture. Logits are `read(weights, hidden)`, so `output.weight` `[H, A]` and `output.bias` are needed."""
 

@@ -25,8 +25,8 @@ class Transformer:
 
     the second and third once for each layer. Attention sees this step and those before it; the MLP is 4 H wide with
     GELU in the form with tanh. Weights start N(0, 0.02), divided by sqrt(2 layers) where they write to the sum x;
-    biases start at 0, norms as the identity. There is neither dropout, which GPT-2 has, nor noise. Without positions,
-    as in the public code of the paper, which sets GPT-2's to 0, a step is told from another by its input alone.
+    biases start at 0, norms as the identity. There is neither dropout, which GPT-2 has, nor noise. By default there are
+    no positions, as in the public code of the paper, which sets GPT-2's to 0: one layer then sees no order of inputs.
 
     The state is (hidden `[N, H]`, steps seen `[N]`, then for each layer keys and values `[N, T, 2 H]`): where no step
     has been seen, a trial begins, whatever else is there.
