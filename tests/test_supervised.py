@@ -1,9 +1,10 @@
-"""Targets, the network, training, and the agent that comes of it."""
+"""Targets, and trained networks and reference agents in every kind of environment."""
 
 from __future__ import annotations
 
-import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -11,17 +12,17 @@ import pytest
 import torch
 
 import mtrnn_envs
-from mtrnn_agents import History, IdealObserver, LeakyRNN, RandomAgent, SupervisedAgent, Training, train, untrained
-from mtrnn_agents.settings import Evaluation
-from mtrnn_agents.supervised import _batches, evaluate, loss
+from mtrnn_agents import IdealObserver, LeakyRNN, RandomAgent, SupervisedAgent, Training, load, train, untrained
+from mtrnn_agents.networks import NETWORKS
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.recording import record
 from mtrnn_envs.score import action_sizes
 from mtrnn_envs.seeding import generator, torch_generator
-from mtrnn_envs.targets import KINDS, Targets, targets
+from mtrnn_envs.targets import KINDS, targets
+from mtrnn_envs.testing import check_agent, task_of
 
-SEEDS = [0, 1, 2]
-QUICK = Training(n_updates=300, n_units=32)
+QUICK = Training(network=LeakyRNN(n_units=32), n_updates=300)
+TIMED = {"payoff": "quadratic", "decision": 0}
 VARIANTS = [
     {},
     {"cueing": "one", "n_tasks": 3},
@@ -64,71 +65,12 @@ def test_targets_in_torch_are_those_in_numpy(kwargs: dict) -> None:
             np.testing.assert_array_equal(a.numpy(), b)
 
 
-@pytest.mark.parametrize("alpha", [1.0, 0.2])
-@pytest.mark.parametrize("seed", SEEDS)
-def test_steps_agree_with_sequences_and_with_the_formula(alpha: float, seed: int) -> None:
-    rng = torch.Generator().manual_seed(seed)
-    network = LeakyRNN(5, 3, 16, alpha, rng)
-    observations = torch.randn(4, 9, 5, generator=rng)
-    with torch.no_grad():
-        logits, states = network(observations)
-        hidden, r = network.start(4), np.zeros((4, 16))
-        w = {name: value.double().numpy() for name, value in network.state_dict().items()}
-        for t in range(9):
-            hidden = network.step(hidden, observations[:, t])
-            u = observations[:, t].double().numpy()
-            drive = u @ w["input.weight"].T + w["input.bias"] + r @ w["recurrent.weight"].T + w["recurrent.bias"]
-            r = (1 - alpha) * r + alpha * np.maximum(drive, 0)
-            np.testing.assert_allclose(states[:, t], hidden, atol=1e-6)
-            np.testing.assert_allclose(hidden, r, atol=1e-6)
-            np.testing.assert_allclose(logits[:, t], r @ w["output.weight"].T + w["output.bias"], atol=1e-6)
-        _, second = network(observations[:, 4:], states[:, 3])
-        np.testing.assert_allclose(second, states[:, 4:], atol=1e-6)
-
-
-def test_loss_leaves_out_what_is_not_valid() -> None:
-    logits, values = torch.zeros(2, 3, 1), torch.tensor([[[0.0], [1.0], [0.5]], [[1.0], [1.0], [0.0]]])
-    logits[1, 2] = 100.0
-    valid = torch.tensor([[True, True, True], [True, True, False]])
-    assert loss(logits, Targets(values, valid)).item() == pytest.approx(np.log(2))
-
-
-def test_batches_are_the_trials_in_order() -> None:
-    task = EvidenceTask(stimulus=(2, 5), n_tasks=3)
-    trials = task.sample(12, torch_generator(0, "train"))
-    parts = list(_batches(trials, Training(batch_size=4)))
-    assert len(parts) == 3
-    assert torch.equal(torch.cat([observations for observations, _ in parts]), observe(trials))
-    assert torch.equal(torch.cat([target.values for _, target in parts]), targets(trials, "stimulus").values)
-
-
-def test_training_learns_repeats_and_leaves_global_generators_alone() -> None:
-    task = EvidenceTask(n_tasks=4, stimulus=8)
-    before = torch.random.get_rng_state(), str(np.random.get_state())  # noqa: NPY002 (to see that it stays)
-    agents = [train(task, seed, QUICK, progress=False) for seed in (3, 3, 4)]
-    assert torch.equal(before[0], torch.random.get_rng_state())
-    assert before[1] == str(np.random.get_state())  # noqa: NPY002
-    weights = [torch.nn.utils.parameters_to_vector(agent.network.parameters()) for agent in agents]
-    assert torch.equal(weights[0], weights[1])
-    assert agents[0].history == agents[1].history
-    assert not torch.equal(weights[0], weights[2])
-    history = agents[0].history
-    assert history is not None
-    assert history.updates[-1] == 300
-    assert history.accuracy[-1] > 0.85
-    first = untrained(task, 3, QUICK)
-    assert evaluate(first.network, task.sample(500, torch_generator(0, "test"))).accuracy < 0.8
-
-
-def test_divergence_is_an_error() -> None:
-    with pytest.raises(FloatingPointError, match="training diverged within"):
-        train(EvidenceTask(n_tasks=2), 0, Training(n_updates=60, learning_rate=1e20, clip_norm=1e20), progress=False)
-
-
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("kwargs", VARIANTS)
-def test_agent_acts_in_every_kind_of_task(kwargs: dict) -> None:
-    task = EvidenceTask(**kwargs)
-    agent = SupervisedAgent(task, untrained(task, 0).network, threshold=0.02)
+def test_agent_acts_in_every_kind_of_task(kwargs: dict, network: str) -> None:
+    task, training = EvidenceTask(**kwargs), Training(network=NETWORKS[network](n_units=16))
+    first = untrained(task, 0, training)
+    agent = SupervisedAgent(task, training, first.weights, 0, threshold=0.02)
     env = gym.make("MultiTaskEvidence-v0", split="test", **kwargs)
     recording = record(agent, env, 6, seed=0)
     assert recording.hidden is not None
@@ -150,66 +92,103 @@ def test_agent_acts_in_every_kind_of_task(kwargs: dict) -> None:
         _, state = agent.predict(shown, state, np.full(3, t == 0))
     assert state is not None
     with torch.no_grad():
-        _, states = agent.network(torch.from_numpy(observe(rows)))
+        states = agent.network.sequence(agent.weights, torch.from_numpy(observe(rows)))
     np.testing.assert_allclose(agent.hidden(state), states[:, -1], atol=1e-5)
 
 
-def test_reaction_times_follow_the_threshold() -> None:
-    task = EvidenceTask(payoff="quadratic", decision=0, n_tasks=4)
-    network = train(task, 0, QUICK, progress=False).network
-    env = gym.make_vec("MultiTaskEvidenceRT-v0", 16, split="test", n_tasks=4)
-    means = []
-    for threshold in (0.0, 0.3, 0.5):
-        recording = record(SupervisedAgent(task, network, threshold=threshold), env, 64, seed=0)
-        means.append(recording.response_steps.mean())
-    assert means[0] == 1
-    assert means[1] > 1.5
-    assert means[2] == 20
+@pytest.mark.parametrize("kwargs", [TIMED, TIMED | {"commit": "common"}, TIMED | {"cueing": "one"}])
+@pytest.mark.parametrize("labels", ["stimulus", "accumulator"])
+def test_threshold_is_fitted_for_the_highest_reward(kwargs: dict, labels: str) -> None:
+    """In the environment itself, on other trials, no threshold of a grid earns clearly more."""
+    task = EvidenceTask(n_tasks=4, **kwargs)
+    loss = "squared_error" if labels == "accumulator" else "cross_entropy"
+    training = replace(QUICK, labels=labels, loss=loss, n_updates=1500)
+    fitted = train(task, 0, training, progress=False)
+    env = gym.make_vec("MultiTaskEvidenceRT-v0", 64, split="test", n_tasks=4, **kwargs)
+
+    def earned(threshold: float) -> tuple[float, float, float]:
+        agent = SupervisedAgent(task, training, fitted.weights, 0, threshold=threshold, gain=fitted.gain)
+        recording = record(agent, env, 512, seed=0)
+        rewards = recording.rewards.sum(axis=1)
+        return rewards.mean(), rewards.std() / np.sqrt(512), recording.response_steps.mean()
+
+    best, error, _ = earned(fitted.threshold)
+    others = [earned(threshold) for threshold in (0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5)]
+    assert best > max(mean for mean, _, _ in others) - 3 * error
+    assert best > others[0][0] + 0.03
+    steps = [step for _, _, step in others]
+    assert steps == sorted(steps)  # the higher the threshold, the later the answer
+    assert (steps[0], steps[-1]) == (1, 20)
 
 
-def test_files_survive(tmp_path) -> None:
-    task = EvidenceTask(n_tasks=3, sigma=(0.1, 0.3))
-    agent = train(task, 1, Training(n_updates=20, alpha=0.5), progress=False)
+@pytest.mark.parametrize("kwargs", [{"decision": 2}, TIMED])
+def test_probabilities_of_accumulators_are_calibrated(kwargs: dict) -> None:
+    """Of the answers given with a probability near p, a share near p is right."""
+    task = EvidenceTask(n_tasks=6, **kwargs)
+    training = replace(QUICK, labels="accumulator", loss="squared_error", bound=2.0, n_updates=2500)
+    agent = train(task, 0, training, progress=False)
+    trials = task.sample(4000, generator(1, "test"))
+    state = None
+    for t, shown in enumerate(observe(trials).transpose(1, 0, 2)[: 6 if task.reaction_time else None]):
+        _, state = agent.predict(shown, state, np.full(4000, t == 0))
+    assert state is not None
+    p, positive = agent.probabilities(state), trials.asked > 0
+    for low in np.arange(0.0, 1.0, 0.2):
+        here = (p >= low) & (p < low + 0.2)
+        assert abs(p[here].mean() - positive[here].mean()) < 0.06, low
+
+
+def test_a_network_with_noise_is_random_unless_deterministic() -> None:
+    task, training = EvidenceTask(n_tasks=2), Training(network=LeakyRNN(n_units=8, noise=0.5))
+    first = untrained(task, 0, training)
+    shown = observe(task.sample(5, generator(0, "test")))[:, 3]
+    seen = [first.hidden(first.predict(shown, deterministic=chance)[1]) for chance in (True, True, False, False)]
+    np.testing.assert_array_equal(seen[0], seen[1])
+    assert not np.array_equal(seen[2], seen[3])
+    again = untrained(task, 0, training)
+    np.testing.assert_array_equal(seen[2], again.hidden(again.predict(shown)[1]))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_agents_pass_the_conformance_suite(network: str) -> None:
+    training = Training(network=NETWORKS[network](n_units=16))
+    for env_id in mtrnn_envs.IDS:
+        task = task_of(gym.make(env_id, stimulus=5))
+        check_agent(untrained(task, 0, training), env_id, stimulus=5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_files_survive(network: str, tmp_path: Path) -> None:
+    task = EvidenceTask(n_tasks=3, sigma=(0.1, 0.3), **TIMED)
+    kind = NETWORKS[network](n_units=16)
+    kind = replace(kind, noise=0.1, connectivity=0.5, excitatory=0.8) if network == "rnn" else kind
+    agent = train(task, 1, Training(n_updates=20, network=kind, clip_norm=None), progress=False)
     agent.save(tmp_path / "agent.safetensors")
-    loaded = SupervisedAgent.load(tmp_path / "agent.safetensors")
+    loaded = load(tmp_path / "agent.safetensors")
     assert (loaded.task, loaded.seed, loaded.training) == (agent.task, agent.seed, agent.training)
-    assert loaded.history == agent.history
+    assert (loaded.threshold, loaded.gain, loaded.history) == (agent.threshold, agent.gain, agent.history)
     observation = np.random.default_rng(0).standard_normal((4, task.n_features)).astype(np.float32)
-    for a, b in zip(agent.predict(observation)[1], loaded.predict(observation)[1], strict=True):
-        np.testing.assert_array_equal(a, b)
+    states = [a.predict(observation, deterministic=True)[1] for a in (agent, loaded)]
+    np.testing.assert_array_equal(agent.hidden(states[0]), agent.hidden(states[1]))
     assert os.listdir(tmp_path) == ["agent.safetensors"]
-    from safetensors.torch import save_file
-
-    save_file({}, tmp_path / "other.safetensors", {"mtrnn_agents": json.dumps({"schema": 7})})
-    with pytest.raises(ValueError, match="has schema 7; this version reads schema 1 only"):
-        SupervisedAgent.load(tmp_path / "other.safetensors")
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "other.safetensors")
 
 
 def test_bad_arguments() -> None:
-    task = EvidenceTask()
-    network = LeakyRNN(41, 24, generator=torch.Generator())
-    with pytest.raises(ValueError, match=r"has \(inputs, outputs\) \(41, 24\); the task needs \(3, 24\)"):
-        SupervisedAgent(EvidenceTask(encoder=None), network)
+    task, training = EvidenceTask(), Training()
+    agent = untrained(task, 0)
+    with pytest.raises(ValueError, match=r"weights\['input.weight'\] has shape \(41, 64\); the task .* need \(3, 64\)"):
+        SupervisedAgent(EvidenceTask(encoder=None), training, agent.weights, 0)
+    fewer = {name: v for name, v in agent.weights.items() if name != "output.bias"}
+    with pytest.raises(ValueError, match=r"weights\['output.bias'\] has shape None"):
+        SupervisedAgent(task, training, fewer, 0)
     with pytest.raises(ValueError, match=r"threshold=0\.7 is not in"):
-        SupervisedAgent(task, network, threshold=0.7)
+        SupervisedAgent(task, training, agent.weights, 0, threshold=0.7)
     with pytest.raises(ValueError, match=r"observation has shape \(2, 3\); \[N, 41\] is needed"):
-        SupervisedAgent(task, network).predict(np.zeros((2, 3), np.float32))
+        agent.predict(np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match=r"observation has shape \(1, 3\); \[N, 41\] is needed"):
-        record(SupervisedAgent(task, network), gym.make("MultiTaskEvidence-v0", encoder=None), 1, seed=0)
-    for name, value in {
-        "n_updates": 0,
-        "learning_rate": 0.0,
-        "alpha": 1.5,
-        "labels": "late",
-        "clip_norm": -1.0,
-    }.items():
-        with pytest.raises(ValueError, match=f"{name}="):
-            Training(**{name: value})
-    with pytest.raises(ValueError, match="n_units=0"):
-        LeakyRNN(41, 24, 0)
-    with pytest.raises(ValueError, match="alpha=0"):
-        LeakyRNN(41, 24, 8, 0.0)
-    assert History().extended(3, 0.5, Evaluation(0.4, 0.9)) == History((3,), (0.5,), (0.4,), (0.9,))
+        record(agent, gym.make("MultiTaskEvidence-v0", encoder=None), 1, seed=0)
 
 
 @pytest.mark.parametrize("kwargs", [v for v in VARIANTS if v.get("n_dims", 2) == 2])

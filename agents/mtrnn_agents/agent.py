@@ -72,7 +72,8 @@ class SupervisedAgent:
             have, need = (tuple(w[name].shape) if name in w else None for w in (weights, needed))
             if have != need:
                 raise ValueError(f"weights[{name!r}] has shape {have}; the task and {self.network} need {need}")
-        self.weights, self.seed, self.history = weights, seed, history
+        self.weights = {name: weights[name] for name in needed}  # in their order, which a file does not keep
+        self.seed, self.history = seed, history
         self.threshold, self.gain = checked_threshold(threshold), gain
         self._rng = torch_generator(seed, "network")
 
@@ -162,9 +163,9 @@ class SupervisedAgent:
 
 
 def output_probability(
-    training: Training, gain: float, output: Float[np.ndarray, "*N A"], seen: Int[np.ndarray, "*N 1"]
-) -> Float[np.ndarray, "*N A"]:
-    """The probability of +1 that outputs sigmoid(logit) stand for; see `SupervisedAgent`."""
+    training: Training, gain: float, output: Float[np.ndarray, ...], seen: Int[np.ndarray, ...]
+) -> Float[np.ndarray, ...]:
+    """The probability of +1 that outputs sigmoid(logit) stand for, after `seen` steps; see `SupervisedAgent`."""
     if training.labels != "accumulator":
         return output
     return ndtr(gain * training.bound * (2 * output - 1) / np.sqrt(np.maximum(seen, 1)))

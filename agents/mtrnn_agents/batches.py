@@ -56,16 +56,18 @@ def updates_of_block(training: Training) -> int:
 
 def draw(run: Run, training: Training, block: int, device: Any = None) -> Batch:
     """The batches of block `block`, counted from 0; numpy, or torch on `device`."""
-    first = block * updates_of_block(training)
-    n_updates = min(updates_of_block(training), training.n_updates - first)
-    task = training.task_at(run.task, first)
-    trials = task.sample(n_updates * training.batch_size, Counter(run.seed, "train", block, device))
+    size = updates_of_block(training)
+    task = training.task_at(run.task, block * size)
+    trials = task.sample(size * training.batch_size, Counter(run.seed, "train", block, device))
     noise = None
     if noise_of(training.network):
         source = Counter(run.seed, "network", block, device)
         noise = empty((len(trials), task.n_steps, training.network.n_units), "float32", source)
         source.normal(noise)
-    return batch_of(trials, training, n_updates, noise)
+    batch = batch_of(trials, training, size, noise)
+    # The last block is drawn whole, too: a longer training begins with a shorter one.
+    left = training.n_updates - block * size
+    return Batch(*(None if v is None else v[:left] for v in batch))
 
 
 def batch_of(trials: Trials, training: Training, n_updates: int = 1, noise: Any = None) -> Batch:

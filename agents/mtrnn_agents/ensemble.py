@@ -60,11 +60,13 @@ def ensemble(
     found = [finished(run, training, where) for run, where in zip(cells, folders, strict=True)]
     left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
     if place.type == "cpu":
-        results: list[Outcome] = _in_processes(left, training, n_jobs, progress, metrics)
+        new = _in_processes(left, training, n_jobs, progress, metrics)
     else:
-        results = _as_one(left, training, place, progress, metrics)
-    remaining = iter(results)
-    return [agent or next(remaining) for agent in found]
+        new = _as_one(left, training, place, progress, metrics)
+    outcomes: list[Outcome] = []
+    for agent in found:
+        outcomes.append(new.pop(0) if agent is None else agent)
+    return outcomes
 
 
 def _in_processes(

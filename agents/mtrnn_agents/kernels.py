@@ -11,14 +11,24 @@ where a step must lie in one piece. N trials of an update, T steps, F inputs, H 
 
 from __future__ import annotations
 
+import inspect
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-# Sums may be reordered and products fused, which vectorises them; NaN and infinity keep their meaning.
-compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc", "arcp"})
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """`function`, compiled when it is first called and kept on disk.
+
+    Sums may be reordered and products fused, which vectorises them; NaN and infinity keep their meaning. Wrappers, in
+    which the tests put every function to check its types, are taken off.
+    """
+    fast = {"contract", "nsz", "reassoc", "arcp"}
+    return njit(nogil=True, cache=True, error_model="numpy", fastmath=fast)(inspect.unwrap(function))
+
 
 # Up to this many multiplications OpenBLAS has kernels for small matrices, which are half as fast again.
 SMALL_PRODUCT = 1_000_000
@@ -301,7 +311,7 @@ def advance(weights, moments, batches, values, valid, noise, sign, mask, rates, 
         for i in range(h):
             for j in range(h):
                 if sign.size:
-                    g[i, j] *= sign[i] * np.sign(w[i, j])
+                    g[i, j] *= sign[i] if w[i, j] >= 0 else -sign[i]  # as in `LeakyRNN.recurrent`
                 if mask.size:
                     g[i, j] *= mask[i, j]
         norm = adam(weights, moments, gradient, rates[u], cell.clip_norm, n_updates + u + 1)

@@ -183,7 +183,7 @@ def autograd(
         def tensor(values: np.ndarray) -> Tensor:
             return torch.as_tensor(values[0] if alone else values, dtype=torch.float32).to(device, copy=True)
 
-        batch = as_tensors(batches[0]) if alone else stack(batches)
+        batch = as_tensors(batches[0]) if alone else stack(list(map(as_tensors, batches)))
         counts = n_updates + 1 + np.arange(rates.shape[1])
         steps, roots = tensor(rates / (1 - BETAS[0] ** counts)), tensor(0 * rates + (1 - BETAS[1] ** counts) ** -0.5)
         flat, first, second = tensor(weights), tensor(moments[:, 0]), tensor(moments[:, 1])

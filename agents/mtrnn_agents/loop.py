@@ -136,14 +136,17 @@ def train_together(
             for batches in blocks(runs, training, first // updates_of_block(training), elsewhere):
                 if not any(state.going for state in states):
                     break
-                before, states = states[0].n_updates, advanced(together, states, batches)
-                done = states[0].n_updates
-                if done // training.evaluate_every > before // training.evaluate_every or done == training.n_updates:
-                    states = evaluated(together, states, metrics)
-                    shown.show([state.history for state in states])
-                    if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                        save(runs, training, states, folders)
-                        saved = time.monotonic()
+                # Updates and their evaluation are one step: an interrupt leaves both undone.
+                after = advanced(together, states, batches)
+                done = after[0].n_updates
+                due = done // training.evaluate_every > states[0].n_updates // training.evaluate_every
+                due = due or done == training.n_updates
+                states = evaluated(together, after, metrics) if due else after
+                if due:
+                    shown.show(done, [state.history for state in states])
+                if due and time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                    save(runs, training, states, folders)
+                    saved = time.monotonic()
                 shown.advance(done)
         except KeyboardInterrupt:
             save(runs, training, states, folders)

@@ -24,22 +24,23 @@ class Monitor:
         """Moves the bar to `n_updates`."""
         self._bar.update(n_updates - self._bar.n)
 
-    def show(self, histories: Sequence[History]) -> None:
-        """Shows the last evaluation of every network: means in the bar, each in its own curves."""
-        last = [_last(history) for history in histories]
-        mean = {name: np.mean([numbers[name] for numbers in last]) for name in last[0]}
-        known = [ideal for ideal in self._ideals if ideal is not None]
+    def show(self, n_updates: int, histories: Sequence[History]) -> None:
+        """Shows the evaluations after `n_updates`: means over networks in the bar, each network in its own curves."""
+        new = [i for i, history in enumerate(histories) if history.updates[-1:] == (n_updates,)]
+        if not new:  # every network has stopped or diverged
+            return
+        last = {i: _last(histories[i]) for i in new}
+        mean = {name: float(np.mean([last[i][name] for i in new])) for name in last[new[0]]}
+        known = [ideal for i in new if (ideal := self._ideals[i]) is not None]
         of_ideal = f" of {np.mean(known):.4f}" if known else ""
-        shown = {"loss": f"{mean.pop('loss'):.4f}", "accuracy": f"{mean.pop('accuracy'):.4f}{of_ideal}"}
-        for name in ("validation_loss", "cross_entropy"):
-            mean.pop(name)
-        self._bar.set_postfix(shown | {name: f"{value:.3f}" for name, value in mean.items()})
-        for history, numbers, writer, ideal in zip(histories, last, self._writers, self._ideals, strict=False):
-            for name, value in numbers.items():
-                writer.add_scalar(name, value, history.updates[-1])
-            if ideal is not None:
-                writer.add_scalar("accuracy_ideal", ideal, history.updates[-1])
-            writer.flush()
+        shown = {"loss": f"{mean['loss']:.4f}", "accuracy": f"{mean['accuracy']:.4f}{of_ideal}"}
+        shown |= {name: f"{mean[name]:.3f}" for name in histories[new[0]].metrics}
+        self._bar.set_postfix(shown)
+        for i in new if self._writers else ():
+            ideal = {} if self._ideals[i] is None else {"accuracy_ideal": self._ideals[i]}
+            for name, value in (last[i] | ideal).items():
+                self._writers[i].add_scalar(name, value, n_updates)
+            self._writers[i].flush()
 
 
 @contextmanager
