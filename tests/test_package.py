@@ -24,6 +24,7 @@ every_id = pytest.mark.parametrize("env_id", list(mtrnn_envs.IDS))
 
 # What the base package must not load: each belongs to an extra.
 HEAVY = {"torch", "sklearn", "matplotlib", "plotly", "pandas", "pygame", "stable_baselines3", "tqdm"}
+HEAVY |= {"numba", "tensorboard", "tyro"}
 OURS = {"mtrnn_envs", "mtrnn_agents", "mtrnn_analysis"}
 
 
@@ -43,9 +44,9 @@ def python(code: str, *options: str, cwd: Path) -> str:
 
 
 def test_importing_loads_nothing_heavy(tmp_path: Path) -> None:
-    """Nor does making and stepping every environment."""
+    """Nor does the command line, before there is something to do, nor making and stepping every environment."""
     code = """
-import sys, gymnasium, mtrnn_envs
+import sys, gymnasium, mtrnn_envs, mtrnn_envs.experiments.cli
 for env_id in mtrnn_envs.IDS:
     env = gymnasium.make(env_id)
     env.reset(seed=0)
@@ -122,6 +123,14 @@ def test_the_wheel_holds_what_it_should(built: Path) -> None:
     assert {f"{package}/py.typed" for package in OURS} <= set(names)
     assert f"{info}/licenses/LICENSE" in names
     assert not [name for name in names if name.endswith(".pyc")]
+    with zipfile.ZipFile(wheel) as archive:
+        entries = archive.read(f"{info}/entry_points.txt").decode()
+    for line in (
+        "mtrnn = mtrnn_envs.experiments.cli:main",
+        "supervised = mtrnn_agents.supervised",
+        "decoding = mtrnn_analysis.decoding:decode",
+    ):
+        assert line in entries.splitlines()
 
 
 @pytest.mark.slow

@@ -1,0 +1,55 @@
+"""One run: what it is called, and what is looked at while it goes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from mtrnn_envs.experiments import plugins
+from mtrnn_envs.task import EvidenceTask
+
+Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+
+
+def digest(agent: str, task: EvidenceTask, seed: int, training: Any) -> str:
+    """The name of a run: a hash of all that determines it."""
+    whole = {"agent": agent, "task": task, "seed": seed, "training": training}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=_fields).encode()).hexdigest()[:16]
+
+
+def _fields(settings: Any) -> dict[str, Any]:
+    """A dataclass for JSON, with its kind: two networks may have the same fields."""
+    return {"kind": type(settings).__name__, **{f.name: getattr(settings, f.name) for f in fields(settings)}}
+
+
+def decoding(say: Callable[[str], None]) -> Metrics | None:
+    """r2_prior in and out of distribution of x* decoded from states, by the probe "decoding", as `metrics` of `train`.
+
+    A run does not fail for want of it: where the probe is not there, or does not go with the task, `say` is told once,
+    and there are no numbers.
+    """
+    try:
+        decode = plugins.probe("decoding")
+    except (ImportError, ValueError) as error:
+        say(f"training goes on without r2: {error}")
+        return None
+    possible = True
+
+    def metrics(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
+        nonlocal possible
+        if not possible:
+            return {}
+        try:
+            found = decode(states, latents, np.random.default_rng(0))
+        except ValueError as error:
+            possible = False
+            say(f"\ntraining goes on without r2: {error}")  # a progress bar may stand in the line
+            return {}
+        return {"r2_id": found.in_distribution.r2_prior, "r2_ood": found.out_of_distribution.r2_prior}
+
+    return metrics
