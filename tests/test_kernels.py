@@ -13,9 +13,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mtrnn_agents import LeakyRNN, Training, kernels
 from mtrnn_agents.batches import Batch, Run, draw
-from mtrnn_agents.learners import Layout, autograd, compiled
-from mtrnn_agents.loop import first_weights
+from mtrnn_agents.layout import Layout
+from mtrnn_agents.learners import autograd, compiled
 from mtrnn_agents.network import FIXED
+from mtrnn_agents.state import first_weights
 from mtrnn_envs import EvidenceTask
 
 SEEDS = [0, 1, 2]

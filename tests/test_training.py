@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from mtrnn_agents import PRESETS, LeakyRNN, Training, ensemble, load, loop, train, untrained
 from mtrnn_agents.batches import BLOCK, Run, as_tensors, batch_of, blocks, draw, stack
 from mtrnn_agents.ensemble import _as_one
-from mtrnn_agents.learners import Layout
+from mtrnn_agents.layout import Layout
 from mtrnn_agents.learners import loss as mean_loss
 from mtrnn_agents.networks import NETWORKS
 from mtrnn_agents.settings import SCHEDULES, History

@@ -75,7 +75,7 @@ class SupervisedAgent:
         self.weights = {name: weights[name] for name in needed}  # in their order, which a file does not keep
         self.seed, self.history = seed, history
         self.threshold, self.gain = checked_threshold(threshold), gain
-        self._rng = torch_generator(seed, "network")
+        self._rng = torch_generator(seed, "test")
 
     @torch.no_grad()
     def predict(

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from mtrnn_agents.agent import SupervisedAgent
 from mtrnn_agents.batches import Run
-from mtrnn_agents.loop import Metrics, digest, resume, train_together
+from mtrnn_agents.loop import Metrics, train_together
 from mtrnn_agents.settings import Training
+from mtrnn_agents.state import digest, resume
 from mtrnn_agents.supervised import completed, finished, train
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.checks import whole
@@ -63,10 +64,8 @@ def ensemble(
         new = _in_processes(left, training, n_jobs, progress, metrics)
     else:
         new = _as_one(left, training, place, progress, metrics)
-    outcomes: list[Outcome] = []
-    for agent in found:
-        outcomes.append(new.pop(0) if agent is None else agent)
-    return outcomes
+    remaining = iter(new)
+    return [next(remaining) if agent is None else agent for agent in found]
 
 
 def _in_processes(
@@ -74,7 +73,7 @@ def _in_processes(
 ) -> list[Outcome]:
     """Each network in a process of its own, as many at once as there are cores."""
     parallel = Parallel(n_jobs=-1 if n_jobs is None else whole("n_jobs", n_jobs, 1), return_as="generator")
-    done = parallel(delayed(_attempt)(run, folder, training, metrics) for run, folder in cells)
+    done: Any = parallel(delayed(_attempt)(run, folder, training, metrics) for run, folder in cells)
     return list(tqdm(done, "networks", len(cells), disable=not progress))
 
 

@@ -18,35 +18,12 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mtrnn_agents.batches import Batch, as_tensors, stack
+from mtrnn_agents.layout import Layout
 from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.network import FIXED, Network, Weights, read
 from mtrnn_agents.settings import Training
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-
-
-class Layout(NamedTuple):
-    """Where each trained weight lies in the flat vector of all.
-
-    Attributes:
-        shapes: of the weights, by name, in the order of the vector.
-    """
-
-    shapes: dict[str, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, weights: Weights) -> Layout:
-        """The layout of the trained ones among `weights`."""
-        return cls({name: tuple(v.shape) for name, v in weights.items() if not name.startswith(FIXED)})
-
-    def pack(self, weights: Weights) -> Float[np.ndarray, " P"]:
-        """The flat vector of `weights`."""
-        return np.concatenate([weights[name].detach().cpu().numpy().ravel() for name in self.shapes])
-
-    def unpack(self, flat: Float[Tensor, "*M P"]) -> Weights:
-        """Views of a flat vector, by name."""
-        parts = flat.split([math.prod(shape) for shape in self.shapes.values()], -1)
-        return {name: part.unflatten(-1, self.shapes[name]) for name, part in zip(self.shapes, parts, strict=True)}
 
 
 # From weights [M, P] and Adam's moments [M, 2, P], which are updated in place, a batch for each network, rates [M, U],
@@ -165,7 +142,8 @@ def autograd(
                     update(static)
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # Another thread draws the next block meanwhile, and may ask for memory.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 result = update(static)
             graphs[key] = graph, static, result
         graph, static, result = graphs[key]

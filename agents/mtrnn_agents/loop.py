@@ -2,89 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
-from itertools import repeat
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, pad
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from mtrnn_agents import storage
 from mtrnn_agents.batches import Batch, Run, as_tensors, batch_of, blocks, stack, updates_of_block
+from mtrnn_agents.layout import Layout, narrowed, padded, widened
 from mtrnn_agents.leaky import LeakyRNN
-from mtrnn_agents.learners import Advance, Layout, autograd, compiled, loss
+from mtrnn_agents.learners import Advance, autograd, compiled, loss
 from mtrnn_agents.monitor import monitor
 from mtrnn_agents.network import FIXED, Sizes, Weights, read
-from mtrnn_agents.settings import Evaluation, History, Training
+from mtrnn_agents.settings import Evaluation, Training
+from mtrnn_agents.state import State, first_weights, save
 from mtrnn_envs import Trials
 from mtrnn_envs.counter import Counter
-from mtrnn_envs.seeding import torch_generator
 
 N_VALIDATION = 2048
-CHECKPOINT = "checkpoint.safetensors"
 SECONDS_BETWEEN_SAVES = 10
 # From the states at the decision [N, H] and the latents [N, D] of validation trials to numbers by name.
 Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """Where the training of one network stands.
-
-    Attributes:
-        weights: the trained weights, `[P]`; see `Layout`.
-        moments: Adam's means of the gradient and its square, `[2, P]`.
-        n_updates: updates made.
-        losses: sum of the training losses since the last evaluation, and their number.
-        history: the evaluations so far.
-        best: the weights with the lowest validation loss, `[P]`.
-        best_loss: that loss.
-        n_worse: evaluations since then.
-        stopped: whether patience has run out.
-        diverged: the update, counted from 1, whose loss was not finite; training has stopped before it.
-    """
-
-    weights: Float[np.ndarray, " P"]
-    moments: Float[np.ndarray, "2 P"]
-    best: Float[np.ndarray, " P"]
-    n_updates: int = 0
-    losses: tuple[float, int] = (0.0, 0)
-    history: History = field(default_factory=History)
-    best_loss: float = math.inf
-    n_worse: int = 0
-    stopped: bool = False
-    diverged: int | None = None
-
-    @property
-    def going(self) -> bool:
-        """Whether it is still being trained."""
-        return not self.stopped and self.diverged is None
-
-
-def first_weights(run: Run, training: Training) -> Weights:
-    """The weights that training starts from: they follow from the seed alone."""
-    return training.network.first_weights(Sizes.of(run.task), torch_generator(run.seed, "network"))
-
-
-def identity(run: Run, training: Training) -> dict[str, Any]:
-    """All that determines a run, as JSON."""
-    return {"task": json.loads(run.task.to_json()), "seed": run.seed, "training": training.to_fields()}
-
-
-def digest(run: Run, training: Training) -> str:
-    """The name of a run: a hash of all that determines it."""
-    return hashlib.sha256(json.dumps(identity(run, training), sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Together(NamedTuple):
@@ -131,7 +77,7 @@ def train_together(
     states, first, saved = list(states), states[0].n_updates, time.monotonic()
     together = set_up(runs, training, device)
     elsewhere = None if device.type == "cpu" else device
-    with _one_thread(), monitor([r.task for r in runs], folders, training.n_updates, first, progress) as shown:
+    with one_thread(), monitor([r.task for r in runs], folders, training.n_updates, first, progress) as shown:
         try:
             for batches in blocks(runs, training, first // updates_of_block(training), elsewhere):
                 if not any(state.going for state in states):
@@ -166,7 +112,7 @@ def set_up(runs: Sequence[Run], training: Training, device: torch.device) -> Tog
     weights = [first_weights(run, training) for run in runs]
     template = network.first_weights(largest, torch.Generator())
     fixed = {
-        name: torch.stack([_padded(w[name], part.shape) for w in weights]).to(device)
+        name: torch.stack([padded(w[name], part.shape) for w in weights]).to(device)
         for name, part in template.items()
         if name.startswith(FIXED)
     }
@@ -184,15 +130,21 @@ def set_up(runs: Sequence[Run], training: Training, device: torch.device) -> Tog
     return Together(runs, training, own, common, fixed, advance, trials, Batch(*parts))
 
 
+def side_by_side(together: Together, states: Sequence[State]) -> Float[np.ndarray, "M P"]:
+    """The weights of all networks in the common layout."""
+    pairs = zip(states, together.own, strict=True)
+    return np.stack([widened(state.weights, own, together.common) for state, own in pairs])
+
+
 def advanced(together: Together, states: Sequence[State], batches: Sequence[Batch]) -> list[State]:
     """The states after one update for each batch of a block."""
     training, n_updates = together.training, states[0].n_updates
     count = len(batches[0].valid)
     plan = [training.rate(n) for n in range(n_updates, n_updates + count)]
     rates = np.array([plan if state.going else [0.0] * count for state in states])
-    weights = np.stack(list(map(_widened, [s.weights for s in states], together.own, repeat(together.common))))
+    weights = side_by_side(together, states)
     moments = np.stack(
-        [[_widened(m, own, together.common) for m in s.moments] for s, own in zip(states, together.own, strict=True)]
+        [[widened(m, own, together.common) for m in s.moments] for s, own in zip(states, together.own, strict=True)]
     )
     losses = together.advance(weights, moments, batches, rates, n_updates)
     after = []
@@ -205,8 +157,8 @@ def advanced(together: Together, states: Sequence[State], batches: Sequence[Batc
             total, number = state.losses
             state = replace(
                 state,
-                weights=_narrowed(weights[m], together.common, own),
-                moments=np.stack([_narrowed(v, together.common, own) for v in moments[m]]),
+                weights=narrowed(weights[m], together.common, own),
+                moments=np.stack([narrowed(v, together.common, own) for v in moments[m]]),
                 losses=(total + float(losses[m][finite].sum()), number + int(finite.sum())),
                 diverged=diverged,
             )
@@ -217,8 +169,7 @@ def advanced(together: Together, states: Sequence[State], batches: Sequence[Batc
 def evaluated(together: Together, states: Sequence[State], metrics: Metrics | None) -> list[State]:
     """The states after an evaluation on the validation trials: histories are longer, and patience may run out."""
     training, after = together.training, []
-    current = np.stack(list(map(_widened, [s.weights for s in states], together.own, repeat(together.common))))
-    hidden, logits, losses = validate(together, current)
+    hidden, logits, losses = validate(together, side_by_side(together, states))
     for m, (state, trials) in enumerate(zip(states, together.trials, strict=True)):
         positive = torch.from_numpy(trials.asked > 0)
         mine = logits[m, :, : positive.shape[1]]
@@ -262,65 +213,8 @@ def validate(together: Together, flat: Float[np.ndarray, "M P"]) -> tuple[Tensor
     return at_last[0].cpu(), at_last[1].cpu(), losses.reshape(-1).tolist()
 
 
-def save(runs: Sequence[Run], training: Training, states: Sequence[State], folders: Sequence[Path] | None) -> None:
-    """Writes the state of every run to its folder."""
-    for run, state, folder in zip(runs, states, folders or (), strict=False):
-        arrays = {name: getattr(state, name) for name in ("weights", "moments", "best")}
-        numbers = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in arrays}
-        about = {"run": identity(run, training), **numbers, "history": asdict(state.history)}
-        storage.write(folder / CHECKPOINT, "checkpoint", arrays, about)
-
-
-def resume(run: Run, training: Training, folder: Path | None) -> State:
-    """The state in `folder`, or the first state where there is none.
-
-    Raises:
-        ValueError: if the state is that of another run, or the file is not whole.
-    """
-    if folder is None or not (folder / CHECKPOINT).exists():
-        weights = first_weights(run, training)
-        flat = Layout.of(weights).pack(weights)
-        return State(flat, np.zeros((2, flat.size), np.float32), flat)
-    arrays, about = storage.read(folder / CHECKPOINT, "checkpoint")
-    refuse_other(folder / CHECKPOINT, about.pop("run"), identity(run, training))
-    numbers = {f.name: about[f.name] for f in fields(State) if f.name in about}
-    numbers |= {"history": History.from_fields(about["history"]), "losses": tuple(about["losses"])}
-    return State(**arrays, **numbers)
-
-
-def refuse_other(path: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    """Raises `ValueError` if the file at `path` is of another run than ours."""
-    if found := storage.difference(ours, theirs):
-        raise ValueError(f"{path} is of another run: {found}; give another folder, or the settings of that run")
-
-
-def _widened(flat: np.ndarray, own: Layout, common: Layout) -> np.ndarray:
-    """A flat vector in the common layout, with zeros where the network has nothing."""
-    if own == common:
-        return flat.copy()
-    wide = torch.zeros(sum(math.prod(shape) for shape in common.shapes.values()))
-    for (name, part), shape in zip(own.unpack(torch.from_numpy(flat)).items(), common.shapes.values(), strict=True):
-        common.unpack(wide)[name].copy_(_padded(part, shape))
-    return wide.numpy()
-
-
-def _narrowed(flat: np.ndarray, common: Layout, own: Layout) -> np.ndarray:
-    """A flat vector in a network's own layout, from the common one."""
-    if own == common:
-        return flat.copy()
-    wide = common.unpack(torch.from_numpy(flat))
-    return own.pack({name: wide[name][tuple(map(slice, shape))] for name, shape in own.shapes.items()})
-
-
-def _padded(values: Tensor, shape: Sequence[int]) -> Tensor:
-    """`values` with zeros behind, up to `shape`."""
-    return pad(
-        values, [n for have, want in zip(values.shape[::-1], shape[::-1], strict=True) for n in (0, want - have)]
-    )
-
-
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread for arithmetic: the products are small, and results do not depend on the number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

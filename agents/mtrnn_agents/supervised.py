@@ -18,20 +18,11 @@ from scipy.optimize import minimize_scalar
 from mtrnn_agents.agent import SupervisedAgent, output_probability
 from mtrnn_agents.batches import Run
 from mtrnn_agents.decisions import fit_threshold
-from mtrnn_agents.learners import Layout
-from mtrnn_agents.loop import (
-    CHECKPOINT,
-    N_VALIDATION,
-    Metrics,
-    State,
-    first_weights,
-    identity,
-    refuse_other,
-    resume,
-    train_together,
-)
+from mtrnn_agents.layout import Layout
+from mtrnn_agents.loop import N_VALIDATION, Metrics, one_thread, train_together
 from mtrnn_agents.network import FIXED, read
 from mtrnn_agents.settings import PRESETS, Training
+from mtrnn_agents.state import CHECKPOINT, State, first_weights, identity, refuse_other, resume
 from mtrnn_envs import EvidenceTask, Trials, observe
 from mtrnn_envs.checks import whole
 from mtrnn_envs.counter import Counter
@@ -130,7 +121,8 @@ def completed(run: Run, training: Training, state: State, folder: Path | None) -
     trained = {name: part.clone() for name, part in Layout.of(first).unpack(flat).items()}
     weights = trained | {name: v for name, v in first.items() if name.startswith(FIXED)}
     agent = SupervisedAgent(run.task, training, weights, run.seed, history=state.history)
-    _fit_decisions(agent)
+    with one_thread():
+        _fit_decisions(agent)
     if folder is not None:
         agent.save(folder / AGENT)
     return agent

@@ -1,0 +1,104 @@
+"""Where the training of one network stands, and its file: written at any moment, taken up again to the bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mtrnn_agents import storage
+from mtrnn_agents.batches import Run
+from mtrnn_agents.layout import Layout
+from mtrnn_agents.network import Sizes, Weights
+from mtrnn_agents.settings import History, Training
+from mtrnn_envs.seeding import torch_generator
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where the training of one network stands.
+
+    Attributes:
+        weights: the trained weights, `[P]`; see `Layout`.
+        moments: Adam's means of the gradient and its square, `[2, P]`.
+        n_updates: updates made.
+        losses: sum of the training losses since the last evaluation, and their number.
+        history: the evaluations so far.
+        best: the weights with the lowest validation loss, `[P]`.
+        best_loss: that loss.
+        n_worse: evaluations since then.
+        stopped: whether patience has run out.
+        diverged: the update, counted from 1, whose loss was not finite; training has stopped before it.
+    """
+
+    weights: Float[np.ndarray, " P"]
+    moments: Float[np.ndarray, "2 P"]
+    best: Float[np.ndarray, " P"]
+    n_updates: int = 0
+    losses: tuple[float, int] = (0.0, 0)
+    history: History = field(default_factory=History)
+    best_loss: float = math.inf
+    n_worse: int = 0
+    stopped: bool = False
+    diverged: int | None = None
+
+    @property
+    def going(self) -> bool:
+        """Whether it is still being trained."""
+        return not self.stopped and self.diverged is None
+
+
+def first_weights(run: Run, training: Training) -> Weights:
+    """The weights that training starts from: they follow from the seed alone."""
+    return training.network.first_weights(Sizes.of(run.task), torch_generator(run.seed, "network"))
+
+
+def identity(run: Run, training: Training) -> dict[str, Any]:
+    """All that determines a run, as JSON."""
+    return {"task": json.loads(run.task.to_json()), "seed": run.seed, "training": training.to_fields()}
+
+
+def digest(run: Run, training: Training) -> str:
+    """The name of a run: a hash of all that determines it."""
+    return hashlib.sha256(json.dumps(identity(run, training), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def save(runs: Sequence[Run], training: Training, states: Sequence[State], folders: Sequence[Path] | None) -> None:
+    """Writes the state of every run to its folder."""
+    for run, state, folder in zip(runs, states, folders or (), strict=False):
+        arrays = {name: getattr(state, name) for name in ("weights", "moments", "best")}
+        numbers = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in arrays}
+        about = {"run": identity(run, training), **numbers, "history": asdict(state.history)}
+        storage.write(folder / CHECKPOINT, "checkpoint", arrays, about)
+
+
+def resume(run: Run, training: Training, folder: Path | None) -> State:
+    """The state in `folder`, or the first state where there is none.
+
+    Raises:
+        ValueError: if the state is that of another run, or the file is not whole.
+    """
+    if folder is None or not (folder / CHECKPOINT).exists():
+        weights = first_weights(run, training)
+        flat = Layout.of(weights).pack(weights)
+        return State(flat, np.zeros((2, flat.size), np.float32), flat)
+    arrays, about = storage.read(folder / CHECKPOINT, "checkpoint")
+    refuse_other(folder / CHECKPOINT, about.pop("run"), identity(run, training))
+    numbers = {f.name: about[f.name] for f in fields(State) if f.name in about}
+    numbers |= {"history": History.from_fields(about["history"]), "losses": tuple(about["losses"])}
+    return State(**arrays, **numbers)
+
+
+def refuse_other(path: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raises `ValueError` if the file at `path` is of another run than ours."""
+    if found := storage.difference(ours, theirs):
+        raise ValueError(f"{path} is of another run: {found}; give another folder, or the settings of that run")
