@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mtrnn_analysis.figures import Result, r2_figure, tasks_figure, trajectories_figure
+from mtrnn_analysis.figures import Course, Result, courses_figure, r2_figure, tasks_figure, trajectories_figure
 from mtrnn_analysis.geometry import principal_components
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask
@@ -52,6 +53,31 @@ def test_picture_of_a_trial(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert str(path) in done.stdout
     assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+def test_courses_of_training(tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / "03_training.py"), "--seeds", "2", "--updates", "256"]
+    done = subprocess.run([*command, "--folder", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+    assert [line.split("|")[1:3] for line in done.stdout.splitlines()[2:4]] == [
+        [" paper    ", "        2 "],
+        [" dense    ", "        2 "],
+    ]
+    assert set(os.listdir(tmp_path)) == {"paper", "dense", "training.png", "training.pdf"}
+
+
+def test_courses_are_drawn_as_what_they_lack() -> None:
+    task = EvidenceTask()
+    best = task.ideal()
+    courses = [Course("a", (10, 20), (best.accuracy - 0.1, best.accuracy - lack), (0.5, 0.9)) for lack in (0.02, 0.04)]
+    left, right = courses_figure([*courses, courses[0]._replace(name="b")], task).axes
+    thick = [line for line in left.lines if line.get_linewidth() > 1]
+    np.testing.assert_allclose(np.asarray(thick[0].get_ydata()), [0.1, 0.03])
+    np.testing.assert_allclose(np.asarray(right.lines[0].get_ydata()), [best.r2_prior - 0.5, best.r2_prior - 0.9])
+    legend: Any = right.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["a (2 networks)", "b (1 networks)"]
 
 
 def test_figures_refuse_what_they_cannot_draw() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import mtrnn_envs
 from mtrnn_agents import IdealObserver, Training, untrained
+from mtrnn_agents.networks import NETWORKS
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.env import EvidenceEnv
 from mtrnn_envs.testing import check_agent, check_env, task_of
@@ -20,9 +21,11 @@ VARIANTS = [(id_, {}) for id_ in mtrnn_envs.IDS] + [
 ]
 
 
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(("id_", "kwargs"), VARIANTS)
-def test_our_networks_pass(id_, kwargs):
-    check_agent(untrained(task_of(gym.make(id_, **kwargs)), 0, Training(n_units=12)), id_, **kwargs)
+def test_our_networks_pass(id_, kwargs, network):
+    training = Training(network=NETWORKS[network](n_units=16))
+    check_agent(untrained(task_of(gym.make(id_, **kwargs)), 0, training), id_, **kwargs)
 
 
 @pytest.mark.parametrize(("id_", "kwargs"), VARIANTS)

@@ -43,7 +43,7 @@ def accuracy(agent: Any, n: int = 2000) -> float:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_learns_and_repeats(name: str) -> None:
-    rate = 1e-2 if name == "rnn" else 5e-3
+    rate = 1e-2 if name == "leaky-rnn" else 5e-3
     training = replace(QUICK, network=SMALL[name], learning_rate=rate)
     before = torch.random.get_rng_state(), str(np.random.get_state())  # noqa: NPY002 (to see that it stays)
     agents = [train(TASK, seed, training, progress=False) for seed in (3, 3, 4)]
@@ -138,7 +138,7 @@ class Interrupt:
         return {"calls": 1.0}
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm"])
+@pytest.mark.parametrize("name", ["leaky-rnn", "lstm"])
 def test_going_on_gives_the_same_bits_as_never_stopping(name: str, tmp_path: Path) -> None:
     training = Training(
         network=SMALL[name], n_updates=700, evaluate_every=128, warmup=50, curriculum=300, start_sigma=2.0
@@ -291,7 +291,7 @@ RUNS = [(EvidenceTask(n_tasks=3, stimulus=6), 0), (EvidenceTask(n_tasks=5, n_dim
 @pytest.mark.parametrize("name", NETWORKS)
 def test_many_networks_as_one_problem_are_the_networks_one_by_one(name: str) -> None:
     """Other tasks, dimensions, lengths: padding changes nothing but rounding."""
-    network = LeakyRNN(n_units=16, noise=0.1, connectivity=0.7, excitatory=0.8) if name == "rnn" else SMALL[name]
+    network = LeakyRNN(n_units=16, noise=0.1, connectivity=0.7, excitatory=0.8) if name == "leaky-rnn" else SMALL[name]
     training = replace(QUICK, network=network, n_updates=40, batch_size=64, evaluate_every=20, learning_rate=1e-3)
     cells = [(Run(*run), None) for run in RUNS]
     together = _as_one(cells, training, torch.device("cpu"), progress=False, metrics=None)

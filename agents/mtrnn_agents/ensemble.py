@@ -74,7 +74,7 @@ def _in_processes(
     """Each network in a process of its own, as many at once as there are cores."""
     parallel = Parallel(n_jobs=-1 if n_jobs is None else whole("n_jobs", n_jobs, 1), return_as="generator")
     done: Any = parallel(delayed(_attempt)(run, folder, training, metrics) for run, folder in cells)
-    return list(tqdm(done, "networks", len(cells), disable=not progress))
+    return list(tqdm(done, "networks", len(cells), disable=not (progress and cells)))
 
 
 def _attempt(run: Run, folder: Path | None, training: Training, metrics: Metrics | None) -> Outcome:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mtrnn_agents.batches import Batch, Run, as_tensors, batch_of, blocks, stack, updates_of_block
+from mtrnn_agents.interrupts import held_back
 from mtrnn_agents.layout import Layout, narrowed, padded, widened
 from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.learners import Advance, autograd, compiled, loss
@@ -77,7 +78,8 @@ def train_together(
     states, first, saved = list(states), states[0].n_updates, time.monotonic()
     together = set_up(runs, training, device)
     elsewhere = None if device.type == "cpu" else device
-    with one_thread(), monitor([r.task for r in runs], folders, training.n_updates, first, progress) as shown:
+    shows = monitor([run.task for run in runs], folders, training.n_updates, first, progress)
+    with one_thread(), held_back() as interrupt, shows as shown:
         try:
             for batches in blocks(runs, training, first // updates_of_block(training), elsewhere):
                 if not any(state.going for state in states):
@@ -94,6 +96,7 @@ def train_together(
                     save(runs, training, states, folders)
                     saved = time.monotonic()
                 shown.advance(done)
+                interrupt()
         except KeyboardInterrupt:
             save(runs, training, states, folders)
             where = (
@@ -171,6 +174,9 @@ def evaluated(together: Together, states: Sequence[State], metrics: Metrics | No
     training, after = together.training, []
     hidden, logits, losses = validate(together, side_by_side(together, states))
     for m, (state, trials) in enumerate(zip(states, together.trials, strict=True)):
+        if not state.going:
+            after.append(state)
+            continue
         positive = torch.from_numpy(trials.asked > 0)
         mine = logits[m, :, : positive.shape[1]]
         entropy = binary_cross_entropy_with_logits(mine, positive.to(mine.dtype)).item()
@@ -178,9 +184,6 @@ def evaluated(together: Together, states: Sequence[State], metrics: Metrics | No
         extra = metrics(hidden[m].numpy(), trials.latents) if metrics else {}
         total, number = state.losses
         history = state.history.extended(state.n_updates, total / max(number, 1), found, extra)
-        if not state.going:
-            after.append(state)
-            continue
         better = found.loss < state.best_loss
         n_worse = 0 if better else state.n_worse + 1
         after.append(

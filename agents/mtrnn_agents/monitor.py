@@ -60,7 +60,7 @@ def monitor(
                 # What a broken-off run wrote beyond the state that is taken up again is not shown twice.
                 writers.append(SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1))
                 stack.callback(writers[-1].close)
-        name = f"{len(tasks)} networks" if len(tasks) > 1 else f"{tasks[0].n_tasks} tasks"
+        name = f"{len(tasks)} networks" if len(tasks) > 1 else f"{tasks[0].n_tasks} task{'s'[: tasks[0].n_tasks - 1]}"
         bar = tqdm(total=n_updates, initial=first, disable=not progress, desc=name, unit=" updates", mininterval=0.5)
         stack.callback(bar.close)
         ideals = [_ideal_accuracy(task) if progress or writers else None for task in tasks]

@@ -13,7 +13,7 @@ from mtrnn_agents.transformer import Transformer
 from mtrnn_envs.checks import known
 
 NETWORKS: dict[str, type[Any]] = {
-    "rnn": LeakyRNN,
+    "leaky-rnn": LeakyRNN,
     "gru": GRU,
     "lstm": LSTM,
     "transformer": Transformer,

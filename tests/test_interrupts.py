@@ -1,0 +1,54 @@
+"""Ctrl-C is held back until it is asked for; pressed twice, it is not."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from mtrnn_agents.interrupts import held_back
+
+
+@pytest.fixture(autouse=True)
+def _as_python_starts():
+    """Children of shells that run in the background ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_held_back_until_asked() -> None:
+    with held_back() as check:
+        check()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_twice_is_at_once() -> None:
+    with held_back():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_other_threads_and_other_handlers_are_left_alone() -> None:
+    def mine(*_: object) -> None:
+        pass
+
+    signal.signal(signal.SIGINT, mine)
+    with held_back():
+        assert signal.getsignal(signal.SIGINT) is mine
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    seen = []
+
+    def work() -> None:
+        with held_back():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
