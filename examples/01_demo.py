@@ -43,7 +43,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 3, 6, 12, 24], help="numbers of tasks")
     parser.add_argument("--seeds", type=int, default=2, help="networks for each number of tasks")
-    parser.add_argument("--updates", type=int, default=80_000, help="updates of a network's weights")
+    parser.add_argument("--updates", type=int, default=150_000, help="updates of a network's weights")
     parser.add_argument("--trials", type=int, default=4000, help="test trials of a network")
     parser.add_argument("--folder", type=Path, default=Path("results/demo"), help="where the results go")
     a = parser.parse_args()

@@ -18,20 +18,39 @@ def _as_python_starts():
     signal.signal(signal.SIGINT, before)
 
 
-def test_held_back_until_asked() -> None:
-    with held_back() as check:
-        check()
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+def test_held_back_until_asked_or_the_end() -> None:
+    reached = []
+
+    def work(ask: bool) -> None:
+        with held_back() as check:
             check()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            signal.raise_signal(signal.SIGINT)
+            reached.append("after the signal")
+            if ask:
+                check()
+            reached.append("to the end")
+
+    for ask, expected in ((True, ["after the signal"]), (False, ["after the signal", "to the end"])):
+        reached.clear()
+        with pytest.raises(KeyboardInterrupt):
+            work(ask)
+        assert reached == expected
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_twice_is_at_once() -> None:
-    with held_back():
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+    reached = []
+
+    def work() -> None:
+        with held_back():
             signal.raise_signal(signal.SIGINT)
+            reached.append(1)
+            signal.raise_signal(signal.SIGINT)
+            reached.append(2)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached == [1]
 
 
 def test_other_threads_and_other_handlers_are_left_alone() -> None:

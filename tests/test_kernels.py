@@ -12,14 +12,15 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mtrnn_agents import LeakyRNN, Training, kernels
-from mtrnn_agents.batches import Batch, Run, draw
+from mtrnn_agents.batches import Batch, Run, draw_block
 from mtrnn_agents.layout import Layout
-from mtrnn_agents.learners import autograd, compiled
+from mtrnn_agents.learners import autograd_learner, kernel_learner
 from mtrnn_agents.network import FIXED
 from mtrnn_agents.state import first_weights
 from mtrnn_envs import EvidenceTask
 
 SEEDS = [0, 1, 2]
+CELL = kernels.Cell(1.0, True, False, False, 1.0, 0.9, 0.999, 1e-8)
 NETWORKS = {
     "elman": LeakyRNN(n_units=12),
     "leaky": LeakyRNN(n_units=12, alpha=0.3),
@@ -47,41 +48,50 @@ class Sequence(torch.autograd.Function):
     """States of a driven network by the kernel's forward and backward passes, as a function that autograd can check."""
 
     @staticmethod
-    def forward(ctx: Any, drive: Any, bias: Any, recurrent: Any, cell: kernels.Cell) -> torch.Tensor:
+    def forward(ctx: Any, drive: Any, bias: Any, weight: Any, sign: np.ndarray, mask: np.ndarray, cell: Any) -> Any:
         n, t, h = drive.shape
         states, rates, rows = np.empty((t, n, h)), np.empty((t, n, h)), np.empty((n * t, h))
+        acting, plain = np.empty((h, h)), weight.detach().numpy()
+        kernels.acting(plain, sign, mask, acting)
         flat = drive.detach().numpy().reshape(n * t, h)
-        kernels.forward(flat, bias.detach().numpy(), recurrent.detach().numpy(), cell, states, rates, rows)
-        ctx.parts = states, rates, recurrent.detach().numpy(), cell
+        kernels.forward(flat, bias.detach().numpy(), acting, cell, states, rates, rows)
+        ctx.parts = states, rates, plain, acting, sign, mask, cell
         np.testing.assert_array_equal(rows.reshape(n, t, h), states.transpose(1, 0, 2))
         return torch.from_numpy(rows.reshape(n, t, h))
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
-        states, rates, recurrent, cell = ctx.parts
+        states, rates, plain, acting, sign, mask, cell = ctx.parts
         t, n, h = states.shape
         d_drive, rows = np.empty((t, n, h)), np.empty((n * t, h))
         given = np.ascontiguousarray(upstream[0].numpy()).reshape(n * t, h)
-        kernels.backward(given, np.ascontiguousarray(recurrent.T), cell, rates, d_drive, rows)
-        d_recurrent, d_bias = np.empty((h, h)), np.empty(h)
+        kernels.backward(given, np.ascontiguousarray(acting.T), cell, rates, d_drive, rows)
+        d_weight, d_bias = np.empty((h, h)), np.empty(h)
         before, after = states[:-1].reshape(-1, h), d_drive[1:].reshape(-1, h)
-        kernels.transposed_times(before, after, d_recurrent, np.empty((h, h)))
+        kernels.transposed_times(before, after, d_weight, np.empty((h, h)))
+        kernels.acting_gradient(plain, sign, mask, d_weight)
         kernels.column_sums(rows, d_bias)
-        return torch.from_numpy(rows.reshape(n, t, h)), torch.from_numpy(d_bias), torch.from_numpy(d_recurrent), None
+        parts = (torch.from_numpy(v) for v in (rows.reshape(n, t, h), d_bias, d_weight))
+        return *parts, None, None, None
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.3])
 @pytest.mark.parametrize("leaky", [True, False])
 @pytest.mark.parametrize("tanh", [True, False])
+@pytest.mark.parametrize("dale", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_gradient_of_the_sequence(alpha: float, leaky: bool, tanh: bool, seed: int) -> None:
+def test_gradient_of_the_sequence(alpha: float, leaky: bool, tanh: bool, dale: bool, masked: bool, seed: int) -> None:
+    """Noise is part of the drive."""
     rng = torch.Generator().manual_seed(seed)
-    cell = kernels.Cell(alpha, leaky, tanh, False, 1.0)
+    cell = CELL._replace(alpha=alpha, leaky=leaky, tanh=tanh)
     shapes = (3, 6, 5), (5,), (5, 5)
-    drive, bias, recurrent = (torch.randn(s, generator=rng, dtype=torch.float64) / 2 for s in shapes)
-    for values in (drive, bias, recurrent):
+    drive, bias, weight = (torch.randn(s, generator=rng, dtype=torch.float64) / 2 for s in shapes)
+    sign = np.array([1.0, 1, 1, -1, -1]) if dale else np.zeros(0)
+    mask = (torch.rand(5, 5, generator=rng) < 0.7).double().numpy() if masked else np.zeros((0, 0))
+    for values in (drive, bias, weight):
         values.requires_grad_()
-    assert torch.autograd.gradcheck(lambda *v: Sequence.apply(*v, cell), (drive, bias, recurrent))
+    assert torch.autograd.gradcheck(lambda *v: Sequence.apply(*v, sign, mask, cell), (drive, bias, weight))
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "squared_error"])
@@ -116,7 +126,7 @@ def test_adam_is_that_of_pytorch(clip_norm: float) -> None:
         torch.nn.utils.clip_grad_norm_([theirs], clip_norm)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
-        kernels.adam(ours, moments, gradient, rate, clip_norm, step)
+        kernels.adam(ours, moments, gradient, rate, CELL._replace(clip_norm=clip_norm), step)
         np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-5, atol=1e-6)
 
 
@@ -129,13 +139,13 @@ def both(network: LeakyRNN, training: Training, task: EvidenceTask, n_blocks: in
     stacked = {name: v[None] for name, v in fixed.items()}
     results = []
     for advance in (
-        compiled(network, fixed, training),
-        autograd(network, layout, stacked, training, [task.n_answers], torch.device("cpu")),
+        kernel_learner(network, fixed, training),
+        autograd_learner(network, layout, stacked, training, [task.n_answers], torch.device("cpu")),
     ):
         flat = layout.pack(weights)[None]
         moments, losses = np.zeros((1, 2, flat.size), np.float32), []
         for block in range(n_blocks):
-            batch = draw(run, training, block)
+            batch = draw_block(run, training, block)
             count = len(batch.valid)
             rates = np.linspace(1e-3, 2e-3, count)[None]
             losses.append(advance(flat, moments, [batch], rates, block * count))
@@ -163,16 +173,43 @@ def test_one_step_trials_have_no_recurrent_gradient() -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=2e-5)
 
 
+def test_weights_lie_as_the_kernel_expects_them() -> None:
+    weights = first_weights(Run(EvidenceTask(), 0), Training(network=LeakyRNN(excitatory=0.8, connectivity=0.5)))
+    assert tuple(Layout.of(weights).shapes) == kernels.ORDER
+
+
+@pytest.mark.parametrize("by", ["kernel", "autograd"])
+@pytest.mark.parametrize(
+    ("kind", "value"), [("cross_entropy", np.inf), ("cross_entropy", np.nan), ("squared_error", np.nan)]
+)
+def test_an_update_whose_loss_alone_is_not_finite_is_not_made(by: str, kind: str, value: float) -> None:
+    """A broken bias of an answer: with a saturated right answer its gradient would be finite."""
+    task, network = EvidenceTask(n_tasks=2, stimulus=3), LeakyRNN(n_units=6)
+    training = Training(batch_size=1024, network=network, loss=kind)
+    weights = first_weights(Run(task, 0), training)
+    weights["output.bias"][0] = value
+    layout = Layout.of(weights)
+    advance = kernel_learner(network, {}, training)
+    if by == "autograd":
+        advance = autograd_learner(network, layout, {}, training, [2], torch.device("cpu"))
+    flat = layout.pack(weights)[None]
+    before, moments = flat.copy(), np.zeros((1, 2, flat.size), np.float32)
+    losses = advance(flat, moments, [draw_block(Run(task, 0), training, 0)], np.full((1, 2), 1e-3), 0)
+    assert not np.isfinite(losses).any()
+    np.testing.assert_array_equal(flat, before)
+    assert not moments.any()
+
+
 @pytest.mark.parametrize("by", ["kernel", "autograd"])
 def test_updates_stop_before_one_that_is_not_finite(by: str) -> None:
     task, network = EvidenceTask(n_tasks=2, stimulus=3), LeakyRNN(n_units=6)
     training = Training(batch_size=128, network=network)
     weights = first_weights(Run(task, 0), training)
     layout = Layout.of(weights)
-    kind = compiled(network, {}, training)
+    kind = kernel_learner(network, {}, training)
     if by == "autograd":
-        kind = autograd(network, layout, {}, training, [2], torch.device("cpu"))
-    batch = draw(Run(task, 0), training, 0)
+        kind = autograd_learner(network, layout, {}, training, [2], torch.device("cpu"))
+    batch = draw_block(Run(task, 0), training, 0)
     results = []
     for broken in (False, True):
         observations = batch.observations.copy()

@@ -3,6 +3,7 @@
 import json
 import math
 from functools import partial
+from typing import Any
 
 import jaxtyping
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn.functional import gelu
 
 from mtrnn_agents.gated import GRU, LSTM
 from mtrnn_agents.leaky import LeakyRNN
-from mtrnn_agents.network import FIXED, Sizes, check_between, read
+from mtrnn_agents.network import FIXED, Sizes, read
 from mtrnn_agents.networks import NETWORKS, from_fields, name_of, to_fields
 from mtrnn_agents.transformer import Transformer
 from mtrnn_envs import EvidenceTask
@@ -536,11 +537,17 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(kind, fields, message
         from_fields({"kind": kind, **fields})
 
 
-def test_ends_of_an_interval_are_allowed_as_said():
-    check_between("x", 1, 0, 1)
-    check_between("x", 0, 0, 1, low_is_allowed=True)
-    with pytest.raises(ValueError, match=r"x=0 is not a number in \(0, 1\]"):
-        check_between("x", 0, 0, 1)
+def test_numbers_of_any_kind_become_those_of_python(monkeypatch):
+    """So that a network survives JSON, and is the same whichever kind of 1 was given."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    given: dict[str, Any] = {"n_units": np.int64(5), "alpha": np.float32(0.5), "noise": 0, "connectivity": 1}
+    network = LeakyRNN(**given)
+    assert [type(v) for v in (network.n_units, network.alpha, network.noise, network.connectivity)] == [int] + [
+        float
+    ] * 3
+    assert network == LeakyRNN(n_units=5, alpha=0.5)
+    with pytest.raises(ValueError, match=r"alpha=True is not a number in \(0, 1\]"):
+        LeakyRNN(alpha=True)
 
 
 # Names -----------------------------------------------------------------------------------------------------------
@@ -561,10 +568,10 @@ def test_fields_that_are_not_given_have_their_defaults(kind):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"n_units": 3}, "{'n_units': 3} has no 'kind'; the kinds are rnn, gru, lstm, transformer"),
+        ({"n_units": 3}, "{'n_units': 3} has no 'kind'; the kinds are leaky-rnn, gru, lstm, transformer"),
         ({"kind": "gruu"}, "'gruu' is not a kind of network; did you mean 'gru'"),
-        ({"kind": "zzz"}, "'zzz' is not a kind of network; the kinds are rnn, gru, lstm, transformer"),
-        ({"kind": None}, "None is not a kind of network; the kinds are rnn"),
+        ({"kind": "zzz"}, "'zzz' is not a kind of network; the kinds are leaky-rnn, gru, lstm, transformer"),
+        ({"kind": None}, "None is not a kind of network; the kinds are leaky-rnn"),
         ({"kind": "gru", "n_unit": 3}, "'n_unit' is not a field of gru; did you mean 'n_units'"),
         ({"kind": "lstm", "alpha": 3}, "'alpha' is not a field of lstm; the fields are n_units"),
     ],
@@ -578,5 +585,5 @@ def test_a_class_that_is_not_registered_is_refused():
     class Other(GRU):
         pass
 
-    with pytest.raises(ValueError, match=r"is of none of the registered kinds \['gru', 'lstm', 'rnn', 'transformer'\]"):
+    with pytest.raises(ValueError, match=r"is of none of the registered kinds \['gru', 'leaky-rnn',"):
         to_fields(Other())

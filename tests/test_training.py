@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +18,18 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from mtrnn_agents import PRESETS, LeakyRNN, Training, ensemble, load, loop, train, untrained
-from mtrnn_agents.batches import BLOCK, Run, as_tensors, batch_of, blocks, draw, stack
+from mtrnn_agents.batches import BLOCK, Run, as_tensors, batch_of, blocks, draw_block, stack, validation_trials
 from mtrnn_agents.ensemble import _as_one
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.learners import loss as mean_loss
 from mtrnn_agents.networks import NETWORKS
-from mtrnn_agents.settings import SCHEDULES, History
+from mtrnn_agents.settings import SCHEDULES, Evaluation, History
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.counter import Counter
 from mtrnn_envs.targets import targets
 
 TASK = EvidenceTask(n_tasks=4, stimulus=8)
-QUICK = Training(network=LeakyRNN(n_units=24), n_updates=300, evaluate_every=100)
+QUICK = Training(network=LeakyRNN(n_units=24), n_updates=300, batch_size=16, learning_rate=1.5e-2, evaluate_every=100)
 SMALL = {name: kind(n_units=16) for name, kind in NETWORKS.items()}
 
 
@@ -69,7 +74,7 @@ def test_the_recipe_comes_close_to_the_ideal_observer_and_lays_the_plane_out() -
     def metrics(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
         return {"r2_ood": decode(states, latents, np.random.default_rng(0)).out_of_distribution.r2_prior}
 
-    agent = train(task, 0, replace(PRESETS["dense"], n_updates=16_000), progress=False, metrics=metrics)
+    agent = train(task, 0, replace(PRESETS["dense"], n_updates=30_000), progress=False, metrics=metrics)
     assert agent.history is not None
     assert abs(accuracy(agent, 8000) - task.ideal().accuracy) < 0.006
     assert agent.history.cross_entropy[-1] < task.ideal().cross_entropy + 0.012
@@ -82,9 +87,9 @@ def test_draws_of_a_block_do_not_depend_on_the_blocks_before() -> None:
     assert [len(batch.valid) for batch in streamed] == [4, 4, 2]  # BLOCK trials each, and what is left
     assert BLOCK == 4 * 512
     for block, batch in enumerate(streamed):
-        for ours, theirs in zip(batch, draw(Run(TASK, 1), training, block), strict=True):
+        for ours, theirs in zip(batch, draw_block(Run(TASK, 1), training, block), strict=True):
             np.testing.assert_array_equal(ours, theirs)
-        on_torch = draw(Run(TASK, 1), training, block, torch.device("cpu"))
+        on_torch = draw_block(Run(TASK, 1), training, block, torch.device("cpu"))
         np.testing.assert_allclose(batch.observations, on_torch.observations, atol=1e-5)
         np.testing.assert_array_equal(batch.values, on_torch.values)
     assert not np.array_equal(streamed[0].observations[:2], streamed[2].observations)
@@ -98,7 +103,7 @@ def test_validation_shares_nothing_with_training() -> None:
     seen = {
         tuple(row)
         for block in range(3)
-        for row in draw(Run(TASK, 0), training, block).observations[:, :, 3, 1:3].reshape(-1, 2).tolist()
+        for row in draw_block(Run(TASK, 0), training, block).observations[:, :, 3, 1:3].reshape(-1, 2).tolist()
     }
     assert len(seen) == 3 * BLOCK
     assert not seen & {tuple(row) for row in observe(together.trials[0])[:, 3, 1:3].tolist()}
@@ -157,6 +162,16 @@ def test_going_on_gives_the_same_bits_as_never_stopping(name: str, tmp_path: Pat
     np.testing.assert_array_equal(flat(whole), flat(load(tmp_path)))
 
 
+@pytest.mark.parametrize("n_updates", [200, 256])
+def test_a_finished_state_without_its_agent_is_not_trained_on(n_updates: int, tmp_path: Path) -> None:
+    training = replace(QUICK, n_updates=n_updates)
+    first = train(TASK, 0, training, folder=tmp_path, progress=False)
+    (tmp_path / "agent.safetensors").unlink()
+    again = train(TASK, 0, training, folder=tmp_path, progress=False)
+    np.testing.assert_array_equal(flat(first), flat(again))
+    assert first.history == again.history
+
+
 def test_interrupted_without_a_folder_says_that_nothing_was_kept() -> None:
     with pytest.raises(KeyboardInterrupt, match="nothing was kept, as no folder was given"):
         train(TASK, 5, QUICK, progress=False, metrics=Interrupt(1))
@@ -209,6 +224,19 @@ def test_divergence_names_the_update_and_keeps_the_state_before(tmp_path: Path) 
         train(TASK, 0, training, folder=tmp_path, progress=False)
 
 
+def test_states_that_are_not_finite_are_no_matter_for_metrics(tmp_path: Path) -> None:
+    """One update of a block is enough to blow the weights up; the evaluation comes before the next finds out."""
+    training = Training(network=LeakyRNN(n_units=8), n_updates=9, batch_size=2048, evaluate_every=1, learning_rate=1e20)
+
+    def metrics(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
+        assert np.isfinite(states).all()
+        return {"size": float(np.abs(states).max())}
+
+    with pytest.raises(FloatingPointError, match="is not finite"):
+        train(TASK, 0, training, folder=tmp_path, progress=False, metrics=metrics)
+    assert (tmp_path / "checkpoint.safetensors").exists()
+
+
 def test_patience_stops_and_keeps_the_best_weights() -> None:
     """A rate so high that the loss soon rises again."""
     training = replace(QUICK, n_updates=3000, learning_rate=0.3, patience=2, schedule="constant", evaluate_every=50)
@@ -218,7 +246,7 @@ def test_patience_stops_and_keeps_the_best_weights() -> None:
     best = int(np.argmin(losses))
     assert len(losses) == best + 3
     assert agent.history.updates[-1] < 3000
-    trials = TASK.sample(loop.N_VALIDATION, Counter(0, "validation"))
+    trials = validation_trials(Run(TASK, 0))
     state, positive = None, trials.asked > 0
     for t, shown in enumerate(observe(trials).transpose(1, 0, 2)):
         _, state = agent.predict(shown, state, np.full(len(trials), t == 0))
@@ -237,7 +265,7 @@ def test_curriculum_leads_to_the_task() -> None:
     assert middle.stimulus == (5, 12)
     assert last == task
     assert training.task_at(EvidenceTask(stimulus=1), 0).stimulus == 1
-    assert draw(Run(TASK, 0), training, 0).observations.shape[2] == 4
+    assert draw_block(Run(TASK, 0), training, 0).observations.shape[2] == 4
 
 
 def test_schedules() -> None:
@@ -305,6 +333,63 @@ def test_many_networks_as_one_problem_are_the_networks_one_by_one(name: str) -> 
         np.testing.assert_allclose(agent.history.accuracy, alone.history.accuracy, atol=2e-3)
 
 
+def test_ensemble_refuses_before_anything_is_trained(tmp_path: Path) -> None:
+    training = replace(QUICK, labels="accumulator", loss="squared_error")
+    with pytest.raises(ValueError, match="boundaries='product' have no accumulators"):
+        ensemble([RUNS[0], (EvidenceTask(boundaries="product"), 0)], training, folder=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="device='mps' is neither 'cpu' nor a CUDA device"):
+        ensemble(RUNS, training, device="mps")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("curriculum", [0, 20])
+def test_ensemble_on_a_gpu_draws_and_learns_as_on_a_cpu(curriculum: int) -> None:
+    training = replace(
+        QUICK,
+        n_updates=40,
+        batch_size=64,
+        learning_rate=1e-3,
+        curriculum=curriculum,
+        start_stimulus=0.5 if curriculum else 1.0,
+    )
+    for agent, (task, seed) in zip(ensemble(RUNS, training, device="cuda", progress=False), RUNS, strict=True):
+        assert not isinstance(agent, FloatingPointError)
+        np.testing.assert_allclose(flat(agent), flat(train(task, seed, training, progress=False)), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_ensemble_keeps_its_states_when_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C in a terminal reaches the caller and its processes."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import signal\n"
+        "from mtrnn_agents import LeakyRNN, Training, ensemble\n"
+        "from mtrnn_envs import EvidenceTask\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "training = Training(network=LeakyRNN(n_units=8), n_updates=200_000)\n"
+        "runs = [(EvidenceTask(n_tasks=2), seed) for seed in range(4)]\n"
+        f"ensemble(runs, training, folder={str(tmp_path / 'runs')!r}, n_jobs=2)\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, str(script)], stderr=subprocess.PIPE, start_new_session=True, env=environment
+    ) as process:
+        try:
+            # TensorBoard's files are there once training has begun.
+            while len(list((tmp_path / "runs").glob("*/tensorboard/*"))) < 2:
+                assert process.poll() is None
+                time.sleep(0.1)
+            time.sleep(1)
+            os.killpg(process.pid, signal.SIGINT)
+            said = process.communicate(timeout=120)[1].decode()
+        finally:
+            process.kill()
+    assert re.search(r"KeyboardInterrupt: stopped; the same call goes on from .*runs", said)
+    assert len(list((tmp_path / "runs").glob("*/checkpoint.safetensors"))) == 2
+    assert not list((tmp_path / "runs").glob("*/.tmp-*"))
+
+
 def test_ensemble_on_a_cpu_is_train_in_processes(tmp_path: Path) -> None:
     diverging = replace(QUICK, n_updates=60)
     agents = ensemble(RUNS, diverging, folder=tmp_path, n_jobs=2, progress=False)
@@ -328,7 +413,9 @@ def test_as_one_goes_on_from_where_each_was_stopped(tmp_path: Path) -> None:
         assert not isinstance(agent, FloatingPointError)
         assert agent.history is not None
         assert agent.history.updates[-1] == 300
-        assert accuracy(agent) > accuracy(untrained(task, seed, training)) + 0.1
+        alone = train(task, seed, training, progress=False)
+        assert accuracy(agent) == pytest.approx(accuracy(alone), abs=0.03)
+        np.testing.assert_allclose(agent.history.loss, alone.history.loss if alone.history else (), rtol=0.05)
 
 
 def test_a_network_that_diverges_leaves_the_others_alone() -> None:
@@ -346,7 +433,7 @@ def test_a_network_that_diverges_leaves_the_others_alone() -> None:
 
 
 def test_stacked_batches_are_padded_with_silence() -> None:
-    batches = [as_tensors(draw(Run(*run), replace(QUICK, batch_size=1024), 0)) for run in RUNS]
+    batches = [as_tensors(draw_block(Run(*run), replace(QUICK, batch_size=1024), 0)) for run in RUNS]
     both = stack(batches)
     assert both.observations.shape == (2, 2, 1024, 10, 41)
     t, a = batches[0].values.shape[2:]
@@ -357,9 +444,13 @@ def test_stacked_batches_are_padded_with_silence() -> None:
 
 
 def test_history() -> None:
-    found = loop.Evaluation(0.6, 0.4, 0.9)
+    found = Evaluation(0.6, 0.4, 0.9)
     history = History().extended(3, 0.5, found, {"r2": 0.7})
-    assert history == History((3,), (0.5,), (0.6,), (0.4,), (0.9,), {"r2": (0.7,)})
+    history = history.extended(6, 0.4, found._replace(loss=0.5), {"size": 2.0}).extended(9, 0.3, found, {"r2": 0.8})
+    assert history.updates == (3, 6, 9)
+    assert history.best == 1
+    np.testing.assert_array_equal(history.metrics["r2"], [0.7, np.nan, 0.8])
+    np.testing.assert_array_equal(history.metrics["size"], [np.nan, 2.0, np.nan])
 
 
 def test_tensorboard_has_the_curves(tmp_path: Path) -> None:

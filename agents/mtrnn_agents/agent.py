@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.special import ndtr
 from torch import Tensor
 
 from mtrnn_agents import storage
-from mtrnn_agents.decisions import checked_threshold, decide
+from mtrnn_agents.decisions import accumulator_probability, checked_threshold, decide
 from mtrnn_agents.network import Sizes, Weights, noise_of, read
 from mtrnn_agents.settings import History, Training
 from mtrnn_envs import EvidenceTask
@@ -38,8 +37,7 @@ class SupervisedAgent:
 
     In fixed-duration tasks it gives the likelier answer. In reaction-time tasks it answers once its probability, or its
     accumulator, has passed a threshold, and its confidence is the probability: see `mtrnn_agents.decisions.decide`. The
-    probability is sigmoid(logit), and for a network that was trained on accumulators Phi(gain a / sqrt(t)), with a the
-    accumulator and t the evidence steps since answers count: what a sum of t samples says under a flat prior.
+    probability is sigmoid(logit), or for accumulators `mtrnn_agents.decisions.accumulator_probability`.
 
     Arguments:
         task: the task it is made for.
@@ -48,7 +46,7 @@ class SupervisedAgent:
         seed: of its first weights and trials.
         threshold: on the distance of the probability (the accumulator, as a share of twice its bound) from the middle,
             in [0, 0.5]; used in reaction-time tasks only.
-        gain: see above; used with accumulators only.
+        gain: of accumulators; see there.
         history: the course of training, if known.
 
     Raises:
@@ -68,14 +66,14 @@ class SupervisedAgent:
     ) -> None:
         self.task, self.training, self.network = task, training, training.network
         needed = self.network.first_weights(Sizes.of(task), torch.Generator())
-        for name in needed.keys() | weights.keys():
+        for name in dict.fromkeys([*needed, *weights]):
             have, need = (tuple(w[name].shape) if name in w else None for w in (weights, needed))
             if have != need:
                 raise ValueError(f"weights[{name!r}] has shape {have}; the task and {self.network} need {need}")
         self.weights = {name: weights[name] for name in needed}  # in their order, which a file does not keep
         self.seed, self.history = seed, history
         self.threshold, self.gain = checked_threshold(threshold), gain
-        self._rng = torch_generator(seed, "test")
+        self._rng = torch_generator(seed, "noise")
 
     @torch.no_grad()
     def predict(
@@ -128,7 +126,19 @@ class SupervisedAgent:
         return torch.sigmoid(read(self.weights, state.state[0])).numpy()
 
     def _probability(self, output: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        return output_probability(self.training, self.gain, output, seen[:, None])
+        if self.training.labels != "accumulator":
+            return output
+        return accumulator_probability(self.task, self.training.bound, self.gain, output, seen[:, None])
+
+    @property
+    def evaluation(self) -> dict[str, float]:
+        """What the last evaluation in training found of these weights, by name; empty if there was none."""
+        history = self.history
+        if history is None or not history.updates:
+            return {}
+        at = -1 if self.training.patience is None else history.best
+        found = {name: getattr(history, name)[at] for name in ("updates", "accuracy", "cross_entropy")}
+        return found | {name: values[at] for name, values in history.metrics.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
@@ -160,12 +170,3 @@ class SupervisedAgent:
             gain=about["gain"],
             history=None if about["history"] is None else History.from_fields(about["history"]),
         )
-
-
-def output_probability(
-    training: Training, gain: float, output: Float[np.ndarray, ...], seen: Int[np.ndarray, ...]
-) -> Float[np.ndarray, ...]:
-    """The probability of +1 that outputs sigmoid(logit) stand for, after `seen` steps; see `SupervisedAgent`."""
-    if training.labels != "accumulator":
-        return output
-    return ndtr(gain * training.bound * (2 * output - 1) / np.sqrt(np.maximum(seen, 1)))

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import pad
 
+from mtrnn_agents.layout import padded
 from mtrnn_agents.network import noise_of
 from mtrnn_agents.settings import Training
 from mtrnn_envs import EvidenceTask, Trials, observe
@@ -24,6 +24,7 @@ from mtrnn_envs.targets import targets
 
 # Trials of a block: enough to make drawing cheap, few enough to stay in the processor's cache for a while.
 BLOCK = 2048
+N_VALIDATION = 2048
 
 
 class Run(NamedTuple):
@@ -54,20 +55,25 @@ def updates_of_block(training: Training) -> int:
     return max(1, BLOCK // training.batch_size)
 
 
-def draw(run: Run, training: Training, block: int, device: Any = None) -> Batch:
+def draw_block(run: Run, training: Training, block: int, device: Any = None) -> Batch:
     """The batches of block `block`, counted from 0; numpy, or torch on `device`."""
     size = updates_of_block(training)
     task = training.task_at(run.task, block * size)
     trials = task.sample(size * training.batch_size, Counter(run.seed, "train", block, device))
     noise = None
     if noise_of(training.network):
-        source = Counter(run.seed, "network", block, device)
+        source = Counter(run.seed, "noise", block, device)
         noise = empty((len(trials), task.n_steps, training.network.n_units), "float32", source)
         source.normal(noise)
     batch = batch_of(trials, training, size, noise)
     # The last block is drawn whole, too: a longer training begins with a shorter one.
     left = training.n_updates - block * size
     return Batch(*(None if v is None else v[:left] for v in batch))
+
+
+def validation_trials(run: Run) -> Trials:
+    """The trials (numpy) on which a network is evaluated, which share nothing with those that it is trained on."""
+    return run.task.sample(N_VALIDATION, Counter(run.seed, "validation"))
 
 
 def batch_of(trials: Trials, training: Training, n_updates: int = 1, noise: Any = None) -> Batch:
@@ -84,18 +90,14 @@ def stack(batches: Sequence[Batch]) -> Batch:
     n_inputs, n_steps = (max(batch.observations.shape[axis] for batch in batches) for axis in (-1, -2))
     n_outputs = max(batch.values.shape[-1] for batch in batches)
 
-    def padded(values: Tensor, *widths: int, fill: float) -> Tensor:
-        missing = [part for have, want in zip(values.shape[::-1], widths, strict=False) for part in (0, want - have)]
-        return pad(values, missing, value=fill)
-
-    def joined(name: str, *widths: int, fill: float) -> Tensor:
-        return torch.stack([padded(getattr(batch, name), *widths, fill=fill) for batch in batches])
+    def joined(name: str, *shape: int, fill: float) -> Tensor:
+        return torch.stack([padded(getattr(batch, name), shape, fill) for batch in batches])
 
     return Batch(
-        joined("observations", n_inputs, n_steps, fill=0),
-        joined("values", n_outputs, n_steps, fill=0.5),
+        joined("observations", n_steps, n_inputs, fill=0),
+        joined("values", n_steps, n_outputs, fill=0.5),
         joined("valid", n_steps, fill=False),
-        None if batches[0].noise is None else joined("noise", batches[0].noise.shape[-1], n_steps, fill=0),
+        None if batches[0].noise is None else joined("noise", n_steps, batches[0].noise.shape[-1], fill=0),
     )
 
 
@@ -104,21 +106,22 @@ def as_tensors(batch: Batch) -> Batch:
     return Batch(*(None if v is None else torch.as_tensor(v) for v in batch))
 
 
-def blocks(runs: Sequence[Run], training: Training, first: int, device: Any = None) -> Iterator[list[Batch]]:
-    """The blocks from `first` to the last, one batch for each run.
+def blocks(runs: Sequence[Run], training: Training, n_updates: int, device: Any = None) -> Iterator[list[Batch]]:
+    """The blocks that are left after `n_updates`, one batch for each run.
 
-    The next is drawn by another thread while the caller works on this one, so that drawing and encoding cost no time
-    where there is a second core: numpy and the compiled kernel leave the interpreter to others.
+    The next is drawn by another thread while the caller works on this one, so that on a CPU with a second core drawing
+    and encoding take no time: numpy and the compiled kernel leave the interpreter to others.
     """
-    last = -(-training.n_updates // updates_of_block(training))
+    size = updates_of_block(training)
+    left = range(-(-n_updates // size), -(-training.n_updates // size))
 
-    def one(block: int) -> list[Batch]:
-        return [draw(run, training, block, device) for run in runs]
+    def draw(block: int) -> list[Batch]:
+        return [draw_block(run, training, block, device) for run in runs]
 
     with ThreadPoolExecutor(1, "mtrnn-draw") as pool:
-        upcoming = pool.submit(one, first)
-        for block in range(first, last):
-            ready = upcoming.result()
-            if block + 1 < last:
-                upcoming = pool.submit(one, block + 1)
+        upcoming = [pool.submit(draw, block) for block in left[:1]]
+        for block in left:
+            ready = upcoming.pop().result()
+            if block + 1 in left:
+                upcoming.append(pool.submit(draw, block + 1))
             yield ready

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import ndtr
 
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.score import is_discrete, n_confidence, open_commitments, score
@@ -48,21 +52,19 @@ def decide(
     return action[:, 0] if is_discrete(task) else action
 
 
-# Two looks at the range of the threshold: everywhere, then around the best.
-COARSE, FINE = np.linspace(0, 0.5, 26), np.linspace(-0.02, 0.02, 9)
+# Thresholds tried, evenly spaced in log-odds: where waiting is cheap, the best is close to 1/2. 0.5 is never to stop.
+THRESHOLDS = np.append(1 / (1 + np.exp(-np.linspace(0, 9, 46))) - 0.5, 0.5)
 
 
 def fit_threshold(
     task: EvidenceTask, trials: Trials, p: Float[np.ndarray, "N T A"], distance: Float[np.ndarray, "N T A"]
 ) -> float:
-    """The threshold of `decide` with the highest mean reward on `trials` (numpy) of a reaction-time task.
+    """The one of `THRESHOLDS` with which `decide` earns most on `trials` (numpy) of a reaction-time task.
 
     The reward is that of `mtrnn_envs.score`, step by step, as the environment pays it.
     """
-    rewards = [_reward(task, trials, p, distance, threshold) for threshold in COARSE]
-    around = np.clip(COARSE[int(np.argmax(rewards))] + FINE, 0, 0.5)
-    rewards = [_reward(task, trials, p, distance, threshold) for threshold in around]
-    return float(around[int(np.argmax(rewards))])
+    rewards = [_reward(task, trials, p, distance, threshold) for threshold in THRESHOLDS]
+    return float(THRESHOLDS[int(np.argmax(rewards))])
 
 
 def _reward(task: EvidenceTask, trials: Trials, p: np.ndarray, distance: np.ndarray, threshold: float) -> float:
@@ -83,3 +85,36 @@ def checked_threshold(threshold: float) -> float:
     if not 0 <= threshold <= 0.5:
         raise ValueError(f"threshold={threshold!r} is not in [0, 0.5]")
     return threshold
+
+
+def accumulator_probability(
+    task: EvidenceTask, bound: float, gain: float, output: Float[np.ndarray, ...], seen: Int[np.ndarray, ...]
+) -> Float[np.ndarray, ...]:
+    """The probability of +1 that accumulators a = bound (2 output - 1) stand for.
+
+    Phi(gain a / sqrt(t)) in reaction-time tasks, where t = `seen` is the number of samples so far: what a sum of t
+    samples says under a flat prior. Phi(gain a) in others, where the cue falls after all evidence. Neither knows of the
+    bound: an accumulator that has stopped there says less and less as t grows.
+    """
+    steps = np.sqrt(np.maximum(seen, 1)) if task.reaction_time else 1
+    return ndtr(gain * bound * (2 * output - 1) / steps)
+
+
+def fit_gain(
+    task: EvidenceTask,
+    bound: float,
+    output: Float[np.ndarray, " B"],
+    seen: Int[np.ndarray, " B"],
+    positive: Bool[np.ndarray, " B"],
+) -> float:
+    """The gain of `accumulator_probability` that makes the labels likeliest; accumulators at the bound are left out."""
+    inside = np.abs(2 * output - 1) < 0.95
+    chosen = inside if inside.any() else ~inside
+    output, seen, positive = output[chosen], seen[chosen], positive[chosen]
+
+    def cost(log_gain: float) -> float:
+        p = accumulator_probability(task, bound, float(np.exp(log_gain)), output, seen)
+        return float(-np.mean(np.log(np.clip(np.where(positive, p, 1 - p), 1e-12, None))))
+
+    best: Any = minimize_scalar(cost, bounds=(-5, 8), method="bounded")
+    return float(np.exp(best.x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +14,16 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from mtrnn_agents.agent import SupervisedAgent
-from mtrnn_agents.batches import Run
-from mtrnn_agents.loop import Metrics, train_together
+from mtrnn_agents.batches import Run, batch_of
+from mtrnn_agents.interrupts import held_back
+from mtrnn_agents.loop import train_together
 from mtrnn_agents.settings import Training
-from mtrnn_agents.state import digest, resume
+from mtrnn_agents.state import resume
 from mtrnn_agents.supervised import completed, finished, train
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.checks import whole
+from mtrnn_envs.counter import Counter
+from mtrnn_envs.experiments.run import Metrics, digest
 
 Cell: TypeAlias = tuple[Run, Path | None]
 # An agent, or why there is none.
@@ -47,19 +51,25 @@ def ensemble(
         training: the settings of all; `Training()` if None.
         folder: each run has a folder of its own in it, named by a hash of all that determines it, in which it can go
             on from where it was stopped, on whichever device.
-        device: a torch device; None for a GPU if there is one, else the CPU.
+        device: "cpu" or a CUDA device; None for a GPU if there is one, else the CPU.
         n_jobs: processes on a CPU; None for one per core.
         progress, metrics: see `train`.
 
     Raises:
         ValueError: as `train`, before anything is trained.
+        KeyboardInterrupt: if interrupted; the states are kept in the folder.
     """
     training = training or Training()
     cells = [Run(task, whole("seed", seed, 0)) for task, seed in runs]
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    folders = [None if folder is None else Path(folder) / digest(run, training) for run in cells]
+    if place.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={device!r} is neither 'cpu' nor a CUDA device")
+    folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in cells]
     found = [finished(run, training, where) for run, where in zip(cells, folders, strict=True)]
     left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
+    for run, where in left:  # what is wrong is said before anything is trained
+        resume(run, training, where)
+        batch_of(run.task.sample(1, Counter(run.seed, "train")), training)
     if place.type == "cpu":
         new = _in_processes(left, training, n_jobs, progress, metrics)
     else:
@@ -73,15 +83,40 @@ def _in_processes(
 ) -> list[Outcome]:
     """Each network in a process of its own, as many at once as there are cores."""
     parallel = Parallel(n_jobs=-1 if n_jobs is None else whole("n_jobs", n_jobs, 1), return_as="generator")
-    done: Any = parallel(delayed(_attempt)(run, folder, training, metrics) for run, folder in cells)
-    return list(tqdm(done, "networks", len(cells), disable=not (progress and cells)))
+    call, outcomes = uuid.uuid4().hex, []
+    # Ctrl-C reaches all processes. Each saves its state and gives the interrupt as a result; then it is raised here.
+    with held_back() as interrupt:
+        done: Any = parallel(delayed(_attempt)(call, run, folder, training, metrics) for run, folder in cells)
+        for outcome in tqdm(done, "networks", len(cells), disable=not (progress and cells)):
+            outcomes.append(outcome)
+            if isinstance(outcome, KeyboardInterrupt):
+                _stopped.add(call)
+        stop = next((outcome for outcome in outcomes if isinstance(outcome, KeyboardInterrupt)), None)
+        if stop is not None:
+            where = "nothing was kept, as no folder was given"
+            if cells[0][1] is not None:
+                where = f"the same call goes on from {cells[0][1].parent}"
+            raise KeyboardInterrupt(f"stopped; {where}")
+        interrupt()
+    return outcomes
 
 
-def _attempt(run: Run, folder: Path | None, training: Training, metrics: Metrics | None) -> Outcome:
+# Calls of `ensemble` that were interrupted: what they had still to do in this process is not begun.
+_stopped: set[str] = set()
+
+
+def _attempt(
+    call: str, run: Run, folder: Path | None, training: Training, metrics: Metrics | None
+) -> Outcome | KeyboardInterrupt:
+    if call in _stopped:
+        return KeyboardInterrupt()
     try:
         return train(*run, training, folder=folder, progress=False, metrics=metrics)
     except FloatingPointError as error:
         return error
+    except KeyboardInterrupt as stop:
+        _stopped.add(call)
+        return stop
 
 
 def _as_one(

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtrnn_agents.network import Sizes, State, Weights, affine, layer, option, zeros
-from mtrnn_envs.checks import whole
+from mtrnn_agents.network import Sizes, State, Weights, affine, layer, option, whole_field, zeros
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ class GRU:
     n_units: int = option(64, "units H")
 
     def __post_init__(self) -> None:
-        whole("n_units", self.n_units, 1)
+        whole_field(self, "n_units", 1)
 
     def first_weights(self, sizes: Sizes, rng: torch.Generator) -> Weights:
         """See `Network`."""
@@ -99,7 +98,7 @@ class LSTM:
     n_units: int = option(64, "units H")
 
     def __post_init__(self) -> None:
-        whole("n_units", self.n_units, 1)
+        whole_field(self, "n_units", 1)
 
     def first_weights(self, sizes: Sizes, rng: torch.Generator) -> Weights:
         """See `Network`."""

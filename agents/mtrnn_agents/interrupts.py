@@ -11,10 +11,11 @@ from typing import Any
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], None]]:
-    """Gives a function that raises `KeyboardInterrupt` if Ctrl-C was pressed before; pressed twice, it raises at once.
+    """Gives a function that raises `KeyboardInterrupt` if Ctrl-C was pressed before, as the end of the block does.
 
-    Raised anywhere, it may leave the lock of a queue taken (TensorBoard's, for one), and closing that waits for ever.
-    In threads other than the main one, and where others handle the signal already, nothing is held back.
+    Pressed twice, it raises at once. Raised anywhere, it may leave the lock of a queue taken (TensorBoard's, for one),
+    and closing that waits for ever. In threads other than the main one, and where others handle the signal already,
+    nothing is held back.
     """
     asked = False
 
@@ -37,3 +38,4 @@ def held_back() -> Iterator[Callable[[], None]]:
         yield check
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    check()

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def jitted(function: Callable[..., Any]) -> Any:
     """`function`, compiled when it is first called and kept on disk.
 
     Sums may be reordered and products fused, which vectorises them; NaN and infinity keep their meaning. Wrappers, in
@@ -33,7 +33,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 # Up to this many multiplications OpenBLAS has kernels for small matrices, which are half as fast again.
 SMALL_PRODUCT = 1_000_000
 CHUNK = 64
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+# The weights in the flat vector.
+ORDER = ("input.weight", "input.bias", "recurrent.weight", "output.weight", "output.bias")
 LOG2_E = np.float32(1.4426950408889634)
 
 
@@ -45,9 +46,12 @@ class Cell(NamedTuple):
     tanh: bool
     squared_error: bool
     clip_norm: float
+    beta1: float
+    beta2: float
+    epsilon: float
 
 
-@compiled
+@jitted
 def times(a, b, out):
     """out = a b, a few rows of a at a time."""
     step = max(1, SMALL_PRODUCT // (b.shape[0] * b.shape[1]))
@@ -55,7 +59,7 @@ def times(a, b, out):
         np.dot(a[i : i + step], b, out[i : i + step])
 
 
-@compiled
+@jitted
 def transposed_times(a, b, out, part):
     """out = aᵀ b, a few rows of both at a time; `part` is room for one summand."""
     step = max(1, SMALL_PRODUCT // (a.shape[1] * b.shape[1]))
@@ -67,13 +71,13 @@ def transposed_times(a, b, out, part):
                 out[j, k] += part[j, k]
 
 
-@compiled
+@jitted
 def kept(cell):
     """The share of a state that the next one keeps."""
     return 1 - cell.alpha if cell.leaky else 1.0
 
 
-@compiled
+@jitted
 def forward(drive, bias, recurrent, cell, states, rates, states_rows):
     """States r and rates f(z), `[T, N, H]`, of trials driven by `drive` `[N T, H]`; see `LeakyRNN` for the formula.
 
@@ -102,7 +106,7 @@ def forward(drive, bias, recurrent, cell, states, rates, states_rows):
                 states_rows[row, h] = r
 
 
-@compiled
+@jitted
 def backward(d_states_rows, recurrent_transposed, cell, rates, d_drive, d_drive_rows):
     """The gradient with respect to z, `[T, N, H]` and once more `[N T, H]`, from that with respect to the states.
 
@@ -131,7 +135,7 @@ def backward(d_states_rows, recurrent_transposed, cell, rates, d_drive, d_drive_
                 d_drive_rows[row, h] = e
 
 
-@compiled
+@jitted
 def loss_and_gradient(logits, values, squared_error, scale, exponents, powers):
     """`scale` times the summed loss of float32 `logits`, which its gradient replaces; all `[R]`.
 
@@ -159,10 +163,11 @@ def loss_and_gradient(logits, values, squared_error, scale, exponents, powers):
         for i in range(logits.size):
             e = powers[i] * whole_powers[i]
             r = one / (one + e)
-            s = r if logits[i] > zero else e * r
+            x = logits[i]
+            s = r if x > zero else e * r
             d = s - values[i]
             logits[i] = scale * two * d * s * (one - s)
-            total += d * d
+            total += d * d + zero * x  # NaN, of which nothing is left in s, stays NaN
         return total * scale
     for i in range(logits.size):
         x, e = logits[i], powers[i] * whole_powers[i]
@@ -179,7 +184,7 @@ def loss_and_gradient(logits, values, squared_error, scale, exponents, powers):
     return total * scale
 
 
-@compiled
+@jitted
 def column_sums(rows, out):
     """out = sum of rows."""
     out[:] = 0
@@ -188,11 +193,11 @@ def column_sums(rows, out):
             out[j] += rows[i, j]
 
 
-@compiled
-def adam(weights, moments, gradient, rate, clip_norm, n_updates):
-    """One step of Adam, its `n_updates`-th (arXiv:1412.6980), with the gradient clipped at `clip_norm`.
+@jitted
+def adam(weights, moments, gradient, rate, cell, n_updates):
+    """One step of Adam, its `n_updates`-th (arXiv:1412.6980), with the gradient clipped at `cell.clip_norm`.
 
-    Returns the norm of the gradient before clipping; if it is not finite, nothing is changed.
+    Gives the norm of the gradient before clipping; if it is not finite, nothing is changed.
     """
     first, second, dtype = moments[0], moments[1], weights.dtype.type
     total = dtype(0)
@@ -201,9 +206,10 @@ def adam(weights, moments, gradient, rate, clip_norm, n_updates):
     norm = math.sqrt(total)
     if not math.isfinite(norm):
         return norm
-    shrink = dtype(min(1.0, clip_norm / (norm + 1e-6)))
-    b1, b2, c1, c2, epsilon = dtype(BETA1), dtype(BETA2), dtype(1 - BETA1), dtype(1 - BETA2), dtype(EPSILON)
-    step, root = dtype(rate / (1 - BETA1**n_updates)), dtype(1 / math.sqrt(1 - BETA2**n_updates))
+    shrink = dtype(min(1.0, cell.clip_norm / (norm + 1e-6)))
+    b1, c1, b2, c2 = dtype(cell.beta1), dtype(1 - cell.beta1), dtype(cell.beta2), dtype(1 - cell.beta2)
+    step, root = dtype(rate / (1 - cell.beta1**n_updates)), dtype(1 / math.sqrt(1 - cell.beta2**n_updates))
+    epsilon = dtype(cell.epsilon)
     for i in range(gradient.size):
         g = gradient[i] * shrink
         m, v = b1 * first[i] + c1 * g, b2 * second[i] + c2 * g * g
@@ -212,14 +218,39 @@ def adam(weights, moments, gradient, rate, clip_norm, n_updates):
     return norm
 
 
-@compiled
+@jitted
+def acting(weight, sign, mask, out):
+    """out = the recurrent matrix that acts, `[H, H]`: masked, and with Dale's law |W| times the sign of the unit.
+
+    `sign` `[H]` and `mask` `[H, H]` may be empty; see `LeakyRNN.recurrent`, with which it agrees at 0 too.
+    """
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            w = weight[i, j]
+            if sign.size:
+                w = (w if w >= 0 else -w) * sign[i]
+            out[i, j] = w * mask[i, j] if mask.size else w
+
+
+@jitted
+def acting_gradient(weight, sign, mask, gradient):
+    """`gradient` with respect to the acting matrix becomes that with respect to `weight`, in place."""
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            if sign.size:
+                gradient[i, j] *= sign[i] if weight[i, j] >= 0 else -sign[i]
+            if mask.size:
+                gradient[i, j] *= mask[i, j]
+
+
+@jitted
 def advance(weights, moments, batches, values, valid, noise, sign, mask, rates, n_updates, n_units, cell, losses):
     """Updates `weights` and `moments` in place, one update for each of `rates`; gives how many were made.
 
     It stops before an update whose loss or gradient is not finite.
 
     Arguments:
-        weights: input.weight, input.bias, recurrent.weight, output.weight, output.bias, flat; float32.
+        weights: those named in `ORDER`, flat; float32.
         moments: Adam's, `[2, P]`.
         batches: observations, `[U, N, T, F]`.
         values: targets, `[U, N T, A]`; 1/2 where not valid.
@@ -265,11 +296,7 @@ def advance(weights, moments, batches, values, valid, noise, sign, mask, rates, 
     recurrent = np.empty_like(w)
     for u in range(len(rates)):
         inputs = batches[u].reshape(rows, n_inputs)
-        for i in range(h):
-            for j in range(h):
-                recurrent[i, j] = abs(w[i, j]) * sign[i] if sign.size else w[i, j]
-                if mask.size:
-                    recurrent[i, j] *= mask[i, j]
+        acting(w, sign, mask, recurrent)
         times(inputs, w_in, drive)
         if noise.size:
             for r in range(rows):
@@ -297,6 +324,8 @@ def advance(weights, moments, batches, values, valid, noise, sign, mask, rates, 
         )
         if not cell.squared_error:  # steps that are not valid: logit 0, target 1/2
             losses[u] -= (rows - n_valid) / n_valid * math.log(2)
+        if not math.isfinite(losses[u]):
+            return u
         times(logits, np.ascontiguousarray(w_out.T), d_states_rows)
         transposed_times(states_rows, logits, g_out, room_out)
         column_sums(logits, g_b_out)
@@ -308,13 +337,7 @@ def advance(weights, moments, batches, values, valid, noise, sign, mask, rates, 
             transposed_times(before, d_drive[1:].reshape(rows - n, h), g, room)
         else:
             g[:] = 0
-        for i in range(h):
-            for j in range(h):
-                if sign.size:
-                    g[i, j] *= sign[i] if w[i, j] >= 0 else -sign[i]  # as in `LeakyRNN.recurrent`
-                if mask.size:
-                    g[i, j] *= mask[i, j]
-        norm = adam(weights, moments, gradient, rates[u], cell.clip_norm, n_updates + u + 1)
-        if not (math.isfinite(losses[u]) and math.isfinite(norm)):
+        acting_gradient(w, sign, mask, g)
+        if not math.isfinite(adam(weights, moments, gradient, rates[u], cell, n_updates + u + 1)):
             return u
     return len(rates)

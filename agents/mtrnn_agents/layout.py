@@ -57,8 +57,7 @@ def narrowed(flat: np.ndarray, common: Layout, own: Layout) -> np.ndarray:
     return own.pack({name: wide[name][tuple(map(slice, shape))] for name, shape in own.shapes.items()})
 
 
-def padded(values: Tensor, shape: Sequence[int]) -> Tensor:
-    """`values` with zeros behind, up to `shape`."""
-    return pad(
-        values, [n for have, want in zip(values.shape[::-1], shape[::-1], strict=True) for n in (0, want - have)]
-    )
+def padded(values: Tensor, shape: Sequence[int], fill: float = 0) -> Tensor:
+    """`values` with `fill` behind, up to `shape`, along as many of the last axes as that has."""
+    pairs = zip(values.shape[::-1], shape[::-1], strict=False)
+    return pad(values, [n for have, want in pairs for n in (0, want - have)], value=fill)

@@ -12,8 +12,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtrnn_agents.network import FIXED, Sizes, State, Weights, affine, check_between, check_flag, layer, option, zeros
-from mtrnn_envs.checks import whole
+from mtrnn_agents.network import (
+    FIXED,
+    Sizes,
+    State,
+    Weights,
+    affine,
+    check_flag,
+    layer,
+    option,
+    real_field,
+    whole_field,
+    zeros,
+)
 
 # A kind of start is one row: from the matrix [H, H] to be filled and the generator.
 INITIALIZATIONS: dict[str, Any] = {
@@ -59,19 +70,19 @@ class LeakyRNN:
     excitatory: float | None = option(None, "Dale's law: the share of units that are excitatory; None for no such law")
 
     def __post_init__(self) -> None:
-        whole("n_units", self.n_units, 1)
-        check_between("alpha", self.alpha, 0, 1)
+        whole_field(self, "n_units", 1)
+        real_field(self, "alpha", 0, 1)
         check_flag("leaky", self.leaky)
-        check_between("noise", self.noise, 0, 1e6, low_is_allowed=True)
+        real_field(self, "noise", 0, 1e6, low_is_allowed=True)
         for name, known in (("activation", ACTIVATIONS), ("initialization", INITIALIZATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {sorted(known)}")
         if self.excitatory is not None:
-            check_between("excitatory", self.excitatory, 0, 1, low_is_allowed=True)
+            real_field(self, "excitatory", 0, 1, low_is_allowed=True)
         if isinstance(self.connectivity, str):
             _named_mask(self.connectivity, self.n_units)
         else:
-            check_between("connectivity", self.connectivity, 0, 1)
+            real_field(self, "connectivity", 0, 1)
 
     def first_weights(self, sizes: Sizes, rng: torch.Generator) -> Weights:
         """See `Network`."""

@@ -21,10 +21,7 @@ from mtrnn_agents.batches import Batch, as_tensors, stack
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.network import FIXED, Network, Weights, read
-from mtrnn_agents.settings import Training
-
-BETAS, EPSILON = (0.9, 0.999), 1e-8
-
+from mtrnn_agents.settings import BETA1, BETA2, EPSILON, Training
 
 # From weights [M, P] and Adam's moments [M, 2, P], which are updated in place, a batch for each network, rates [M, U],
 # and the number of updates before, to the loss of each update, [M, U]. An update whose loss or gradient is not finite
@@ -51,13 +48,19 @@ def loss(
     return (each * weight).sum(dims) / weight.sum(dims)
 
 
-def compiled(network: LeakyRNN, fixed: Weights, training: Training) -> Advance:
+def kernel_learner(network: LeakyRNN, fixed: Weights, training: Training) -> Advance:
     """The compiled kernel, for one leaky RNN."""
     from mtrnn_agents import kernels
 
-    clip = math.inf if training.clip_norm is None else training.clip_norm
     cell = kernels.Cell(
-        float(network.alpha), network.leaky, network.activation == "tanh", training.loss == "squared_error", float(clip)
+        alpha=float(network.alpha),
+        leaky=network.leaky,
+        tanh=network.activation == "tanh",
+        squared_error=training.loss == "squared_error",
+        clip_norm=_clip(training),
+        beta1=BETA1,
+        beta2=BETA2,
+        epsilon=EPSILON,
     )
     sign, mask = (
         fixed[FIXED + name].numpy() if FIXED + name in fixed else np.zeros((0,) * ndim, np.float32)
@@ -93,7 +96,7 @@ def compiled(network: LeakyRNN, fixed: Weights, training: Training) -> Advance:
     return advance
 
 
-def autograd(
+def autograd_learner(
     network: Network, layout: Layout, fixed: Weights, training: Training, n_answers: Sequence[int], device: torch.device
 ) -> Advance:
     """Autograd, for any network and for M of them at once, on `device`, where the batches are drawn too.
@@ -106,7 +109,7 @@ def autograd(
         n_answers: the answers that each network is asked for; others, which padding adds, do not count.
         device: the device.
     """
-    clip = math.inf if training.clip_norm is None else training.clip_norm
+    clip = _clip(training)
     alone = len(n_answers) == 1  # without the axis M, products are plain matrix products
     fixed = {name: v.to(device)[0] if alone else v.to(device) for name, v in fixed.items()}
     graphs: dict[Any, tuple[torch.cuda.CUDAGraph, Step, Tensor]] = {}
@@ -123,37 +126,44 @@ def autograd(
         norm = gradient.norm(dim=-1, keepdim=True)
         s.alive.logical_and_((value.isfinite() & norm.isfinite()[..., 0])[..., None])
         gradient = gradient * (clip / (norm + 1e-6)).clamp(max=1)
-        first = torch.lerp(s.first, gradient, 1 - BETAS[0])
-        second = torch.lerp(s.second, gradient * gradient, 1 - BETAS[1])
+        first = torch.lerp(s.first, gradient, 1 - BETA1)
+        second = torch.lerp(s.second, gradient * gradient, 1 - BETA2)
         flat = s.flat - s.rate * first / (second.sqrt() * s.root + EPSILON)
         for old, new in ((s.first, first), (s.second, second), (s.flat, flat)):
             old.copy_(torch.where(s.alive, new, old))
         return torch.where(s.alive[..., 0], value.detach(), math.nan)
 
-    def captured(s: Step) -> Tensor:
-        """`update` as a CUDA graph, one for each shape of batches (a curriculum changes the length of trials)."""
+    def captured(s: Step) -> tuple[torch.cuda.CUDAGraph, Step, Tensor]:
+        """`update` as a CUDA graph, with the tensors that it reads and writes; one for each shape of batches."""
         key = s.observations.shape
         if key not in graphs:
-            static = Step(*(None if v is None else v.clone() for v in s))  # pyright: ignore[reportArgumentType]
+            own = Step(*(None if v is None else v.clone() for v in s))  # pyright: ignore[reportArgumentType]
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(3):
-                    update(static)
+                    update(own)
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
             # Another thread draws the next block meanwhile, and may ask for memory.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                result = update(static)
-            graphs[key] = graph, static, result
-        graph, static, result = graphs[key]
-        for mine, given in zip(static, s, strict=True):
-            if mine is not None and given is not None:
-                mine.copy_(given)
-        graph.replay()
-        for name in ("flat", "first", "second", "alive"):
-            getattr(s, name).copy_(getattr(static, name))
-        return result.clone()
+                result = update(own)
+            graphs[key] = graph, own, result
+        return graphs[key]
+
+    def replayed(steps: Sequence[Step]) -> list[Tensor]:
+        """`update` for each of `steps`, which share what it changes, by graphs."""
+        graph, own, result = captured(steps[0])
+        losses = []
+        for u, step in enumerate(steps):
+            for name in Step._fields if u == 0 else CHANGING:
+                if (given := getattr(step, name)) is not None:
+                    getattr(own, name).copy_(given)
+            graph.replay()
+            losses.append(result.clone())
+        for name in KEPT:
+            getattr(steps[0], name).copy_(getattr(own, name))
+        return losses
 
     def advance(
         weights: np.ndarray, moments: np.ndarray, batches: Sequence[Batch], rates: np.ndarray, n_updates: int
@@ -163,17 +173,18 @@ def autograd(
 
         batch = as_tensors(batches[0]) if alone else stack(list(map(as_tensors, batches)))
         counts = n_updates + 1 + np.arange(rates.shape[1])
-        steps, roots = tensor(rates / (1 - BETAS[0] ** counts)), tensor(0 * rates + (1 - BETAS[1] ** counts) ** -0.5)
+        steps, roots = tensor(rates / (1 - BETA1**counts)), tensor(0 * rates + (1 - BETA2**counts) ** -0.5)
         flat, first, second = tensor(weights), tensor(moments[:, 0]), tensor(moments[:, 1])
         alive = torch.ones(*flat.shape[:-1], 1, dtype=torch.bool, device=device)
         answers = torch.tensor(n_answers[:1] if alone else [[n] for n in n_answers], device=device)
-        axis, losses = 0 if alone else 1, []
+        axis = 0 if alone else 1
+        todo = []
         for u in range(rates.shape[1]):
             shown, wanted, valid = (v.select(axis, u) for v in batch[:3])
             noise = None if batch.noise is None else batch.noise.select(axis, u)
             rate, root = steps[..., u, None], roots[..., u, None]
-            one = Step(flat, first, second, alive, shown, wanted, valid, noise, answers, rate, root)
-            losses.append((captured if device.type == "cuda" else update)(one))
+            todo.append(Step(flat, first, second, alive, shown, wanted, valid, noise, answers, rate, root))
+        losses = replayed(todo) if device.type == "cuda" else [update(step) for step in todo]
         for mine, found in ((weights, flat), (moments[:, 0], first), (moments[:, 1], second)):
             mine[...] = found.cpu().numpy()
         return torch.stack(losses, -1).reshape(rates.shape).cpu().double().numpy()
@@ -195,3 +206,12 @@ class Step(NamedTuple):
     n_answers: Tensor
     rate: Tensor
     root: Tensor
+
+
+# What an update changes, and what changes from one update to the next.
+KEPT = ("flat", "first", "second", "alive")
+CHANGING = ("observations", "values", "valid", "noise", "rate", "root")
+
+
+def _clip(training: Training) -> float:
+    return math.inf if training.clip_norm is None else float(training.clip_norm)

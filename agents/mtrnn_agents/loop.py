@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.special import expit, log_expit, logit
 from threadpoolctl import threadpool_limits
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-from mtrnn_agents.batches import Batch, Run, as_tensors, batch_of, blocks, stack, updates_of_block
+from mtrnn_agents.batches import Batch, Run, as_tensors, batch_of, blocks, stack, validation_trials
+from mtrnn_agents.decisions import accumulator_probability, fit_gain
 from mtrnn_agents.interrupts import held_back
 from mtrnn_agents.layout import Layout, narrowed, padded, widened
 from mtrnn_agents.leaky import LeakyRNN
-from mtrnn_agents.learners import Advance, autograd, compiled, loss
+from mtrnn_agents.learners import Advance, autograd_learner, kernel_learner, loss
 from mtrnn_agents.monitor import monitor
 from mtrnn_agents.network import FIXED, Sizes, Weights, read
 from mtrnn_agents.settings import Evaluation, Training
-from mtrnn_agents.state import State, first_weights, save
+from mtrnn_agents.state import Progress, first_weights, save
 from mtrnn_envs import Trials
-from mtrnn_envs.counter import Counter
+from mtrnn_envs.experiments.run import Metrics
 
-N_VALIDATION = 2048
 SECONDS_BETWEEN_SAVES = 10
-# From the states at the decision [N, H] and the latents [N, D] of validation trials to numbers by name.
-Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
 
 
 class Together(NamedTuple):
@@ -60,13 +58,13 @@ class Together(NamedTuple):
 def train_together(
     runs: Sequence[Run],
     training: Training,
-    states: Sequence[State],
+    states: Sequence[Progress],
     *,
     folders: Sequence[Path] | None,
     device: torch.device,
     progress: bool,
     metrics: Metrics | None,
-) -> list[State]:
+) -> list[Progress]:
     """Trains a network for each run from `states`, all of which have made the same number of updates.
 
     The states are saved in `folders` from time to time, at the end, and when it is interrupted. Arithmetic has one
@@ -77,11 +75,11 @@ def train_together(
     """
     states, first, saved = list(states), states[0].n_updates, time.monotonic()
     together = set_up(runs, training, device)
-    elsewhere = None if device.type == "cpu" else device
+    on_cpu = device.type == "cpu"
     shows = monitor([run.task for run in runs], folders, training.n_updates, first, progress)
-    with one_thread(), held_back() as interrupt, shows as shown:
+    with one_thread(), nullcontext() if on_cpu else torch.cuda.device(device), held_back() as interrupt, shows as shown:
         try:
-            for batches in blocks(runs, training, first // updates_of_block(training), elsewhere):
+            for batches in blocks(runs, training, first, None if on_cpu else device):
                 if not any(state.going for state in states):
                     break
                 # Updates and their evaluation are one step: an interrupt leaves both undone.
@@ -99,11 +97,11 @@ def train_together(
                 interrupt()
         except KeyboardInterrupt:
             save(runs, training, states, folders)
-            where = (
-                f"the same call goes on from {folders[0]}" if folders else "nothing was kept, as no folder was given"
-            )
+            where = "nothing was kept, as no folder was given"
+            if folders:
+                where = f"the same call goes on from {folders[0] if len(folders) == 1 else folders[0].parent}"
             raise KeyboardInterrupt(f"stopped after {states[0].n_updates} updates; {where}") from None
-    save(runs, training, states, folders)
+        save(runs, training, states, folders)
     return states
 
 
@@ -121,10 +119,10 @@ def set_up(runs: Sequence[Run], training: Training, device: torch.device) -> Tog
     }
     own, common, n_answers = [Layout.of(w) for w in weights], Layout.of(template), [s.n_outputs for s in sizes]
     if alone and isinstance(network, LeakyRNN) and device.type == "cpu":
-        advance = compiled(network, {name: v[0] for name, v in fixed.items()}, training)
+        advance = kernel_learner(network, {name: v[0] for name, v in fixed.items()}, training)
     else:
-        advance = autograd(network, common, fixed, training, n_answers, device)
-    trials = [run.task.sample(N_VALIDATION, Counter(run.seed, "validation")) for run in runs]
+        advance = autograd_learner(network, common, fixed, training, n_answers, device)
+    trials = [validation_trials(run) for run in runs]
     batches = [as_tensors(batch_of(t, training)) for t in trials]
     batch = batches[0] if alone else stack(batches)
     axis = 0 if alone else 1
@@ -133,13 +131,13 @@ def set_up(runs: Sequence[Run], training: Training, device: torch.device) -> Tog
     return Together(runs, training, own, common, fixed, advance, trials, Batch(*parts))
 
 
-def side_by_side(together: Together, states: Sequence[State]) -> Float[np.ndarray, "M P"]:
+def side_by_side(together: Together, states: Sequence[Progress]) -> Float[np.ndarray, "M P"]:
     """The weights of all networks in the common layout."""
     pairs = zip(states, together.own, strict=True)
     return np.stack([widened(state.weights, own, together.common) for state, own in pairs])
 
 
-def advanced(together: Together, states: Sequence[State], batches: Sequence[Batch]) -> list[State]:
+def advanced(together: Together, states: Sequence[Progress], batches: Sequence[Batch]) -> list[Progress]:
     """The states after one update for each batch of a block."""
     training, n_updates = together.training, states[0].n_updates
     count = len(batches[0].valid)
@@ -169,7 +167,7 @@ def advanced(together: Together, states: Sequence[State], batches: Sequence[Batc
     return after
 
 
-def evaluated(together: Together, states: Sequence[State], metrics: Metrics | None) -> list[State]:
+def evaluated(together: Together, states: Sequence[Progress], metrics: Metrics | None) -> list[Progress]:
     """The states after an evaluation on the validation trials: histories are longer, and patience may run out."""
     training, after = together.training, []
     hidden, logits, losses = validate(together, side_by_side(together, states))
@@ -177,11 +175,11 @@ def evaluated(together: Together, states: Sequence[State], metrics: Metrics | No
         if not state.going:
             after.append(state)
             continue
-        positive = torch.from_numpy(trials.asked > 0)
-        mine = logits[m, :, : positive.shape[1]]
-        entropy = binary_cross_entropy_with_logits(mine, positive.to(mine.dtype)).item()
-        found = Evaluation(losses[m], entropy, ((mine > 0) == positive).double().mean().item())
-        extra = metrics(hidden[m].numpy(), trials.latents) if metrics else {}
+        positive, mine = trials.asked > 0, logits[m, :, : trials.asked.shape[1]].double().numpy()
+        entropy = float(np.mean(-log_expit(np.where(positive, 1, -1) * log_odds(training, trials, mine))))
+        found = Evaluation(losses[m], entropy, float(np.mean((mine > 0) == positive)))
+        # Weights that are still finite may give states that are not.
+        extra = metrics(hidden[m].numpy(), trials.latents) if metrics and hidden[m].isfinite().all() else {}
         total, number = state.losses
         history = state.history.extended(state.n_updates, total / max(number, 1), found, extra)
         better = found.loss < state.best_loss
@@ -198,6 +196,16 @@ def evaluated(together: Together, states: Sequence[State], metrics: Metrics | No
             )
         )
     return after
+
+
+def log_odds(training: Training, trials: Trials, logits: Float[np.ndarray, "N A"]) -> Float[np.ndarray, "N A"]:
+    """The log-odds of the agent's probabilities at the last step: `logits`, for accumulators by the best gain."""
+    if training.labels != "accumulator":
+        return logits
+    task, output = trials.task, expit(logits)
+    seen = np.broadcast_to(np.asarray(trials.timing.end - trials.timing.go)[..., None], output.shape)
+    gain = fit_gain(task, training.bound, output.ravel(), seen.ravel(), (trials.asked > 0).ravel())
+    return logit(np.clip(accumulator_probability(task, training.bound, gain, output, seen), 1e-12, 1 - 1e-12))
 
 
 @torch.no_grad()

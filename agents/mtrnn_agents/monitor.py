@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ def _last(history: History) -> dict[str, float]:
 
 def _ideal_accuracy(task: EvidenceTask) -> float | None:
     """The ideal observer's accuracy at the last step; None where there is no ideal observer."""
+    # What the encoder shows is all that the evidence tells: one number for all encoders.
+    bare = task if task.encoder_noise else replace(task, encoder=None, encoder_seed=0)
     try:
-        return task.ideal().accuracy
+        return bare.ideal().accuracy
     except ValueError:
         return None

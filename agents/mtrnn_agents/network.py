@@ -12,6 +12,7 @@ weights of M networks stacked along a first axis, with inputs `[M, N, ...]`: ann
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import field
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -20,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.checks import whole
 
 Weights: TypeAlias = dict[str, Tensor]
 State: TypeAlias = tuple[Tensor, ...]
@@ -112,14 +114,25 @@ def zeros(weights: Weights, n: int, *shape: int) -> Tensor:
     return output.new_zeros(*output.shape[:-2], n, *shape)
 
 
+def whole_field(settings: Any, name: str, low: int) -> None:
+    """Makes the field `name` of frozen `settings` an int; `ValueError` if it is not a whole number of `low` or more."""
+    object.__setattr__(settings, name, whole(name, getattr(settings, name), low))
+
+
+def real_field(settings: Any, name: str, low: float, high: float, *, low_is_allowed: bool = False) -> None:
+    """Makes the field `name` of frozen `settings` a float, if it is a number in (low, high], or [low, high].
+
+    Raises:
+        ValueError: if it is not.
+    """
+    value = getattr(settings, name)
+    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    if not (low < number <= high or (low_is_allowed and number == low)):
+        raise ValueError(f"{name}={value!r} is not a number in {'[' if low_is_allowed else '('}{low}, {high}]")
+    object.__setattr__(settings, name, number)
+
+
 def check_flag(name: str, value: Any) -> None:
     """Raises `ValueError` unless `value` is True or False."""
     if not isinstance(value, bool):
         raise ValueError(f"{name}={value!r} is neither True nor False")
-
-
-def check_between(name: str, value: Any, low: float, high: float, *, low_is_allowed: bool = False) -> None:
-    """Raises `ValueError` unless `value` is a number in (low, high], or in [low, high]."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not (low < value <= high or (low_is_allowed and value == low)):
-        raise ValueError(f"{name}={value!r} is not a number in {'[' if low_is_allowed else '('}{low}, {high}]")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from mtrnn_agents import networks
 from mtrnn_agents.leaky import LeakyRNN
-from mtrnn_agents.network import Network, check_between, option
+from mtrnn_agents.network import Network, option, real_field, whole_field
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.checks import known, whole
+from mtrnn_envs.checks import known
 from mtrnn_envs.targets import KINDS
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 else:  # the command line offers each registered network with its options
     AnyNetwork = Union[tuple(networks.NETWORKS.values())]  # noqa: UP007
 
+# Adam's constants (arXiv:1412.6980).
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 LOSSES = ("cross_entropy", "squared_error")
 # A schedule is one row: the factor of the rate when a share of training, from 0 to 1, is done.
 SCHEDULES = {
@@ -43,15 +45,17 @@ class Training:
         "is the posterior), 'decision' (the label once the cue falls, 1/2 before), or 'accumulator' (evidence summed "
         "up to a bound)",
     )
-    loss: str = option("cross_entropy", "'cross_entropy' or 'squared_error', of the probability; accumulators: latter")
-    bound: float = option(5.0, "where accumulators stop, in units of the latents times steps")
-    n_updates: int = option(80_000, "updates of the weights")
-    batch_size: int = option(16, "trials of an update")
-    learning_rate: float = option(1.5e-2, "Adam's rate at its highest")
+    loss: str = option("cross_entropy", "'cross_entropy', or 'squared_error' of the probability (for accumulators)")
+    bound: float = option(5.0, "where accumulators, sums over steps of distances in units of the latents, stop")
+    n_updates: int = option(150_000, "updates of the weights")
+    batch_size: int = option(8, "trials of an update")
+    learning_rate: float = option(1e-2, "Adam's rate at its highest")
     schedule: str = option("cosine", "how the rate falls to 0 over all updates: 'cosine', 'linear', or 'constant'")
     warmup: int = option(0, "updates over which the rate first rises from 0")
     clip_norm: float | None = option(1.0, "norm at which the gradient is clipped; None for not at all")
-    evaluate_every: int = option(1000, "updates between evaluations on the validation stream, and checkpoints")
+    evaluate_every: int = option(
+        1000, "updates between evaluations on the validation stream, up to whole blocks of 2048 trials"
+    )
     patience: int | None = option(
         None, "evaluations without a lower validation loss after which to stop, keeping the best weights; None: never"
     )
@@ -64,15 +68,15 @@ class Training:
     def __post_init__(self) -> None:
         networks.name_of(self.network)
         for name, low in dict.fromkeys(("n_updates", "batch_size", "evaluate_every"), 1).items():
-            whole(name, getattr(self, name), low)
+            whole_field(self, name, low)
         for name in ("warmup", "curriculum"):
-            whole(name, getattr(self, name), 0)
+            whole_field(self, name, 0)
         if self.patience is not None:
-            whole("patience", self.patience, 1)
+            whole_field(self, "patience", 1)
         for name in ("learning_rate", "bound", "start_sigma", "clip_norm"):
             if getattr(self, name) is not None or name != "clip_norm":
-                check_between(name, getattr(self, name), 0, 1e30)
-        check_between("start_stimulus", self.start_stimulus, 0, 1)
+                real_field(self, name, 0, 1e30)
+        real_field(self, "start_stimulus", 0, 1)
         for name, allowed in (("labels", KINDS), ("loss", LOSSES), ("schedule", SCHEDULES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {sorted(allowed)}")
@@ -121,7 +125,9 @@ class Training:
 # "paper" is the protocol of the public code of arXiv:2407.11249.
 PRESETS: dict[str, Training] = {
     "dense": Training(),
-    "paper": Training(labels="decision", n_updates=100_000, learning_rate=1e-3, schedule="constant", clip_norm=None),
+    "paper": Training(
+        labels="decision", batch_size=16, n_updates=100_000, learning_rate=1e-3, schedule="constant", clip_norm=None
+    ),
 }
 
 
@@ -130,7 +136,7 @@ class Evaluation(NamedTuple):
 
     Attributes:
         loss: as in training.
-        cross_entropy: at the last step of each trial, in nat per answer.
+        cross_entropy: of the agent's probabilities at the last step of each trial, in nat per answer.
         accuracy: share of right answers there.
     """
 
@@ -157,15 +163,22 @@ class History:
     accuracy: tuple[float, ...] = ()
     metrics: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
+    @property
+    def best(self) -> int:
+        """The entry with the lowest validation loss, whose weights patience keeps."""
+        return min(range(len(self.updates)), key=lambda i: (self.validation_loss[i], i))
+
     def extended(self, updates: int, loss: float, found: Evaluation, metrics: Mapping[str, float]) -> History:
-        """This history with one entry more."""
+        """This history with one entry more; a metric that is missing now, or was before, is NaN there."""
+        names = list(dict.fromkeys([*self.metrics, *metrics]))
+        missing = (math.nan,) * len(self.updates)
         return History(
             (*self.updates, updates),
             (*self.loss, loss),
             (*self.validation_loss, found.loss),
             (*self.cross_entropy, found.cross_entropy),
             (*self.accuracy, found.accuracy),
-            {name: (*self.metrics.get(name, ()), float(value)) for name, value in metrics.items()},
+            {n: (*self.metrics.get(n, missing), float(metrics.get(n, math.nan))) for n in names},
         )
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class Progress:
     """Where the training of one network stands.
 
     Attributes:
@@ -67,12 +66,7 @@ def identity(run: Run, training: Training) -> dict[str, Any]:
     return {"task": json.loads(run.task.to_json()), "seed": run.seed, "training": training.to_fields()}
 
 
-def digest(run: Run, training: Training) -> str:
-    """The name of a run: a hash of all that determines it."""
-    return hashlib.sha256(json.dumps(identity(run, training), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def save(runs: Sequence[Run], training: Training, states: Sequence[State], folders: Sequence[Path] | None) -> None:
+def save(runs: Sequence[Run], training: Training, states: Sequence[Progress], folders: Sequence[Path] | None) -> None:
     """Writes the state of every run to its folder."""
     for run, state, folder in zip(runs, states, folders or (), strict=False):
         arrays = {name: getattr(state, name) for name in ("weights", "moments", "best")}
@@ -81,7 +75,7 @@ def save(runs: Sequence[Run], training: Training, states: Sequence[State], folde
         storage.write(folder / CHECKPOINT, "checkpoint", arrays, about)
 
 
-def resume(run: Run, training: Training, folder: Path | None) -> State:
+def resume(run: Run, training: Training, folder: Path | None) -> Progress:
     """The state in `folder`, or the first state where there is none.
 
     Raises:
@@ -90,12 +84,12 @@ def resume(run: Run, training: Training, folder: Path | None) -> State:
     if folder is None or not (folder / CHECKPOINT).exists():
         weights = first_weights(run, training)
         flat = Layout.of(weights).pack(weights)
-        return State(flat, np.zeros((2, flat.size), np.float32), flat)
+        return Progress(flat, np.zeros((2, flat.size), np.float32), flat)
     arrays, about = storage.read(folder / CHECKPOINT, "checkpoint")
     refuse_other(folder / CHECKPOINT, about.pop("run"), identity(run, training))
-    numbers = {f.name: about[f.name] for f in fields(State) if f.name in about}
+    numbers = {f.name: about[f.name] for f in fields(Progress) if f.name not in arrays}
     numbers |= {"history": History.from_fields(about["history"]), "losses": tuple(about["losses"])}
-    return State(**arrays, **numbers)
+    return Progress(**arrays, **numbers)
 
 
 def refuse_other(path: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:

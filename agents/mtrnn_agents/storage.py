@@ -1,4 +1,8 @@
-"""Files of weights: safetensors, with everything else as JSON in the header. Nothing that is loaded can run code."""
+"""Files of weights: safetensors, with everything else as JSON in the header.
+
+No file holds code. But a task or a network may name a boundary or a mask of the user's own as "module:attribute", and
+that module is then imported, from wherever Python finds it.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +51,9 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray]
 def difference(ours: Any, theirs: Any, name: str = "") -> str | None:
     """Where two JSON values differ first, as "name is x there and y here"; None if nowhere."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        for key in ours.keys() | theirs.keys():
-            if found := difference(ours.get(key), theirs.get(key), f"{name}.{key}" if name else key):
+        for key in dict.fromkeys([*ours, *theirs]):
+            mine, other = ours.get(key, "missing"), theirs.get(key, "missing")
+            if found := difference(mine, other, f"{name}.{key}" if name else key):
                 return found
         return None
     return None if ours == theirs else f"{name} is {theirs!r} there and {ours!r} here"

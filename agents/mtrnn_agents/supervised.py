@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 
-from mtrnn_agents.agent import SupervisedAgent, output_probability
-from mtrnn_agents.batches import Run
-from mtrnn_agents.decisions import fit_threshold
+from mtrnn_agents.agent import SupervisedAgent
+from mtrnn_agents.batches import Run, validation_trials
+from mtrnn_agents.decisions import accumulator_probability, fit_gain, fit_threshold
 from mtrnn_agents.layout import Layout
-from mtrnn_agents.loop import N_VALIDATION, Metrics, one_thread, train_together
+from mtrnn_agents.loop import one_thread, train_together
 from mtrnn_agents.network import FIXED, read
 from mtrnn_agents.settings import PRESETS, Training
-from mtrnn_agents.state import CHECKPOINT, State, first_weights, identity, refuse_other, resume
-from mtrnn_envs import EvidenceTask, Trials, observe
+from mtrnn_agents.state import CHECKPOINT, Progress, first_weights, identity, refuse_other, resume
+from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.checks import whole
-from mtrnn_envs.counter import Counter
+from mtrnn_envs.experiments.run import Metrics
 
 __all__ = ["PRESETS", "Training", "load", "train", "untrained"]
 
@@ -104,7 +102,7 @@ def finished(run: Run, training: Training, folder: Path | None) -> SupervisedAge
     return agent
 
 
-def completed(run: Run, training: Training, state: State, folder: Path | None) -> SupervisedAgent:
+def completed(run: Run, training: Training, state: Progress, folder: Path | None) -> SupervisedAgent:
     """The agent that comes of a state at the end of training, saved in `folder`.
 
     Raises:
@@ -134,29 +132,18 @@ def _fit_decisions(agent: SupervisedAgent) -> None:
     task, training = agent.task, agent.training
     if not task.reaction_time and training.labels != "accumulator":
         return
-    trials = task.sample(N_VALIDATION, Counter(agent.seed, "validation"))
+    trials = validation_trials(Run(task, agent.seed))
     hidden = agent.network.sequence(agent.weights, torch.from_numpy(observe(trials)))
     output = torch.sigmoid(read(agent.weights, hidden)).double().numpy()
     go = np.broadcast_to(trials.timing.go, len(trials))[:, None]
     end = np.broadcast_to(trials.timing.end, len(trials))[:, None]
     seen = np.arange(task.n_steps) - go + 1
+    p = output
     if training.labels == "accumulator":
-        agent.gain = _fitted_gain(training, trials, output, seen, (seen > 0) & (seen <= end - go))
+        each = np.broadcast_to(seen[:, :, None], output.shape)
+        counts = (each > 0) & (each <= (end - go)[:, :, None])
+        positive = np.broadcast_to(trials.asked[:, None, :] > 0, output.shape)
+        agent.gain = fit_gain(task, training.bound, output[counts], each[counts], positive[counts])
+        p = accumulator_probability(task, training.bound, agent.gain, output, each)
     if task.reaction_time:
-        p = output_probability(training, agent.gain, output, seen[:, :, None])
         agent.threshold = fit_threshold(task, trials, p, np.abs(output - 0.5))
-
-
-def _fitted_gain(training: Training, trials: Trials, output: np.ndarray, seen: np.ndarray, counts: np.ndarray) -> float:
-    """The gain with the highest likelihood of the labels, where answers count and accumulators are not at the bound."""
-    open_ = counts[:, :, None] & (np.abs(2 * output - 1) < 0.95)
-    open_ = open_ if open_.any() else np.broadcast_to(counts[:, :, None], output.shape)
-    right = np.broadcast_to(trials.asked[:, None, :] > 0, output.shape)[open_]
-    steps = np.broadcast_to(seen[:, :, None], output.shape)[open_]
-
-    def cost(log_gain: float) -> float:
-        p = output_probability(training, float(np.exp(log_gain)), output[open_], steps)
-        return float(-np.mean(np.log(np.clip(np.where(right, p, 1 - p), 1e-12, None))))
-
-    best: Any = minimize_scalar(cost, bounds=(-5, 8), method="bounded")
-    return float(np.exp(best.x))

@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
-from mtrnn_agents.network import FIXED, Sizes, State, Weights, affine, check_flag, option, zeros
-from mtrnn_envs.checks import whole
+from mtrnn_agents.network import FIXED, Sizes, State, Weights, affine, check_flag, option, whole_field, zeros
 
 # Standard deviation of first weights, and the width of the inner layer over that of the network (GPT-2).
 SCALE = 0.02
@@ -42,7 +41,7 @@ class Transformer:
 
     def __post_init__(self) -> None:
         for name in ("n_units", "n_heads", "n_layers"):
-            whole(name, getattr(self, name), 1)
+            whole_field(self, name, 1)
         if self.n_units % self.n_heads:
             raise ValueError(f"n_heads={self.n_heads} does not divide n_units={self.n_units}")
         check_flag("positions", self.positions)

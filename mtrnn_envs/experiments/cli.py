@@ -102,19 +102,15 @@ def train(args: Sequence[str]) -> None:
 
 def _report(do: Train, trained: Any, folder: Path, agent: Any) -> list[str]:
     """What came of a run, and how to go on."""
-    lines, history = [], getattr(trained, "history", None)
-    if history is not None and history.updates:
-        # With patience the weights are those of the lowest validation loss.
-        early = getattr(do.training, "patience", None) is not None
-        at = history.validation_loss.index(min(history.validation_loss)) if early else -1
+    found, lines = dict(getattr(trained, "evaluation", {})), []
+    if found:
         try:
             ideal = do.task.ideal()
             best = {"accuracy": f", ideal {ideal.accuracy:.4f}", "cross_entropy": f", ideal {ideal.cross_entropy:.4f}"}
         except ValueError:  # not every task has one
-            best = {"accuracy": "", "cross_entropy": ""}
-        lines += [f"at the last step of validation trials, after {history.updates[at]} updates:"]
-        lines += [f"  {name:13}  {getattr(history, name)[at]:.4f}{best[name]}" for name in best]
-        lines += [f"  {name:13}  {values[at]:.4f}" for name, values in history.metrics.items()]
+            best = {}
+        lines += [f"at the last step of validation trials, after {found.pop('updates')} updates:"]
+        lines += [f"  {name:13}  {value:.4f}{best.get(name, '')}" for name, value in found.items()]
     if isinstance(agent, ModuleType):
         load = f"from {agent.__name__} import load; agent = load({str(folder)!r})"
     else:

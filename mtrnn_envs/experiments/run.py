@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
 
@@ -13,7 +13,8 @@ import numpy as np
 from mtrnn_envs.experiments import plugins
 from mtrnn_envs.task import EvidenceTask
 
-Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+# From states at the decision [N, H] and latents [N, D] of validation trials to numbers by name.
+Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
 
 
 def digest(agent: str, task: EvidenceTask, seed: int, training: Any) -> str:

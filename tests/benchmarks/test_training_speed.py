@@ -13,9 +13,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mtrnn_agents import LeakyRNN, Training
-from mtrnn_agents.batches import Run, draw
+from mtrnn_agents.batches import Run, draw_block
 from mtrnn_agents.layout import Layout
-from mtrnn_agents.learners import compiled
+from mtrnn_agents.learners import kernel_learner
 from mtrnn_agents.state import first_weights
 from mtrnn_envs import EvidenceTask
 
@@ -61,9 +61,9 @@ def updates(batch_size: int, n_updates: int):
     run, network = Run(TASK, 0), LeakyRNN()
     weights = first_weights(run, training)
     layout = Layout.of(weights)
-    flat, batch = layout.pack(weights)[None], draw(run, training, 0)
+    flat, batch = layout.pack(weights)[None], draw_block(run, training, 0)
     moments = np.zeros((1, 2, flat.size), np.float32)
-    advance, few = compiled(network, {}, training), len(batch.valid)
+    advance, few = kernel_learner(network, {}, training), len(batch.valid)
     rates = np.full((1, few), 1e-3)
     inputs, targets = torch.from_numpy(batch.observations), torch.from_numpy(batch.values)
     model, criterion = PublicLoop(41, 64, 24), torch.nn.BCELoss()
@@ -104,7 +104,7 @@ def test_training_end_to_end(ratios):
     with threadpool_limits(1):
         ours, theirs, n_ours, n_theirs, training = updates(16, 256)
         ours()
-        data = lambda: draw(Run(TASK, 0), training, 1)  # noqa: E731
+        data = lambda: draw_block(Run(TASK, 0), training, 1)  # noqa: E731
         data()
         mine, public, drawn = cpu_seconds(ours, theirs, data)
         per_update = drawn / (2048 // 16)
