@@ -1,4 +1,4 @@
-"""Trains networks by two protocols: both soon answer as well as can be, but not both come to lay x* out as a plane.
+"""Trains networks by two protocols: both come close to the best answers there are, one closer to a flat code of x*.
 
 Draws what accuracy and out-of-distribution r2_prior were in the course of training. About 40 CPU seconds a network.
 """

@@ -161,7 +161,7 @@ class EvidenceTask:
         return payoff_table(self)
 
     def sample(self, n: int, rng: Any) -> Trials:
-        """Draws `n` trials from `rng`, a numpy `Generator` or a torch one (then tensors, on its device)."""
+        """Draws `n` trials from `rng`; see `mtrnn_envs.trials.sample`."""
         return sample(self, n, rng)
 
     def ideal(self) -> Ceilings:

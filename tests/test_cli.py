@@ -158,7 +158,13 @@ def test_every_kind_of_value_can_be_given(asked: list[dict[str, Any]]) -> None:
     assert asked[0]["training"] == replace(PRESETS["dense"], clip_norm=None, patience=3)
 
 
-def test_a_network_is_chosen_by_its_name(asked: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_registered_network_is_chosen_by_its_name(name: str, asked: list[dict[str, Any]]) -> None:
+    assert code_of(f"training.network:{name}") == 0
+    assert type(asked[0]["training"].network) is NETWORKS[name]
+
+
+def test_a_network_has_options_of_its_own(asked: list[dict[str, Any]]) -> None:
     assert code_of("--seed", 1, "training.network:gru", "--training.network.n-units", 5, "--task.n-tasks", 2) == 0
     assert asked[0]["training"] == replace(PRESETS["dense"], network=GRU(n_units=5))
     assert (asked[0]["seed"], asked[0]["task"].n_tasks) == (1, 2)

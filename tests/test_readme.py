@@ -11,7 +11,8 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 # Third-party code: sb3-contrib's own rollout of few steps.
 @pytest.mark.slow
-def test_every_snippet_runs_in_order(capsys):
+def test_every_snippet_runs_in_order(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert len(SNIPPETS) == README.count("```python") >= 7
     scope: dict[str, object] = {}
     for snippet in SNIPPETS:
@@ -24,6 +25,23 @@ def test_every_snippet_runs_in_order(capsys):
 def test_every_picture_and_file_that_is_shown_is_there():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (Path(__file__).parents[1] / path).stat().st_size > 10_000
+
+
+def test_what_the_shell_is_told_is_understood(monkeypatch):
+    """Every `mtrnn` command, up to training itself."""
+    from mtrnn_agents import supervised
+    from mtrnn_envs.experiments.cli import main
+
+    asked = []
+    monkeypatch.setattr(supervised, "train", lambda *args, **kwargs: asked.append(args))
+    commands = re.findall(r"^mtrnn (.*)", README, flags=re.MULTILINE)
+    for command in commands:
+        assert main(command.split()) == 0
+    assert len(asked) == len(commands) >= 1
+
+
+def test_no_number_is_missing():
+    assert not re.search(r"\b(TABLE|SPEED\d?|TODO)\b", README)
 
 
 def test_the_two_commands_are_targets_of_make():

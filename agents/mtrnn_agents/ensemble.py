@@ -42,7 +42,7 @@ def ensemble(
 ) -> list[Outcome]:
     """Trains a network for each (task, seed), as `train` does; a network that diverges gives its error, not an agent.
 
-    Tasks may differ in everything. On a CPU each network has a process of its own. On any other `device` all are one
+    Tasks may differ in everything. On a CPU each network has a process of its own. On a CUDA `device` all are one
     problem: padded to the largest task, one batched product for all, and one CUDA graph for an update; agreement with
     the CPU is to rounding, which training amplifies.
 

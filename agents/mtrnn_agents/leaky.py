@@ -36,7 +36,10 @@ ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 
 
 def _sparse(matrix: Tensor, rng: torch.Generator, share: float = 0.1) -> Tensor:
-    """Normal weights of variance 1 / (share H) on a random `share` of places, 0 elsewhere (Sussillo & Abbott 2009)."""
+    """Normal weights of variance 1 / (share H) on a random `share` of places, 0 elsewhere.
+
+    Sussillo & Abbott 2009, doi:10.1016/j.neuron.2009.07.018.
+    """
     nn.init.normal_(matrix, 0, (share * len(matrix)) ** -0.5, rng)
     return matrix.mul_(torch.rand(matrix.shape, generator=rng) < share)
 
@@ -48,10 +51,10 @@ class LeakyRNN:
         z(t) = u(t) W_in + b + r(t-1) W + sqrt(2 / a) s xi(t),    r(t) = (1 - a) r(t-1) + a f(z(t)),    r(-1) = 0
 
     with a = dt / tau, and r(t-1) in place of (1 - a) r(t-1) in the non-leaky form. At a = 1, the default as there, it
-    is an Elman network. xi is standard normal, so that s is the noise's standard deviation in r over time constants
-    (Song, Yang & Wang 2016, doi:10.1371/journal.pcbi.1004792); it is added in training, and in acting unless that is
-    deterministic. W is masked by `connectivity`; with Dale's law it is |W| times the sign of the unit that it comes
-    from. Weights start uniform on ±1/sqrt(fan-in).
+    is an Elman network. xi is standard normal (Song, Yang & Wang 2016, doi:10.1371/journal.pcbi.1004792): alone, at
+    slope 1, it gives r a standard deviation of s sqrt(2 / (2 - a)). It is added in training, and in acting unless that
+    is deterministic. W is masked by `connectivity`; with Dale's law it is |W| times the sign of the unit that it comes
+    from. Weights start uniform on ±1/sqrt(fan-in). PsychRNN: Ehrlich et al. 2021, doi:10.1523/ENEURO.0427-20.2020.
 
     Raises:
         ValueError: if a field is out of its range.
