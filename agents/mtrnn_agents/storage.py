@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from mtrnn_envs import __version__
 from mtrnn_envs.files import replacing
 
 SCHEMA = 2
@@ -23,7 +24,7 @@ HEADER = "mtrnn_agents"
 
 def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """Writes `arrays` and, as JSON, what they are about; the file is whole or not there."""
-    header = json.dumps({"schema": SCHEMA, "kind": kind, **about})
+    header = json.dumps({"schema": SCHEMA, "kind": kind, "version": __version__, **about})
     with replacing(path) as temporary:
         save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, temporary, {HEADER: header})
 
