@@ -99,7 +99,7 @@ def test_update_against_the_public_loop(benchmark, ratios, batch_size):
 
 
 def test_training_end_to_end(ratios):
-    """Sampling, encoding and targets included, ours on both sides: those of the public code take several times as long."""
+    """Sampling, encoding and targets included, ours on both sides."""
     torch.set_num_threads(1)
     with threadpool_limits(1):
         ours, theirs, n_ours, n_theirs, training = updates(16, 256)
