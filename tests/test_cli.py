@@ -143,6 +143,14 @@ def test_a_preset_sets_the_defaults_of_training(preset: str, asked: list[dict[st
     ]
 
 
+def test_two_dashes_alone_are_refused(asked: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    """They would end the options, and the orthant would be lost."""
+    assert code_of("--task.excluded-orthants", "++", "--") == 2
+    assert "write --task.excluded-orthants=--" in capsys.readouterr().err
+    assert code_of("--task.excluded-orthants=--") == 0
+    assert [call["task"].excluded_orthants for call in asked] == [("--",)]
+
+
 def test_every_kind_of_value_can_be_given(asked: list[dict[str, Any]]) -> None:
     options = "--task.sigma 0.1 0.2 --task.stimulus 3 5 --task.encoder None --task.excluded-orthants +- -+ "
     options += "--task.withhold --task.autocorrelation -0.5 --training.clip-norm None --training.patience 3"

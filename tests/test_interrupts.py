@@ -38,6 +38,20 @@ def test_held_back_until_asked_or_the_end() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_what_ends_jobs_on_clusters_is_held_back_too() -> None:
+    reached = []
+
+    def work() -> None:
+        with held_back():
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("after the signal")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached == ["after the signal"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_twice_is_at_once() -> None:
     reached = []
 

@@ -189,7 +189,7 @@ def test_other_runs_and_broken_files_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=f"is of another run: {message}; give another folder"):
             train(task, seed, training, folder=tmp_path, progress=False)
-    with pytest.raises(ValueError, match="holds a 'checkpoint'; a 'agent' is needed"):
+    with pytest.raises(ValueError, match="holds 'checkpoint', where 'agent' is needed"):
         load(checkpoint)
     whole = checkpoint.read_bytes()
     for end in (0, 7, 100, len(whole) - 1):
@@ -253,6 +253,44 @@ def test_patience_stops_and_keeps_the_best_weights() -> None:
     assert state is not None
     found = np.mean((agent.probabilities(state) > 0.5) == positive)
     assert found == pytest.approx(agent.history.accuracy[best], abs=1e-3)
+
+
+def test_patience_begins_behind_the_curriculum() -> None:
+    """An easy start has losses that the task itself never has."""
+    training = replace(QUICK, n_updates=1500, patience=1, evaluate_every=128, curriculum=1000, start_sigma=0.01)
+    history = train(TASK, 0, training, progress=False).history
+    assert history is not None
+    assert history.updates[-1] > 1000
+
+
+def test_a_state_is_saved_before_anything_is_trained(tmp_path: Path) -> None:
+    """And then from time to time; a folder that cannot be written to is refused at once."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        train(TASK, 0, QUICK, folder=tmp_path / "file" / "below", progress=False, metrics=Interrupt(1))
+    with pytest.raises(ValueError, match="folder='' names no folder"):
+        train(TASK, 0, QUICK, folder="", progress=False)
+
+    def killed(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(TASK, 0, QUICK, folder=tmp_path / "new", progress=False, metrics=killed)
+    assert (tmp_path / "new" / "checkpoint.safetensors").exists()
+
+
+def test_settings_of_torch_are_of_no_matter() -> None:
+    before = torch.get_default_dtype()
+    training = replace(QUICK, n_updates=40)
+    plain = [train(TASK, 0, replace(training, network=network), progress=False) for network in SMALL.values()]
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            other = [train(TASK, 0, replace(training, network=network), progress=False) for network in SMALL.values()]
+    finally:
+        torch.set_default_dtype(before)
+    for ours, theirs in zip(plain, other, strict=True):
+        np.testing.assert_array_equal(flat(ours), flat(theirs))
 
 
 def test_curriculum_leads_to_the_task() -> None:
@@ -338,7 +376,7 @@ def test_ensemble_refuses_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="boundaries='product' have no accumulators"):
         ensemble([RUNS[0], (EvidenceTask(boundaries="product"), 0)], training, folder=tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(ValueError, match="device='mps' is neither 'cpu' nor a CUDA device"):
+    with pytest.raises(ValueError, match="device='mps' is neither 'cpu' nor a CUDA device that is there"):
         ensemble(RUNS, training, device="mps")
 
 
@@ -448,7 +486,8 @@ def test_history() -> None:
     history = History().extended(3, 0.5, found, {"r2": 0.7})
     history = history.extended(6, 0.4, found._replace(loss=0.5), {"size": 2.0}).extended(9, 0.3, found, {"r2": 0.8})
     assert history.updates == (3, 6, 9)
-    assert history.best == 1
+    assert history.best() == 1
+    assert history.best(first=9) == 2
     np.testing.assert_array_equal(history.metrics["r2"], [0.7, np.nan, 0.8])
     np.testing.assert_array_equal(history.metrics["size"], [np.nan, 2.0, np.nan])
 

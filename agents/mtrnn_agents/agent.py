@@ -136,9 +136,9 @@ class SupervisedAgent:
         history = self.history
         if history is None or not history.updates:
             return {}
-        at = -1 if self.training.patience is None else history.best
+        at = -1 if self.training.patience is None else history.best(self.training.curriculum)
         found = {name: getattr(history, name)[at] for name in ("updates", "accuracy", "cross_entropy")}
-        return found | {name: values[at] for name, values in history.metrics.items()}
+        return {name: values[at] for name, values in history.metrics.items()} | found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""

@@ -61,9 +61,7 @@ def ensemble(
     """
     training = training or Training()
     cells = [Run(task, whole("seed", seed, 0)) for task, seed in runs]
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if place.type not in ("cpu", "cuda"):
-        raise ValueError(f"device={device!r} is neither 'cpu' nor a CUDA device")
+    place = _device(device)
     folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in cells]
     found = [finished(run, training, where) for run, where in zip(cells, folders, strict=True)]
     left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
@@ -76,6 +74,18 @@ def ensemble(
         new = _as_one(left, training, place, progress, metrics)
     remaining = iter(new)
     return [next(remaining) if agent is None else agent for agent in found]
+
+
+def _device(device: Any) -> torch.device:
+    """The device named, or the best that there is."""
+    there = torch.cuda.is_available()
+    try:
+        place = torch.device(("cuda" if there else "cpu") if device is None else device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device={device!r} is not a torch device: {error}") from error
+    if place.type != "cpu" and not (place.type == "cuda" and there):
+        raise ValueError(f"device={device!r} is neither 'cpu' nor a CUDA device that is there")
+    return place
 
 
 def _in_processes(

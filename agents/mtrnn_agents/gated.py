@@ -153,7 +153,7 @@ class LSTM:
 
 
 def _uniform(n_units: int, rng: torch.Generator, *shape: int) -> Tensor:
-    return nn.init.uniform_(torch.empty(shape), -(n_units**-0.5), n_units**-0.5, rng)
+    return nn.init.uniform_(torch.empty(shape, dtype=torch.float32), -(n_units**-0.5), n_units**-0.5, rng)
 
 
 def _add_product(drive: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from typing import Any
 def held_back() -> Iterator[Callable[[], None]]:
     """Gives a function that raises `KeyboardInterrupt` if Ctrl-C was pressed before, as the end of the block does.
 
-    Pressed twice, it raises at once. Raised anywhere, it may leave the lock of a queue taken (TensorBoard's, for one),
-    and closing that waits for ever. In threads other than the main one, and where others handle the signal already,
-    nothing is held back.
+    SIGTERM, with which clusters stop a job, counts as Ctrl-C. Twice is at once. Raised anywhere, an interrupt may leave
+    the lock of a queue taken (TensorBoard's, for one), and closing that waits for ever. In threads other than the main
+    one, and where others handle a signal already, nothing is held back.
     """
     asked = False
 
@@ -29,13 +29,14 @@ def held_back() -> Iterator[Callable[[], None]]:
         if asked:
             raise KeyboardInterrupt
 
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield check
-        return
-    signal.signal(signal.SIGINT, note)
+    mine = [number for number, handler in usual.items() if main and signal.getsignal(number) is handler]
+    for number in mine:
+        signal.signal(number, note)
     try:
         yield check
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in mine:
+            signal.signal(number, usual[number])
     check()

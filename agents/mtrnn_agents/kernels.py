@@ -21,13 +21,16 @@ from numba import njit
 
 
 def jitted(function: Callable[..., Any]) -> Any:
-    """`function`, compiled when it is first called and kept on disk.
+    """`function`, compiled when it is first called and, where numba finds a place for it, kept on disk.
 
     Sums may be reordered and products fused, which vectorises them; NaN and infinity keep their meaning. Wrappers, in
     which the tests put every function to check its types, are taken off.
     """
-    fast = {"contract", "nsz", "reassoc", "arcp"}
-    return njit(nogil=True, cache=True, error_model="numpy", fastmath=fast)(inspect.unwrap(function))
+    plain, fast = inspect.unwrap(function), {"contract", "nsz", "reassoc", "arcp"}
+    try:
+        return njit(nogil=True, cache=True, error_model="numpy", fastmath=fast)(plain)
+    except RuntimeError:  # neither this folder nor the user's cache can be written: compiled anew in every process
+        return njit(nogil=True, error_model="numpy", fastmath=fast)(plain)
 
 
 # Up to this many multiplications OpenBLAS has kernels for small matrices, which are half as fast again.

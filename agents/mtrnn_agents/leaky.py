@@ -90,7 +90,7 @@ class LeakyRNN:
     def first_weights(self, sizes: Sizes, rng: torch.Generator) -> Weights:
         """See `Network`."""
         h = self.n_units
-        recurrent = INITIALIZATIONS[self.initialization](torch.empty(h, h), rng)
+        recurrent = INITIALIZATIONS[self.initialization](torch.empty(h, h, dtype=torch.float32), rng)
         weights = {
             **layer("input", sizes.n_inputs, h, rng),
             "recurrent.weight": recurrent,
@@ -102,7 +102,7 @@ class LeakyRNN:
             weights[FIXED + "mask"] = (torch.rand(h, h, generator=rng) < self.connectivity).float()
         if self.excitatory is not None:
             n_excitatory = round(self.excitatory * h)
-            weights[FIXED + "sign"] = torch.where(torch.arange(h) < n_excitatory, 1.0, -1.0)
+            weights[FIXED + "sign"] = torch.where(torch.arange(h) < n_excitatory, 1.0, -1.0).float()
             if 0 < n_excitatory < h:  # the few inhibitory units start strong enough to balance the others
                 recurrent[n_excitatory:] *= n_excitatory / (h - n_excitatory)
         return weights

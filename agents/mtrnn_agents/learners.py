@@ -114,6 +114,7 @@ def autograd_learner(
     fixed = {name: v.to(device)[0] if alone else v.to(device) for name, v in fixed.items()}
     graphs: dict[Any, tuple[torch.cuda.CUDAGraph, Step, Tensor]] = {}
 
+    @torch.enable_grad()
     def update(s: Step) -> Tensor:
         """One update of `s.flat` and the moments, in place; the loss of each network, NaN where none was made."""
         leaves = {name: part.detach().requires_grad_() for name, part in layout.unpack(s.flat).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -79,6 +80,7 @@ def train_together(
     shows = monitor([run.task for run in runs], folders, training.n_updates, first, progress)
     with one_thread(), nullcontext() if on_cpu else torch.cuda.device(device), held_back() as interrupt, shows as shown:
         try:
+            save(runs, training, states, folders)  # where that fails, it fails before anything is lost
             for batches in blocks(runs, training, first, None if on_cpu else device):
                 if not any(state.going for state in states):
                     break
@@ -90,7 +92,7 @@ def train_together(
                 states = evaluated(together, after, metrics) if due else after
                 if due:
                     shown.show(done, [state.history for state in states])
-                if due and time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                     save(runs, training, states, folders)
                     saved = time.monotonic()
                 shown.advance(done)
@@ -179,10 +181,12 @@ def evaluated(together: Together, states: Sequence[Progress], metrics: Metrics |
         entropy = float(np.mean(-log_expit(np.where(positive, 1, -1) * log_odds(training, trials, mine))))
         found = Evaluation(losses[m], entropy, float(np.mean((mine > 0) == positive)))
         # Weights that are still finite may give states that are not.
-        extra = metrics(hidden[m].numpy(), trials.latents) if metrics and hidden[m].isfinite().all() else {}
+        extra = metrics(hidden[m].numpy(), trials.latents.copy()) if metrics and hidden[m].isfinite().all() else {}
         total, number = state.losses
         history = state.history.extended(state.n_updates, total / max(number, 1), found, extra)
-        better = found.loss < state.best_loss
+        # A loss on the task as it is says little of one that is still easier: patience begins behind the curriculum.
+        early = state.n_updates < training.curriculum
+        better = early or found.loss < state.best_loss
         n_worse = 0 if better else state.n_worse + 1
         after.append(
             replace(
@@ -190,7 +194,7 @@ def evaluated(together: Together, states: Sequence[Progress], metrics: Metrics |
                 losses=(0.0, 0),
                 history=history,
                 best=state.weights if better else state.best,
-                best_loss=found.loss if better else state.best_loss,
+                best_loss=math.inf if early else found.loss if better else state.best_loss,
                 n_worse=n_worse,
                 stopped=training.patience is not None and n_worse >= training.patience,
             )

@@ -102,7 +102,7 @@ def affine(
 def layer(name: str, n_inputs: int, n_outputs: int, rng: torch.Generator) -> Weights:
     """A matrix `[n_inputs, n_outputs]` and a bias, uniform on ±1/sqrt(n_inputs), as PyTorch's `nn.Linear` starts."""
     bound = 1 / math.sqrt(n_inputs)
-    weight, bias = torch.empty(n_inputs, n_outputs), torch.empty(n_outputs)
+    weight, bias = (torch.empty(shape, dtype=torch.float32) for shape in ((n_inputs, n_outputs), (n_outputs,)))
     for values in (weight, bias):
         nn.init.uniform_(values, -bound, bound, rng)
     return {f"{name}.weight": weight, f"{name}.bias": bias}

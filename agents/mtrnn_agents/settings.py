@@ -57,7 +57,9 @@ class Training:
         1000, "updates between evaluations on the validation stream, up to whole blocks of 2048 trials"
     )
     patience: int | None = option(
-        None, "evaluations without a lower validation loss after which to stop, keeping the best weights; None: never"
+        None,
+        "evaluations, from the end of the curriculum on, without a lower validation loss after which to stop, keeping "
+        "the best weights; None: never",
     )
     curriculum: int = option(0, "updates over which sigma and the stimulus go from where they start to the task's")
     start_sigma: float = option(1.0, "with a curriculum, sigma at its start, as a multiple of the task's")
@@ -163,10 +165,10 @@ class History:
     accuracy: tuple[float, ...] = ()
     metrics: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
-    @property
-    def best(self) -> int:
-        """The entry with the lowest validation loss, whose weights patience keeps."""
-        return min(range(len(self.updates)), key=lambda i: (self.validation_loss[i], i))
+    def best(self, first: int = 0) -> int:
+        """The entry with the lowest validation loss from update `first` on, whose weights patience keeps."""
+        late = [i for i, n in enumerate(self.updates) if n >= first] or [len(self.updates) - 1]
+        return min(late, key=lambda i: (self.validation_loss[i], i))
 
     def extended(self, updates: int, loss: float, found: Evaluation, metrics: Mapping[str, float]) -> History:
         """This history with one entry more; a metric that is missing now, or was before, is NaN there."""

@@ -23,10 +23,13 @@ HEADER = "mtrnn_agents"
 
 
 def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """Writes `arrays` and, as JSON, what they are about; the file is whole or not there."""
+    """Writes `arrays` and, as JSON, what they are about; the file is whole or not there (`OSError`)."""
     header = json.dumps({"schema": SCHEMA, "kind": kind, "version": __version__, **about})
     with replacing(path) as temporary:
-        save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, temporary, {HEADER: header})
+        try:
+            save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, temporary, {HEADER: header})
+        except SafetensorError as error:
+            raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -45,7 +48,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray]
     if about.get("schema") != SCHEMA:
         raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
     if about.get("kind") != kind:
-        raise ValueError(f"{path} holds a {about.get('kind')!r}; a {kind!r} is needed")
+        raise ValueError(f"{path} holds {about.get('kind')!r}, where {kind!r} is needed")
     return arrays, about
 
 

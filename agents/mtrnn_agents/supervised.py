@@ -62,6 +62,8 @@ def train(
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
     run, training = Run(task, whole("seed", seed, 0)), training or Training()
+    if folder is not None and not os.fspath(folder):
+        raise ValueError(f"folder={folder!r} names no folder")
     place = None if folder is None else Path(folder)
     if (agent := finished(run, training, place)) is not None:
         return agent

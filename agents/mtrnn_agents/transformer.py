@@ -51,21 +51,24 @@ class Transformer:
         h, weights = self.n_units, {}
 
         def normal(*shape: int, scale: float = SCALE) -> Tensor:
-            return nn.init.normal_(torch.empty(shape), 0, scale, rng)
+            return nn.init.normal_(torch.empty(shape, dtype=torch.float32), 0, scale, rng)
 
         def affine_layer(name: str, n_inputs: int, n_outputs: int, scale: float = SCALE) -> None:
             weights[f"{name}.weight"] = normal(n_inputs, n_outputs, scale=scale)
-            weights[f"{name}.bias"] = torch.zeros(n_outputs)
+            weights[f"{name}.bias"] = torch.zeros(n_outputs, dtype=torch.float32)
 
         def norm(name: str) -> None:
-            weights[f"{name}.weight"], weights[f"{name}.bias"] = torch.ones(h), torch.zeros(h)
+            weights[f"{name}.weight"], weights[f"{name}.bias"] = (
+                torch.ones(h, dtype=torch.float32),
+                torch.zeros(h, dtype=torch.float32),
+            )
 
         residual = SCALE / (2 * self.n_layers) ** 0.5
         affine_layer("input", sizes.n_inputs, h)
         if self.positions:
             weights["positions"] = normal(sizes.n_steps, h)
         else:
-            weights[FIXED + "positions"] = torch.zeros(sizes.n_steps, h)
+            weights[FIXED + "positions"] = torch.zeros(sizes.n_steps, h, dtype=torch.float32)
         for block in self._blocks():
             norm(f"{block}.attention.norm")
             affine_layer(f"{block}.attention.from", h, 3 * h)  # queries, keys, values

@@ -81,6 +81,11 @@ def train(args: Sequence[str]) -> None:
     except ImportError as error:
         raise ImportError(f'mtrnn needs {error.name}: pip install "mtrnn-envs[agents]"') from error
 
+    if "--" in args:
+        raise ValueError(
+            "'--' by itself ends the options, and is no orthant: write --task.excluded-orthants=-- for that one; "
+            "several orthants of which it is one can only be given in Python"
+        )
     choice = options.chosen(Choice(), args)
     agent = plugins.agent(choice.agent)
     preset = choice.preset or next(iter(agent.PRESETS))
@@ -96,6 +101,7 @@ def train(args: Sequence[str]) -> None:
     lines += [f"{name}: {', '.join(values)}" for name, values in lists.items()]
     do = options.parsed(start, args, "mtrnn train", "\n\n".join(lines))
     folder = do.folder or Path("results", "train", digest(do.agent, do.task, do.seed, do.training))
+    _say(f"all goes to {folder}")
     trained = agent.train(do.task, do.seed, do.training, folder=folder, progress=True, metrics=decoding(_say))
     print("\n".join(_report(do, trained, folder, agent)))
 
@@ -119,3 +125,7 @@ def _report(do: Train, trained: Any, folder: Path, agent: Any) -> list[str]:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": train}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
