@@ -130,6 +130,17 @@ def test_loss_leaves_out_what_does_not_count(kind: str) -> None:
     assert mean_loss(logits, values, counted, kind).item() == pytest.approx(expected)
 
 
+MASK = np.eye(6, dtype=np.float32)
+
+
+def margins(latents: Any) -> Any:
+    """A boundary of one's own: the line x1 = `SHIFT`."""
+    return latents[:, :1] - SHIFT
+
+
+SHIFT = 0.0
+
+
 class Interrupt:
     """Metrics that interrupt training at one of their calls, as Ctrl-C does."""
 
@@ -203,6 +214,21 @@ def test_other_runs_and_broken_files_are_refused(tmp_path: Path) -> None:
     train(TASK, 0, QUICK, folder=tmp_path, progress=False)
     with pytest.raises(ValueError, match=r"agent.safetensors is of another run: seed is 0 there and 2 here"):
         train(TASK, 2, QUICK, folder=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("changed", ["MASK", "SHIFT"])
+def test_what_a_name_holds_is_part_of_a_run(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask or a boundary that is edited between stop and resume makes another run."""
+    task = EvidenceTask(n_tasks=1, boundaries=f"{__name__}:margins", stimulus=3)
+    training = replace(QUICK, network=LeakyRNN(n_units=6, connectivity=f"{__name__}:MASK"))
+    with pytest.raises(KeyboardInterrupt):
+        train(task, 0, training, folder=tmp_path, progress=False, metrics=Interrupt(2))
+    monkeypatch.setattr(sys.modules[__name__], changed, {"MASK": 1 - MASK, "SHIFT": 0.1}[changed])
+    name = {"MASK": "connectivity", "SHIFT": "boundaries"}[changed]
+    with pytest.raises(ValueError, match=f"is of another run: contents.{name} is"):
+        train(task, 0, training, folder=tmp_path, progress=False)
+    monkeypatch.undo()
+    assert train(task, 0, training, folder=tmp_path, progress=False).history
 
 
 def test_divergence_names_the_update_and_keeps_the_state_before(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from mtrnn_agents import storage
 from mtrnn_agents.batches import Run
 from mtrnn_agents.layout import Layout
-from mtrnn_agents.network import Sizes, Weights
+from mtrnn_agents.network import FIXED, Sizes, Weights
 from mtrnn_agents.settings import History, Training
 from mtrnn_envs.seeding import torch_generator
 
@@ -62,8 +63,19 @@ def first_weights(run: Run, training: Training) -> Weights:
 
 
 def identity(run: Run, training: Training) -> dict[str, Any]:
-    """All that determines a run, as JSON."""
-    return {"task": json.loads(run.task.to_json()), "seed": run.seed, "training": training.to_fields()}
+    """All that determines a run, as JSON; of what it names as "module:attribute", a hash of what that holds now."""
+    contents: dict[str, np.ndarray] = {}
+    if ":" in run.task.boundaries:
+        n_dims = run.task.n_dims
+        contents["boundaries"] = run.task.boundary.margins(np.linspace(-0.49, 0.48, 16 * n_dims).reshape(16, n_dims))
+    if isinstance(getattr(training.network, "connectivity", None), str):
+        contents["connectivity"] = first_weights(run, training)[FIXED + "mask"].numpy()
+    return {
+        "task": json.loads(run.task.to_json()),
+        "seed": run.seed,
+        "training": training.to_fields(),
+        "contents": {name: hashlib.sha256(values.tobytes()).hexdigest()[:16] for name, values in contents.items()},
+    }
 
 
 def save(runs: Sequence[Run], training: Training, states: Sequence[Progress], folders: Sequence[Path] | None) -> None:
