@@ -5,7 +5,6 @@ A boundary kind is one entry of `KINDS`; a user's own function of the latents is
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int8
 
 from mtrnn_envs.arrays import like
+from mtrnn_envs.checks import attribute_named
 from mtrnn_envs.seeding import generator
 
 
@@ -262,9 +262,8 @@ def _built_in(kind: str, n_tasks: int, n_dims: int, seed: int) -> Boundaries:
 
 def _custom(name: str, n_tasks: int, n_dims: int) -> Custom:
     """Imports a user's function and tries it. Not cached: in a notebook it may be defined anew."""
-    module, _, attribute = name.partition(":")
     try:
-        function: Any = getattr(importlib.import_module(module), attribute)
+        function = attribute_named(name)
     except Exception as error:  # importing runs a user's code, which may raise anything
         raise ValueError(f"boundaries={name!r} cannot be imported: {error!r}") from error
     if not callable(function):

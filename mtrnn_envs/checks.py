@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import numbers
 from collections.abc import Iterable
 from typing import Any
@@ -19,6 +20,12 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
         allowed = f"a whole number, {low} or more" if high is None else f"a whole number from {low} to {high}"
         raise ValueError(f"{name}={value!r} is not {allowed}")
     return number
+
+
+def attribute_named(name: str) -> Any:
+    """What "module:attribute" names; importing it may raise whatever that module raises."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def known(name: Any, names: Iterable[str], noun: str, of: str) -> str:

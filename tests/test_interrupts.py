@@ -18,13 +18,17 @@ def _as_python_starts():
     signal.signal(signal.SIGINT, before)
 
 
-def test_held_back_until_asked_or_the_end() -> None:
+@pytest.mark.parametrize(
+    ("number", "usual"), [(signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)]
+)
+def test_held_back_until_asked_or_the_end(number: signal.Signals, usual: object) -> None:
+    """Ctrl-C, and what ends jobs on clusters."""
     reached = []
 
     def work(ask: bool) -> None:
         with held_back() as check:
             check()
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             reached.append("after the signal")
             if ask:
                 check()
@@ -35,21 +39,7 @@ def test_held_back_until_asked_or_the_end() -> None:
         with pytest.raises(KeyboardInterrupt):
             work(ask)
         assert reached == expected
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_what_ends_jobs_on_clusters_is_held_back_too() -> None:
-    reached = []
-
-    def work() -> None:
-        with held_back():
-            signal.raise_signal(signal.SIGTERM)
-            reached.append("after the signal")
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert reached == ["after the signal"]
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(number) is usual
 
 
 def test_twice_is_at_once() -> None:

@@ -136,11 +136,10 @@ def both(network: LeakyRNN, training: Training, task: EvidenceTask, n_blocks: in
     weights = first_weights(run, training)
     layout = Layout.of(weights)
     fixed = {name: v for name, v in weights.items() if name.startswith(FIXED)}
-    stacked = {name: v[None] for name, v in fixed.items()}
     results = []
     for advance in (
         kernel_learner(network, fixed, training),
-        autograd_learner(network, layout, stacked, training, [task.n_answers], torch.device("cpu")),
+        autograd_learner(network, layout, fixed, training, [task.n_answers], torch.device("cpu")),
     ):
         flat = layout.pack(weights)[None]
         moments, losses = np.zeros((1, 2, flat.size), np.float32), []

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from mtrnn_agents import PRESETS, LeakyRNN, Training, ensemble, load, loop, train, untrained
+from mtrnn_agents import PRESETS, LeakyRNN, Training, ensemble, load, loop, storage, train, untrained
 from mtrnn_agents.batches import BLOCK, Run, as_tensors, batch_of, blocks, draw_block, stack, validation_trials
 from mtrnn_agents.ensemble import _as_one
 from mtrnn_agents.layout import Layout
@@ -289,8 +289,12 @@ def test_patience_begins_behind_the_curriculum() -> None:
     assert history.updates[-1] > 1000
 
 
-def test_a_state_is_saved_before_anything_is_trained(tmp_path: Path) -> None:
-    """And then from time to time; a folder that cannot be written to is refused at once."""
+@pytest.mark.parametrize(("every", "kept"), [(1e9, 0), (-1, 128)])
+def test_states_are_saved_at_first_and_from_time_to_time(
+    every: float, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be written to is refused at once; what ends a run without warning finds a state there."""
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_SAVES", every)
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         train(TASK, 0, QUICK, folder=tmp_path / "file" / "below", progress=False, metrics=Interrupt(1))
@@ -300,9 +304,15 @@ def test_a_state_is_saved_before_anything_is_trained(tmp_path: Path) -> None:
     def killed(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
         raise ZeroDivisionError
 
+    # The first evaluation, which ends it, comes with the second block.
     with pytest.raises(ZeroDivisionError):
-        train(TASK, 0, QUICK, folder=tmp_path / "new", progress=False, metrics=killed)
-    assert (tmp_path / "new" / "checkpoint.safetensors").exists()
+        train(TASK, 0, replace(QUICK, evaluate_every=200), folder=tmp_path / "new", progress=False, metrics=killed)
+    assert loop_state(tmp_path / "new")["n_updates"] == kept
+
+
+def loop_state(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says besides its arrays."""
+    return storage.read(folder / "checkpoint.safetensors", "checkpoint")[1]
 
 
 def test_settings_of_torch_are_of_no_matter() -> None:
@@ -455,15 +465,15 @@ def test_ensemble_keeps_its_states_when_interrupted(tmp_path: Path) -> None:
 
 
 def test_ensemble_on_a_cpu_is_train_in_processes(tmp_path: Path) -> None:
-    diverging = replace(QUICK, n_updates=60)
-    agents = ensemble(RUNS, diverging, folder=tmp_path, n_jobs=2, progress=False)
+    short = replace(QUICK, n_updates=60)
+    agents = ensemble(RUNS, short, folder=tmp_path, n_jobs=2, progress=False)
     for (task, seed), agent in zip(RUNS, agents, strict=True):
         assert not isinstance(agent, FloatingPointError)
         assert (agent.task, agent.seed) == (task, seed)
-        np.testing.assert_array_equal(flat(agent), flat(train(task, seed, diverging, progress=False)))
+        np.testing.assert_array_equal(flat(agent), flat(train(task, seed, short, progress=False)))
     assert len(os.listdir(tmp_path)) == 2
     # A second call finds them; a new one beside them is trained.
-    more = ensemble([*RUNS, (RUNS[0][0], 7)], diverging, folder=tmp_path, n_jobs=1, progress=False)
+    more = ensemble([*RUNS, (RUNS[0][0], 7)], short, folder=tmp_path, n_jobs=1, progress=False)
     np.testing.assert_array_equal(flat(more[0]), flat(agents[0]))
     assert len(os.listdir(tmp_path)) == 3
 

@@ -247,6 +247,22 @@ def acting_gradient(weight, sign, mask, gradient):
 
 
 @jitted
+def parts(flat, n_inputs, n_units, n_answers):
+    """Views of the five parts of a flat vector, in the order of `ORDER`."""
+    a = n_inputs * n_units
+    b = a + n_units
+    c = b + n_units * n_units
+    d = c + n_units * n_answers
+    return (
+        flat[:a].reshape(n_inputs, n_units),
+        flat[a:b],
+        flat[b:c].reshape(n_units, n_units),
+        flat[c:d].reshape(n_units, n_answers),
+        flat[d:],
+    )
+
+
+@jitted
 def advance(weights, moments, batches, values, valid, noise, sign, mask, rates, n_updates, n_units, cell, losses):
     """Updates `weights` and `moments` in place, one update for each of `rates`; gives how many were made.
 
@@ -270,22 +286,8 @@ def advance(weights, moments, batches, values, valid, noise, sign, mask, rates, 
     n, n_steps, n_inputs = batches.shape[1:]
     h, n_answers, rows, dtype = n_units, values.shape[2], n * n_steps, weights.dtype
     gradient = np.empty_like(weights)
-    a, b = n_inputs * h, n_inputs * h + h
-    c, d = b + h * h, b + h * h + h * n_answers
-    w_in, bias, w, w_out, b_out = (
-        weights[:a].reshape(n_inputs, h),
-        weights[a:b],
-        weights[b:c].reshape(h, h),
-        weights[c:d].reshape(h, n_answers),
-        weights[d:],
-    )
-    g_in, g_bias, g, g_out, g_b_out = (
-        gradient[:a].reshape(n_inputs, h),
-        gradient[a:b],
-        gradient[b:c].reshape(h, h),
-        gradient[c:d].reshape(h, n_answers),
-        gradient[d:],
-    )
+    w_in, bias, w, w_out, b_out = parts(weights, n_inputs, h, n_answers)
+    g_in, g_bias, g, g_out, g_b_out = parts(gradient, n_inputs, h, n_answers)
     drive, states_rows = np.empty((rows, h), dtype), np.empty((rows, h), dtype)
     d_states_rows, d_drive_rows = np.empty((rows, h), dtype), np.empty((rows, h), dtype)
     states, rates_f, d_drive = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from mtrnn_agents.network import (
     whole_field,
     zeros,
 )
+from mtrnn_envs.checks import attribute_named
 
 # A kind of start is one row: from the matrix [H, H] to be filled and the generator.
 INITIALIZATIONS: dict[str, Any] = {
@@ -163,9 +163,8 @@ class LeakyRNN:
 
 def _named_mask(name: str, n_units: int) -> np.ndarray:
     """The array of 0 and 1, `[H, H]` float32, that "module:attribute" names."""
-    module, _, attribute = name.partition(":")
     try:
-        mask = np.asarray(getattr(importlib.import_module(module), attribute), np.float32)
+        mask = np.asarray(attribute_named(name), np.float32)
     except Exception as error:  # importing runs a user's code, which may raise anything
         raise ValueError(f"connectivity={name!r} cannot be imported as 'module:attribute': {error!r}") from error
     if mask.shape != (n_units, n_units) or not np.isin(mask, (0, 1)).all():

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -32,20 +32,26 @@ Advance: TypeAlias = Callable[[np.ndarray, np.ndarray, Sequence[Batch], np.ndarr
 def loss(
     logits: Float[Tensor, "*M N T A"],
     values: Float[Tensor, "*M N T A"],
-    counted: Bool[Tensor, "*M N T B"],
+    which: Bool[Tensor, "*M N T B"],
     kind: str,
 ) -> Float[Tensor, "*M"]:
-    """The mean loss of the answers that count, one number for each of M networks.
+    """The mean loss of the answers that count, `which`, one number for each of M networks.
 
     Cross-entropy in nat, or squared error of the probability sigmoid(logits).
     """
-    weight = counted.to(logits.dtype).expand(logits.shape)
+    weight = which.to(logits.dtype).expand(logits.shape)
     if kind == "cross_entropy":
         each = binary_cross_entropy_with_logits(logits, values, reduction="none")
     else:
         each = (torch.sigmoid(logits) - values) ** 2
     dims = (-3, -2, -1)
     return (each * weight).sum(dims) / weight.sum(dims)
+
+
+def counted(valid: Bool[Tensor, "*M N T"], n_answers: Int[Tensor, "*M 1"], n_outputs: int) -> Bool[Tensor, "*M N T A"]:
+    """Which of the outputs count: on steps of the trial, those that the network is asked for, not those of padding."""
+    asked = torch.arange(n_outputs, device=valid.device) < n_answers
+    return valid[..., None] & asked[..., None, None, :]
 
 
 def kernel_learner(network: LeakyRNN, fixed: Weights, training: Training) -> Advance:
@@ -104,14 +110,13 @@ def autograd_learner(
     Arguments:
         network: the architecture of all.
         layout: of the trained weights of one network, padded to the common sizes.
-        fixed: weights that are not trained, `[M, ...]`.
+        fixed: weights that are not trained, `[M, ...]`, on the device; without the axis M for one network.
         training: the settings of all.
         n_answers: the answers that each network is asked for; others, which padding adds, do not count.
         device: the device.
     """
     clip = _clip(training)
     alone = len(n_answers) == 1  # without the axis M, products are plain matrix products
-    fixed = {name: v.to(device)[0] if alone else v.to(device) for name, v in fixed.items()}
     graphs: dict[Any, tuple[torch.cuda.CUDAGraph, Step, Tensor]] = {}
 
     @torch.enable_grad()
@@ -119,8 +124,7 @@ def autograd_learner(
         """One update of `s.flat` and the moments, in place; the loss of each network, NaN where none was made."""
         leaves = {name: part.detach().requires_grad_() for name, part in layout.unpack(s.flat).items()}
         logits = read(leaves, network.sequence(leaves | fixed, s.observations, s.noise))
-        asked = torch.arange(logits.shape[-1], device=device) < s.n_answers
-        value = loss(logits, s.values, s.valid[..., None] & asked[..., None, None, :], training.loss)
+        value = loss(logits, s.values, counted(s.valid, s.n_answers, logits.shape[-1]), training.loss)
         gradients = torch.autograd.grad(value.sum(), list(leaves.values()))
         parts = zip(gradients, layout.shapes.values(), strict=True)
         gradient = torch.cat([g.flatten(g.ndim - len(shape)) for g, shape in parts], -1)

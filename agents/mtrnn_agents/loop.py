@@ -22,7 +22,7 @@ from mtrnn_agents.decisions import accumulator_probability, fit_gain
 from mtrnn_agents.interrupts import held_back
 from mtrnn_agents.layout import Layout, narrowed, padded, widened
 from mtrnn_agents.leaky import LeakyRNN
-from mtrnn_agents.learners import Advance, autograd_learner, kernel_learner, loss
+from mtrnn_agents.learners import Advance, autograd_learner, counted, kernel_learner, loss
 from mtrnn_agents.monitor import monitor
 from mtrnn_agents.network import FIXED, Sizes, Weights, read
 from mtrnn_agents.settings import Evaluation, Training
@@ -119,9 +119,10 @@ def set_up(runs: Sequence[Run], training: Training, device: torch.device) -> Tog
         for name, part in template.items()
         if name.startswith(FIXED)
     }
+    fixed = {name: v[0] for name, v in fixed.items()} if alone else fixed
     own, common, n_answers = [Layout.of(w) for w in weights], Layout.of(template), [s.n_outputs for s in sizes]
     if alone and isinstance(network, LeakyRNN) and device.type == "cpu":
-        advance = kernel_learner(network, {name: v[0] for name, v in fixed.items()}, training)
+        advance = kernel_learner(network, fixed, training)
     else:
         advance = autograd_learner(network, common, fixed, training, n_answers, device)
     trials = [validation_trials(run) for run in runs]
@@ -129,7 +130,6 @@ def set_up(runs: Sequence[Run], training: Training, device: torch.device) -> Tog
     batch = batches[0] if alone else stack(batches)
     axis = 0 if alone else 1
     parts = [None if v is None else v.select(axis, 0).to(device) for v in batch]
-    fixed = {name: v[0] for name, v in fixed.items()} if alone else fixed
     return Together(runs, training, own, common, fixed, advance, trials, Batch(*parts))
 
 
@@ -221,8 +221,8 @@ def validate(together: Together, flat: Float[np.ndarray, "M P"]) -> tuple[Tensor
     hidden = training.network.sequence(weights | together.fixed, batch.observations)
     logits = read(weights, hidden)
     answers = torch.tensor([[run.task.n_answers] for run in together.runs], device=device)
-    asked = torch.arange(logits.shape[-1], device=device) < (answers[0] if alone else answers)
-    losses = loss(logits, batch.values, batch.valid[..., None] & asked[..., None, None, :], training.loss)
+    which = counted(batch.valid, answers[0] if alone else answers, logits.shape[-1])
+    losses = loss(logits, batch.values, which, training.loss)
     last = (batch.valid.sum(-1) - 1)[..., None, None]
     at_last = [v.take_along_dim(last, -2).squeeze(-2).reshape(len(flat), -1, v.shape[-1]) for v in (hidden, logits)]
     return at_last[0].cpu(), at_last[1].cpu(), losses.reshape(-1).tolist()

@@ -69,8 +69,8 @@ class Training:
 
     def __post_init__(self) -> None:
         networks.name_of(self.network)
-        for name, low in dict.fromkeys(("n_updates", "batch_size", "evaluate_every"), 1).items():
-            whole_field(self, name, low)
+        for name in ("n_updates", "batch_size", "evaluate_every"):
+            whole_field(self, name, 1)
         for name in ("warmup", "curriculum"):
             whole_field(self, name, 0)
         if self.patience is not None:
