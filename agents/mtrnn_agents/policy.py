@@ -1,26 +1,134 @@
-"""What a policy over answers says of the labels, for agents that are trained by reward."""
+"""Policies over answers: where they lie in the outputs of a network, what is drawn from them, and what they say.
+
+A network's outputs are, in this order: the logit of stopping, where there is one common stop; the logits of the values
+of each answer's part of an action, values first (`[L, A]`, so that all answers are worked on side by side), or where
+there are two values the logit of the second alone, as in supervised training; and the values expected.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.special import softmax
+from torch import Tensor
+from torch.nn.functional import log_softmax, logsigmoid
 
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.score import action_sizes, claimed, n_confidence
 
 
-def answer_levels(task: EvidenceTask) -> Int[np.ndarray, " L"]:
-    """The levels (see `mtrnn_envs.score`) that the values of one answer's component of an action stand for, in order.
+class Head(NamedTuple):
+    """How many outputs of each kind a policy needs.
 
-    0, no answer, is among them where the component itself can wait or withhold.
+    Attributes:
+        n_answers: A.
+        n_values: L, the values of an answer's part of an action.
+        stops: whether there is a common stop.
+        n_expected: the values expected: A, one for each task, or 1.
+    """
+
+    n_answers: int
+    n_values: int
+    stops: bool
+    n_expected: int
+
+    @classmethod
+    def of(cls, task: EvidenceTask, n_expected: int) -> Head:
+        """The head that `task` needs."""
+        stops = task.reaction_time and task.commit == "common"
+        return cls(task.n_answers, action_sizes(task)[-1], stops, n_expected)
+
+    @property
+    def n_logits(self) -> int:
+        """The logits of the policy."""
+        return self.stops + self.n_answers * (self.n_values if self.n_values > 2 else 1)
+
+    @property
+    def n_outputs(self) -> int:
+        """All outputs."""
+        return self.n_logits + self.n_expected
+
+    def logits(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B L A"]:
+        """The logits of the answers; of two values the second alone, `[*B, 1, A]`."""
+        return outputs[..., int(self.stops) : self.n_logits].unflatten(-1, (-1, self.n_answers))
+
+    def expected(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B E"]:
+        """The values expected."""
+        return outputs[..., self.n_logits :]
+
+    def patient(self, bias: Float[Tensor, " O"], by: float) -> None:
+        """Raises the log-odds of waiting by `by` in the `bias` of all outputs, in place, where an action can wait."""
+        if self.stops:
+            bias[0] -= by
+        elif self.n_values % 2:  # an odd number: the first value is no answer
+            bias[: self.n_answers] += by
+
+
+def log_probabilities(
+    head: Head, outputs: Float[Tensor, "*B O"], actions: Int[Tensor, "*B M"]
+) -> Float[Tensor, "*B M"]:
+    """The log-probability of each part of `actions`; given the state, the parts are independent."""
+    logits, first, rest = head.logits(outputs), actions[..., : head.stops], actions[..., head.stops :]
+    if head.n_values == 2:
+        answers = logsigmoid(torch.where(rest == 1, logits.squeeze(-2), -logits.squeeze(-2)))
+    else:
+        answers = log_softmax(logits, -2).gather(-2, rest[..., None, :]).squeeze(-2)
+    if not head.stops:
+        return answers
+    stop = outputs[..., :1]
+    return torch.cat([logsigmoid(torch.where(first == 1, stop, -stop)), answers], -1)
+
+
+def entropies(head: Head, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B M"]:
+    """The entropy of each part of an action, in nat."""
+    logits = head.logits(outputs)
+    if head.n_values == 2:
+        answers = _entropy_of_two(logits.squeeze(-2))
+    else:
+        log_p = log_softmax(logits, -2)
+        answers = -(log_p.exp() * log_p).sum(-2)
+    return torch.cat([_entropy_of_two(outputs[..., :1]), answers], -1) if head.stops else answers
+
+
+def draw(head: Head, outputs: Float[Tensor, "*B O"], uniform: Float[Tensor, "*B M"]) -> Int[Tensor, "*B M"]:
+    """Actions drawn from the policy, by numbers `uniform` on [0, 1): one for each part."""
+    logits, stop = head.logits(outputs), (uniform[..., :1] < torch.sigmoid(outputs[..., :1])).long()
+    uniform = uniform[..., head.stops :]
+    if head.n_values == 2:
+        answers = (uniform < torch.sigmoid(logits.squeeze(-2))).long()
+    else:
+        below = torch.softmax(logits, -2).cumsum(-2)[..., :-1, :]
+        answers = (uniform[..., None, :] >= below).sum(-2)
+    return torch.cat([stop, answers], -1) if head.stops else answers
+
+
+def likeliest(head: Head, outputs: Float[Tensor, "*B O"]) -> Int[Tensor, "*B M"]:
+    """The likeliest value of each part of an action."""
+    logits = head.logits(outputs)
+    answers = (logits.squeeze(-2) > 0).long() if head.n_values == 2 else logits.argmax(-2)
+    return torch.cat([(outputs[..., :1] > 0).long(), answers], -1) if head.stops else answers
+
+
+def stated(task: EvidenceTask, head: Head, outputs: Float[Tensor, "N O"]) -> Float[np.ndarray, "N A"]:
+    """The probability of +1 that the policy states for each task asked: see `answer_probabilities`."""
+    logits = head.logits(outputs).movedim(-2, -1).numpy()
+    return answer_probabilities(task, logits if head.n_values > 2 else np.concatenate([0 * logits, logits], -1))
+
+
+def answer_levels(task: EvidenceTask) -> Int[np.ndarray, " L"]:
+    """The levels (see `mtrnn_envs.score`) that the values of one answer's part of an action stand for, in order.
+
+    0, no answer, is among them where the part itself can wait or withhold.
     """
     size, n_levels = action_sizes(task)[-1], 2 * n_confidence(task)
     return np.arange(n_levels + 1 - size, n_levels + 1)
 
 
 def answer_probabilities(task: EvidenceTask, logits: Float[np.ndarray, "N A L"]) -> Float[np.ndarray, "N A"]:
-    """The probability of +1 that a policy states, given that it answers, from the logits of its answers' components.
+    """The probability of +1 that a policy states, given that it answers, from the logits of its answers' values.
 
     Without confidence it is that of answering +1. With confidence it is the mean of the probabilities claimed. Neither
     need be calibrated: a policy that is paid for right answers alone does best to be sure of whatever is likelier.
@@ -30,3 +138,7 @@ def answer_probabilities(task: EvidenceTask, logits: Float[np.ndarray, "N A L"])
     answers = levels[levels > 0]
     told = claimed(task, answers) if task.reaction_time else (answers > n_confidence(task)).astype(float)
     return given @ told
+
+
+def _entropy_of_two(logit: Tensor) -> Tensor:
+    return -(torch.sigmoid(logit) * logsigmoid(logit) + torch.sigmoid(-logit) * logsigmoid(-logit))
