@@ -1,0 +1,213 @@
+"""A policy of Stable-Baselines3 or sb3-contrib as an agent: what it answers, how sure it is, and the state it is in.
+
+model = RecurrentPPO("MlpLstmPolicy", make_sb3_env("MultiTaskEvidence-v0", 64)).learn(500_000)
+recording = record(StableBaselinesAgent(model, EvidenceTask()), gym.make_vec("MultiTaskEvidence-v0", 64), 1000, 0)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import stable_baselines3
+import torch
+from gymnasium import spaces
+from jaxtyping import Float
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+
+from mtrnn_agents import storage
+from mtrnn_agents.policy import answer_probabilities
+from mtrnn_agents.stable_baselines import features, policies
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.env import action_space, observation_space
+from mtrnn_envs.score import action_sizes, is_discrete
+from mtrnn_envs.seeding import generator
+
+
+class Memory(NamedTuple):
+    """What an agent whose policy has no memory carries from step to step.
+
+    Attributes:
+        hidden: the last layer of the policy network, `[N, H]`.
+        past: see `mtrnn_agents.stable_baselines.features`; empty if the policy sees the observation alone.
+    """
+
+    hidden: Float[np.ndarray, "N H"]
+    past: features.Past
+
+
+class StableBaselinesAgent:
+    """An actor-critic policy of SB3 as an agent in the protocol of `mtrnn_envs`; it does not change the model.
+
+    `predict` has the signature of SB3's own and gives the same actions where it is deterministic; where it draws them,
+    it draws from a generator of its own and leaves the global ones alone. The state of a recurrent policy is SB3's:
+    (h, c) of `[layers, N, H]` each; that of another is a `Memory`.
+
+    Arguments:
+        model: a trained model (its `policy` is taken), or a policy: `ActorCriticPolicy` or
+            `RecurrentActorCriticPolicy`, for one of the action spaces that the task can have.
+        task: the task it was trained on.
+        kind: the features of `mtrnn_agents.stable_baselines.features` that the policy is shown; None for observations.
+        seed: of its draws.
+        run: what it was trained by, as JSON, if known.
+        history: the course of training by name, if known: "steps", and numbers of the evaluation after so many.
+
+    Raises:
+        ValueError: if the policy is of another kind, or does not fit the task.
+    """
+
+    def __init__(
+        self,
+        model: BaseAlgorithm | BasePolicy,
+        task: EvidenceTask,
+        *,
+        kind: str | None = None,
+        seed: int = 0,
+        run: Mapping[str, Any] | None = None,
+        history: Mapping[str, tuple[float, ...]] | None = None,
+    ) -> None:
+        policy = model.policy if isinstance(model, BaseAlgorithm) else model
+        if not isinstance(policy, ActorCriticPolicy):
+            raise ValueError(
+                f"model={model!r}: its policy is no ActorCriticPolicy, of which probabilities could be had"
+            )
+        policies.check_fits(policy, task, kind)
+        self.policy, self.task, self.kind = policy, task, kind
+        self.observation_space = observation_space(task)
+        self.action_space: Any = action_space(task)
+        self.run, self.history = run, dict(history or {})
+        self._rng = generator(seed, "noise")
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the policy is recurrent."""
+        return isinstance(self.policy, RecurrentActorCriticPolicy)
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions for `observation`, `[N, F]` or `[F]`, and the state in which it has been seen.
+
+        `episode_start` `[N]` says which trials begin with this observation.
+
+        Raises:
+            ValueError: if the observation is not `task.n_features` wide.
+        """
+        shown = np.atleast_2d(np.asarray(observation, np.float32))
+        if shown.ndim != 2 or shown.shape[1] != self.task.n_features:
+            raise ValueError(f"observation has shape {np.shape(observation)}; [N, {self.task.n_features}] is needed")
+        n = len(shown)
+        fresh = np.zeros(n, bool) if episode_start is None else np.asarray(episode_start, bool).reshape(n)
+        self.policy.set_training_mode(False)
+        state = self._recur(shown, state, fresh) if self.recurrent else self._see(shown, state, fresh)
+        action = self._act(self._logits(self._latent(state)), deterministic)
+        if is_discrete(self.task):
+            action = action[:, 0]
+        return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
+
+    def hidden(self, state: Any) -> Float[np.ndarray, "N H"]:
+        """The units: h of the last layer of the actor's LSTM, or the last layer of a policy network without one."""
+        return state[0][-1] if self.recurrent else state.hidden
+
+    @torch.no_grad()
+    def probabilities(self, state: Any) -> Float[np.ndarray, "N A"]:
+        """The probability of +1 for every task asked; see `mtrnn_agents.policy.answer_probabilities`."""
+        self.policy.set_training_mode(False)
+        return answer_probabilities(self.task, self._logits(self._latent(state))[-1])
+
+    def _recur(self, shown: np.ndarray, state: Any, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The state of the LSTM after `shown`."""
+        policy: Any = self.policy
+        layers, _, units = policy.lstm_hidden_state_shape
+        if state is None:
+            state = (np.zeros((layers, len(shown), units), np.float32),) * 2
+        before = tuple(torch.as_tensor(part, dtype=torch.float32, device=policy.device) for part in state)
+        starts = torch.as_tensor(fresh, dtype=torch.float32, device=policy.device)
+        _, after = policy._process_sequence(self._features(shown), before, starts, policy.lstm_actor)
+        return after[0].cpu().numpy(), after[1].cpu().numpy()
+
+    def _see(self, shown: np.ndarray, state: Memory | None, fresh: np.ndarray) -> Memory:
+        """The last layer of the policy network that sees `shown`, and the past."""
+        past: features.Past = ()
+        if self.kind is not None:
+            past = features.begin(self.task, self.kind, len(shown)) if state is None else state.past
+            past, shown = features.extended(self.task, self.kind, past, shown, fresh)
+        latent = self.policy.mlp_extractor.forward_actor(self._features(shown))
+        return Memory(latent.cpu().numpy(), past)
+
+    def _features(self, shown: np.ndarray) -> torch.Tensor:
+        """What the policy's features extractor makes of what it sees."""
+        tensor = torch.as_tensor(shown, device=self.policy.device)
+        return BasePolicy.extract_features(self.policy, tensor, self.policy.pi_features_extractor)
+
+    def _latent(self, state: Any) -> torch.Tensor:
+        """The last layer of the policy network in a state, `[N, H]`."""
+        units = torch.as_tensor(self.hidden(state), device=self.policy.device)
+        return self.policy.mlp_extractor.forward_actor(units) if self.recurrent else units
+
+    def _logits(self, latent: torch.Tensor) -> list[np.ndarray]:
+        """The logits of the components of an action, `[N, components, values]`; answers last, a common stop before."""
+        n, sizes = len(latent), action_sizes(self.task)
+        logits = self.policy.action_net(latent).cpu().numpy()
+        if isinstance(self.policy.action_space, spaces.MultiBinary):
+            return [np.stack([np.zeros_like(logits), logits], axis=-1)]
+        if self.task.commit == "common":
+            return [logits[:, None, : sizes[0]], logits[:, sizes[0] :].reshape(n, -1, sizes[-1])]
+        return [logits.reshape(n, -1, sizes[-1])]
+
+    def _act(self, logits: list[np.ndarray], deterministic: bool) -> np.ndarray:
+        """Actions `[N, M]`: the likeliest, or drawn (of logits with Gumbel noise, the highest is)."""
+        if not deterministic:
+            logits = [part + self._rng.gumbel(size=part.shape) for part in logits]
+        return np.concatenate([part.argmax(axis=-1) for part in logits], axis=1).astype(self.action_space.dtype)
+
+    @property
+    def evaluation(self) -> dict[str, float]:
+        """What the last evaluation in training found, by name; empty if there was none."""
+        return {name: values[-1] for name, values in self.history.items() if values}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes weights, task and what is needed to build the policy to one safetensors file, without any code.
+
+        Raises:
+            ValueError: if the policy has parts that are not among those that a file can name.
+        """
+        about = {
+            "task": json.loads(self.task.to_json()),
+            "kind_of_features": self.kind,
+            "policy": policies.describe(self.policy),
+            "run": self.run,
+            "history": self.history,
+            "versions": {"stable_baselines3": stable_baselines3.__version__, "torch": torch.__version__},
+        }
+        storage.write(
+            path,
+            "stable_baselines",
+            {name: v.detach().cpu().numpy() for name, v in self.policy.state_dict().items()},
+            about,
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> StableBaselinesAgent:
+        """The agent that `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file was not written by `save`, is not whole, or is of a version that is not known.
+        """
+        arrays, about = storage.read(path, "stable_baselines")
+        task, kind = EvidenceTask.from_fields(about["task"]), about["kind_of_features"]
+        policy = policies.build(about["policy"])
+        policy.load_state_dict({name: torch.from_numpy(v) for name, v in arrays.items()})
+        history = {name: tuple(values) for name, values in about["history"].items()}
+        return cls(policy, task, kind=kind, run=about["run"], history=history)

@@ -1,0 +1,112 @@
+"""Policies of Stable-Baselines3 as plain data: what is needed to build one again, without any code in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import FlattenExtractor
+from torch import nn
+
+from mtrnn_agents.stable_baselines import features
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.checks import known
+from mtrnn_envs.env import action_space
+
+KINDS: dict[str, type[ActorCriticPolicy]] = {
+    "MlpPolicy": ActorCriticPolicy,
+    "MlpLstmPolicy": RecurrentActorCriticPolicy,
+}
+ACTIVATIONS: dict[str, type[nn.Module]] = {kind.__name__: kind for kind in (nn.Tanh, nn.ReLU, nn.ELU, nn.SiLU, nn.GELU)}
+
+SPACES: dict[str, type[spaces.Space[Any]]] = {
+    kind.__name__: kind for kind in (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+}
+
+
+def takes_binary(task: EvidenceTask) -> bool:
+    """Whether a policy may give its answers as `MultiBinary`: one Bernoulli variable each instead of two logits."""
+    return not task.reaction_time and not task.withhold
+
+
+def check_fits(policy: ActorCriticPolicy, task: EvidenceTask, kind: str | None) -> None:
+    """Raises `ValueError` unless the policy sees what `task` shows (or the features of it), and gives its actions."""
+    seen = (task.n_features if kind is None else features.width(task, kind),)
+    if policy.observation_space.shape != seen:
+        raise ValueError(
+            f"model={policy!r} sees observations of shape {policy.observation_space.shape}; the task shows {seen}"
+        )
+    needed: list[Any] = [action_space(task)]
+    if takes_binary(task):
+        needed.append(spaces.MultiBinary(task.n_answers))
+    if policy.action_space not in needed:
+        raise ValueError(f"model={policy!r} acts in {policy.action_space}; the task takes {needed[0]}")
+
+
+def describe(policy: ActorCriticPolicy) -> dict[str, Any]:
+    """What `build` needs, as JSON.
+
+    Raises:
+        ValueError: if the policy has parts that have no name here: an extractor of features or an activation of its
+            own, or weights that the policy built from the description has not.
+    """
+    recurrent = isinstance(policy, RecurrentActorCriticPolicy)
+    about: dict[str, Any] = {
+        "kind": "MlpLstmPolicy" if recurrent else "MlpPolicy",
+        "n_inputs": spaces.flatdim(policy.observation_space),
+        "actions": _sizes(policy.action_space),
+        "net_arch": policy.net_arch,
+        "activation": policy.activation_fn.__name__,
+        "share_features_extractor": policy.share_features_extractor,
+    }
+    if type(policy.features_extractor) is not FlattenExtractor:
+        raise ValueError(f"features_extractor={policy.features_extractor!r} cannot be written to a file")
+    if ACTIVATIONS.get(about["activation"]) is not policy.activation_fn:
+        raise ValueError(
+            f"activation_fn={policy.activation_fn!r} cannot be written to a file; use one of {[*ACTIVATIONS]}"
+        )
+    if recurrent:
+        about["lstm"] = {
+            "lstm_hidden_size": policy.lstm_actor.hidden_size,
+            "n_lstm_layers": policy.lstm_actor.num_layers,
+            "shared_lstm": policy.shared_lstm,
+            "enable_critic_lstm": policy.enable_critic_lstm,
+        }
+    ours, theirs = ({name: v.shape for name, v in p.state_dict().items()} for p in (build(about), policy))
+    if ours != theirs:
+        odd = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+        raise ValueError(
+            f"model={policy!r} has weights of its own, which cannot be written to a file: {', '.join(odd)}"
+        )
+    return about
+
+
+def build(about: Mapping[str, Any]) -> ActorCriticPolicy:
+    """A policy of this description; its weights are of no meaning.
+
+    Raises:
+        ValueError: if it is of no known kind.
+    """
+    kind = KINDS[known(about["kind"], KINDS, "kind", "policies")]
+    space, *sizes = about["actions"]
+    with torch.random.fork_rng(devices=[]):
+        return kind(
+            spaces.Box(-np.inf, np.inf, (about["n_inputs"],), np.float32),
+            SPACES[known(space, SPACES, "action space", "policies")](*sizes),
+            lambda _: 0.0,
+            net_arch=about["net_arch"],
+            activation_fn=ACTIVATIONS[known(about["activation"], ACTIVATIONS, "activation", "policies")],
+            ortho_init=False,
+            share_features_extractor=about["share_features_extractor"],
+            **about.get("lstm", {}),
+        )
+
+
+def _sizes(space: Any) -> tuple[str, Any]:
+    """The name of an action space and what it is built from."""
+    return type(space).__name__, space.nvec.tolist() if isinstance(space, spaces.MultiDiscrete) else int(space.n)

@@ -1,0 +1,114 @@
+"""The memory-less baseline: feed-forward PPO or A2C that is shown the history of the trial.
+
+    agent = train(EvidenceTask(), seed=0, training=PRESETS["mean"], folder="results/baseline")
+
+What it cannot do shows what memory is needed for; what it can, how much of the task is no more than a mean.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from mtrnn_agents.network import option, real_field, whole_field
+from mtrnn_agents.stable_baselines import features
+from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
+from mtrnn_agents.stable_baselines.learning import OnPolicyTraining, learn, load
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.experiments.run import Metrics
+
+__all__ = ["PRESETS", "Training", "load", "train"]
+
+ALGORITHMS = ("ppo", "a2c")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(OnPolicyTraining):
+    """How a policy without memory is trained. `PRESETS` names the ones to start from.
+
+    Raises:
+        ValueError: if a field is out of its range.
+    """
+
+    algorithm: str = option("ppo", "'ppo' (arXiv:1707.06347), or 'a2c'")
+    history: str = option(
+        "frames",
+        "what is seen of the trial: 'frames' (all its observations so far, zeros before it), or 'mean' (the mean of "
+        "the evidence so far, and the current cue)",
+    )
+    n_units: int = option(64, "units of each layer of the policy's network, and of the value's")
+    n_layers: int = option(2, "layers of either")
+    n_epochs: int = option(4, "PPO: passes over a rollout")
+    n_minibatches: int = option(4, "PPO: updates in a pass")
+    clip_range: float = option(0.2, "PPO: how far the probability ratio may go from 1")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("n_units", "n_layers", "n_epochs", "n_minibatches"):
+            whole_field(self, name, 1)
+        real_field(self, "clip_range", 0, 1e30)
+        for name, allowed in (("algorithm", ALGORITHMS), ("history", features.KINDS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {allowed}")
+
+
+PRESETS: dict[str, Training] = {
+    "frames": Training(),
+    "mean": Training(history="mean"),
+    "a2c": Training(algorithm="a2c", history="mean"),
+}
+
+
+def train(
+    task: EvidenceTask,
+    seed: int,
+    training: Training | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    metrics: Metrics | None = None,
+) -> StableBaselinesAgent:
+    """A feed-forward policy trained on the history of the trials of `task`; see `learning.learn`."""
+    training = training or Training()
+
+    def make_model(envs: VecEnv, seed: int, training: Training) -> OnPolicyAlgorithm:
+        n_steps = training.rollout_trials * task.n_steps
+        common: dict[str, Any] = {
+            "learning_rate": training.learning_rate,
+            "n_steps": n_steps,
+            "gamma": training.gamma,
+            "gae_lambda": training.gae_lambda,
+            "ent_coef": training.entropy_weight,
+            "vf_coef": training.value_weight,
+            "max_grad_norm": training.clip_norm,
+            "policy_kwargs": {"net_arch": [training.n_units] * training.n_layers},
+            "seed": seed,
+            "device": "cpu",
+        }
+        if training.algorithm == "a2c":
+            return A2C("MlpPolicy", envs, **common)
+        return PPO(
+            "MlpPolicy",
+            envs,
+            batch_size=-(-n_steps * training.n_envs // training.n_minibatches),
+            n_epochs=training.n_epochs,
+            clip_range=training.clip_range,
+            **common,
+        )
+
+    return learn(
+        make_model,
+        task,
+        seed,
+        training,
+        name="ppo_history",
+        folder=folder,
+        progress=progress,
+        metrics=metrics,
+        kind=training.history,
+    )
