@@ -17,13 +17,13 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from mtrnn_agents import PRESETS, LeakyRNN, Training, ensemble, load, loop, storage, train, untrained
+from mtrnn_agents import PRESETS, LeakyRNN, Training, ensemble, keeping, load, loop, storage, train, untrained
 from mtrnn_agents.batches import BLOCK, Run, as_tensors, batch_of, blocks, draw_block, stack, validation_trials
 from mtrnn_agents.ensemble import _as_one
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.learners import loss as mean_loss
 from mtrnn_agents.networks import NETWORKS
-from mtrnn_agents.settings import SCHEDULES, Evaluation, History
+from mtrnn_agents.settings import SCHEDULES, Evaluation, History, from_fields, to_fields
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.counter import Counter
 from mtrnn_envs.targets import targets
@@ -208,7 +208,7 @@ def test_other_runs_and_broken_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="is not a whole safetensors file"):
             train(TASK, 0, QUICK, folder=tmp_path, progress=False)
     save_file({"a": np.zeros(1)}, checkpoint)
-    with pytest.raises(ValueError, match="has schema None; this version reads schema 2 only"):
+    with pytest.raises(ValueError, match="has schema None; this version reads schema 3 only"):
         train(TASK, 0, QUICK, folder=tmp_path, progress=False)
     checkpoint.write_bytes(whole)
     train(TASK, 0, QUICK, folder=tmp_path, progress=False)
@@ -294,7 +294,7 @@ def test_states_are_saved_at_first_and_from_time_to_time(
     every: float, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that cannot be written to is refused at once; what ends a run without warning finds a state there."""
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_SAVES", every)
+    monkeypatch.setattr(keeping, "SECONDS_BETWEEN_SAVES", every)
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         train(TASK, 0, QUICK, folder=tmp_path / "file" / "below", progress=False, metrics=Interrupt(1))
@@ -312,7 +312,7 @@ def test_states_are_saved_at_first_and_from_time_to_time(
 
 def loop_state(folder: Path) -> dict[str, Any]:
     """What a checkpoint says besides its arrays."""
-    return storage.read(folder / "checkpoint.safetensors", "checkpoint")[1]
+    return storage.read(folder / "checkpoint.safetensors", "checkpoint")[1]["state"]
 
 
 def test_settings_of_torch_are_of_no_matter() -> None:
@@ -354,9 +354,9 @@ def test_schedules() -> None:
 
 def test_settings_survive_json_and_refuse_what_is_wrong() -> None:
     for name, preset in PRESETS.items():
-        assert Training.from_fields(preset.to_fields()) == preset, name
+        assert from_fields(Training, to_fields(preset)) == preset, name
     training = replace(QUICK, network=NETWORKS["transformer"](n_heads=4, positions=True), clip_norm=None)
-    assert Training.from_fields(training.to_fields()) == training
+    assert from_fields(Training, to_fields(training)) == training
     wrong: dict[str, Any] = {
         "n_updates": 0,
         "batch_size": True,
@@ -378,7 +378,7 @@ def test_settings_survive_json_and_refuse_what_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"curriculum=0 with start_sigma=2.0"):
         Training(start_sigma=2.0)
     with pytest.raises(ValueError, match="'n_update' is not a field of Training; did you mean 'n_updates'"):
-        Training.from_fields({"n_update": 3})
+        from_fields(Training, {"n_update": 3})
     with pytest.raises(ValueError, match="seed=-1 is not a whole number"):
         train(TASK, -1, QUICK)
     with pytest.raises(ValueError, match="boundaries='product' have no accumulators"):

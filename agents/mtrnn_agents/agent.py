@@ -5,31 +5,18 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 
-from mtrnn_agents import storage
+from mtrnn_agents import settings, storage
 from mtrnn_agents.decisions import accumulator_probability, checked_threshold, decide
-from mtrnn_agents.network import Sizes, Weights, noise_of, read
+from mtrnn_agents.memory import Memory, checked_observation, remembered
+from mtrnn_agents.network import Sizes, Weights, fitting, read
 from mtrnn_agents.settings import History, Training
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.seeding import torch_generator
-
-
-class Memory(NamedTuple):
-    """What the agent carries from step to step.
-
-    Attributes:
-        state: of the network, in which the last observation has been seen; its hidden activity `[N, H]` comes first.
-        seen: observations since the cue fell, `[N]`.
-    """
-
-    state: tuple[Tensor, ...]
-    seen: Int[np.ndarray, " N"]
 
 
 class SupervisedAgent:
@@ -65,12 +52,7 @@ class SupervisedAgent:
         history: History | None = None,
     ) -> None:
         self.task, self.training, self.network = task, training, training.network
-        needed = self.network.first_weights(Sizes.of(task), torch.Generator())
-        for name in dict.fromkeys([*needed, *weights]):
-            have, need = (tuple(w[name].shape) if name in w else None for w in (weights, needed))
-            if have != need:
-                raise ValueError(f"weights[{name!r}] has shape {have}; the task and {self.network} need {need}")
-        self.weights = {name: weights[name] for name in needed}  # in their order, which a file does not keep
+        self.weights = fitting(self.network, Sizes.of(task), weights)
         self.seed, self.history = seed, history
         self.threshold, self.gain = checked_threshold(threshold), gain
         self._rng = torch_generator(seed, "noise")
@@ -91,22 +73,9 @@ class SupervisedAgent:
         Raises:
             ValueError: if the observation is not `task.n_features` wide.
         """
-        shown = np.atleast_2d(np.asarray(observation, np.float32))
-        if shown.ndim != 2 or shown.shape[1] != self.task.n_features:
-            raise ValueError(f"observation has shape {np.shape(observation)}; [N, {self.task.n_features}] is needed")
-        n, noise = len(shown), None
-        if state is None:
-            state = Memory(self.network.start(self.weights, n), np.zeros(n, np.int64))
-        before, seen = state
-        if episode_start is not None:
-            fresh = np.asarray(episode_start, bool).reshape(n)
-            wiped = torch.from_numpy(fresh)
-            before = tuple(torch.where(wiped.view(n, *[1] * (v.ndim - 1)), torch.zeros_like(v), v) for v in before)
-            seen = np.where(fresh, 0, seen)
-        if noise_of(self.network) and not deterministic:
-            noise = torch.randn(n, self.network.n_units, generator=self._rng)
-        after = self.network.step(self.weights, before, torch.from_numpy(shown), noise)
-        state = Memory(after, seen + (shown[:, 0] == 0))
+        shown = checked_observation(self.task, observation)
+        noise = None if deterministic else self._rng
+        state = remembered(self.network, self.weights, state, shown, episode_start, noise)
         output = self._output(state)
         p = self._probability(output, state.seen)
         action = decide(self.task, p, state.seen, self.threshold, np.abs(output - 0.5))
@@ -144,7 +113,7 @@ class SupervisedAgent:
         """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
         about = {
             "task": json.loads(self.task.to_json()),
-            "training": self.training.to_fields(),
+            "training": settings.to_fields(self.training),
             "seed": self.seed,
             "threshold": self.threshold,
             "gain": self.gain,
@@ -163,7 +132,7 @@ class SupervisedAgent:
         arrays, about = storage.read(path, "agent")
         return cls(
             EvidenceTask.from_fields(about["task"]),
-            Training.from_fields(about["training"]),
+            settings.from_fields(Training, about["training"]),
             {name: torch.from_numpy(v) for name, v in arrays.items()},
             about["seed"],
             threshold=about["threshold"],

@@ -1,4 +1,4 @@
-"""The course of a training that is paid by reward: columns of numbers by name, one entry for each evaluation."""
+"""The course of a training: columns of numbers by name, one entry for each evaluation."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-# The first column is "steps", the environment steps made so far.
+# Of agents that are trained by reward the first column is "steps", the environment steps made so far.
 Course: TypeAlias = dict[str, tuple[float, ...]]
 
 
-def extended(course: Course, row: Mapping[str, float]) -> Course:
-    """`course` with one entry more in each column; what is missing now, or was before, is NaN there."""
-    before = (math.nan,) * max(map(len, course.values()), default=0)
+def extended(course: Course, row: Mapping[str, float], n: int) -> Course:
+    """`course`, which has `n` entries, with one more in each column; what is missing now, or was before, is NaN."""
+    before = (math.nan,) * n
     names = dict.fromkeys([*course, *row])
     return {name: (*course.get(name, before), float(row.get(name, math.nan))) for name in names}
 

@@ -125,16 +125,10 @@ def autograd_learner(
         leaves = {name: part.detach().requires_grad_() for name, part in layout.unpack(s.flat).items()}
         logits = read(leaves, network.sequence(leaves | fixed, s.observations, s.noise))
         value = loss(logits, s.values, counted(s.valid, s.n_answers, logits.shape[-1]), training.loss)
-        gradients = torch.autograd.grad(value.sum(), list(leaves.values()))
-        parts = zip(gradients, layout.shapes.values(), strict=True)
-        gradient = torch.cat([g.flatten(g.ndim - len(shape)) for g, shape in parts], -1)
-        norm = gradient.norm(dim=-1, keepdim=True)
-        s.alive.logical_and_((value.isfinite() & norm.isfinite()[..., 0])[..., None])
-        gradient = gradient * (clip / (norm + 1e-6)).clamp(max=1)
-        first = torch.lerp(s.first, gradient, 1 - BETA1)
-        second = torch.lerp(s.second, gradient * gradient, 1 - BETA2)
-        flat = s.flat - s.rate * first / (second.sqrt() * s.root + EPSILON)
-        for old, new in ((s.first, first), (s.second, second), (s.flat, flat)):
+        gradient, norm = flat_gradient(value.sum(), leaves, layout, clip)
+        s.alive.logical_and_((value.isfinite() & norm.isfinite())[..., None])
+        moved = adam(s.flat, s.first, s.second, gradient, s.rate, s.root)
+        for old, new in zip((s.flat, s.first, s.second), moved, strict=True):
             old.copy_(torch.where(s.alive, new, old))
         return torch.where(s.alive[..., 0], value.detach(), math.nan)
 
@@ -178,7 +172,8 @@ def autograd_learner(
 
         batch = as_tensors(batches[0]) if alone else stack(list(map(as_tensors, batches)))
         counts = n_updates + 1 + np.arange(rates.shape[1])
-        steps, roots = tensor(rates / (1 - BETA1**counts)), tensor(0 * rates + (1 - BETA2**counts) ** -0.5)
+        steps, roots = corrected(rates, counts)
+        steps, roots = tensor(steps), tensor(0 * rates + roots)
         flat, first, second = tensor(weights), tensor(moments[:, 0]), tensor(moments[:, 1])
         alive = torch.ones(*flat.shape[:-1], 1, dtype=torch.bool, device=device)
         answers = torch.tensor(n_answers[:1] if alone else [[n] for n in n_answers], device=device)
@@ -195,6 +190,30 @@ def autograd_learner(
         return torch.stack(losses, -1).reshape(rates.shape).cpu().double().numpy()
 
     return advance
+
+
+def flat_gradient(
+    value: Float[Tensor, ""], leaves: Weights, layout: Layout, clip: float
+) -> tuple[Float[Tensor, "*M P"], Float[Tensor, "*M"]]:
+    """The gradient of `value` in the order of `layout`, clipped at the norm `clip`, and its norm before that."""
+    gradients = torch.autograd.grad(value, list(leaves.values()))
+    parts = zip(gradients, layout.shapes.values(), strict=True)
+    gradient = torch.cat([g.flatten(g.ndim - len(shape)) for g, shape in parts], -1)
+    norm = gradient.norm(dim=-1, keepdim=True)
+    return gradient * (clip / (norm + 1e-6)).clamp(max=1), norm[..., 0]
+
+
+def adam(flat: Tensor, first: Tensor, second: Tensor, gradient: Tensor, rate: Any, root: Any) -> tuple[Tensor, ...]:
+    """The weights and moments after one step of Adam; `rate` and `root` are those of `corrected`."""
+    first = torch.lerp(first, gradient, 1 - BETA1)
+    second = torch.lerp(second, gradient * gradient, 1 - BETA2)
+    return flat - rate * first / (second.sqrt() * root + EPSILON), first, second
+
+
+def corrected(rate: Any, count: Any) -> tuple[Any, Any]:
+    """The rate of Adam's update number `count`, counted from 1, and what the root of its second moment is multiplied
+    by: both correct that the moments began at 0."""
+    return rate / (1 - BETA1**count), (1 - BETA2**count) ** -0.5
 
 
 class Step(NamedTuple):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,18 +18,16 @@ from torch import Tensor
 
 from mtrnn_agents.batches import Batch, Run, as_tensors, batch_of, blocks, stack, validation_trials
 from mtrnn_agents.decisions import accumulator_probability, fit_gain
-from mtrnn_agents.interrupts import held_back
+from mtrnn_agents.keeping import carried_on
 from mtrnn_agents.layout import Layout, narrowed, padded, widened
 from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.learners import Advance, autograd_learner, counted, kernel_learner, loss
-from mtrnn_agents.monitor import monitor
+from mtrnn_agents.monitor import Monitor, monitor
 from mtrnn_agents.network import FIXED, Sizes, Weights, read
 from mtrnn_agents.settings import Evaluation, Training
 from mtrnn_agents.state import Progress, first_weights, save
 from mtrnn_envs import Trials
 from mtrnn_envs.experiments.run import Metrics
-
-SECONDS_BETWEEN_SAVES = 10
 
 
 class Together(NamedTuple):
@@ -74,37 +71,38 @@ def train_together(
     Raises:
         KeyboardInterrupt: if interrupted, saying where the states are.
     """
-    states, first, saved = list(states), states[0].n_updates, time.monotonic()
     together = set_up(runs, training, device)
-    on_cpu = device.type == "cpu"
-    shows = monitor([run.task for run in runs], folders, training.n_updates, first, progress)
-    with one_thread(), nullcontext() if on_cpu else torch.cuda.device(device), held_back() as interrupt, shows as shown:
-        try:
-            save(runs, training, states, folders)  # where that fails, it fails before anything is lost
-            for batches in blocks(runs, training, first, None if on_cpu else device):
-                if not any(state.going for state in states):
-                    break
-                # Updates and their evaluation are one step: an interrupt leaves both undone.
-                after = advanced(together, states, batches)
-                done = after[0].n_updates
-                due = done // training.evaluate_every > states[0].n_updates // training.evaluate_every
-                due = due or done == training.n_updates
-                states = evaluated(together, after, metrics) if due else after
-                if due:
-                    shown.show(done, [state.history for state in states])
-                if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                    save(runs, training, states, folders)
-                    saved = time.monotonic()
-                shown.advance(done)
-                interrupt()
-        except KeyboardInterrupt:
-            save(runs, training, states, folders)
-            where = "nothing was kept, as no folder was given"
-            if folders:
-                where = f"the same call goes on from {folders[0] if len(folders) == 1 else folders[0].parent}"
-            raise KeyboardInterrupt(f"stopped after {states[0].n_updates} updates; {where}") from None
-        save(runs, training, states, folders)
-    return states
+    on_cpu, first = device.type == "cpu", states[0].n_updates
+    shows = monitor([run.task for run in runs], folders, training.n_updates, first, progress, "updates")
+
+    def steps(shown: Monitor, states: list[Progress]) -> Generator[list[Progress]]:
+        for batches in blocks(runs, training, first, None if on_cpu else device):
+            if not any(state.going for state in states):
+                break
+            # Updates and their evaluation are one step: an interrupt leaves both undone.
+            after = advanced(together, states, batches)
+            done = after[0].n_updates
+            due = done // training.evaluate_every > states[0].n_updates // training.evaluate_every
+            due = due or done == training.n_updates
+            states = evaluated(together, after, metrics) if due else after
+            if due:
+                shown.show(done, [state.history.last(done) for state in states])
+            shown.advance(done)
+            yield states
+
+    def stopped(states: list[Progress]) -> str:
+        where = "nothing was kept, as no folder was given"
+        if folders:
+            where = f"the same call goes on from {folders[0] if len(folders) == 1 else folders[0].parent}"
+        return f"stopped after {states[0].n_updates} updates; {where}"
+
+    with one_thread(), nullcontext() if on_cpu else torch.cuda.device(device), shows as shown:
+        return carried_on(
+            list(states),
+            steps(shown, list(states)),
+            lambda states: save(runs, training, states, folders),
+            stopped,
+        )
 
 
 def set_up(runs: Sequence[Run], training: Training, device: torch.device) -> Together:

@@ -79,6 +79,20 @@ class Network(Protocol):
         ...
 
 
+def fitting(network: Network, sizes: Sizes, weights: Weights) -> Weights:
+    """`weights` in the order of those that `network` begins with, which a file does not keep.
+
+    Raises:
+        ValueError: if they are not as many and of the shapes that the network needs.
+    """
+    needed = network.first_weights(sizes, torch.Generator())
+    for name in dict.fromkeys([*needed, *weights]):
+        have, need = (tuple(w[name].shape) if name in w else None for w in (weights, needed))
+        if have != need:
+            raise ValueError(f"weights[{name!r}] has shape {have}; the task and {network} need {need}")
+    return {name: weights[name] for name in needed}
+
+
 def noise_of(network: Network) -> float:
     """The standard deviation of the network's own noise: its field `noise`, or 0 if it has none."""
     return getattr(network, "noise", 0.0)

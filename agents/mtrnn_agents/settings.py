@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union, cast
 
-from mtrnn_agents import networks
+from mtrnn_agents import course, networks
 from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.network import Network, option, real_field, whole_field
 from mtrnn_envs import EvidenceTask
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     AnyNetwork = Network
 else:  # the command line offers each registered network with its options
     AnyNetwork = Union[tuple(networks.NETWORKS.values())]  # noqa: UP007
+
+Settings = TypeVar("Settings")
 
 # Adam's constants (arXiv:1412.6980).
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -108,19 +110,20 @@ class Training:
         sigma = tuple(factor * s for s in task.sigma) if isinstance(task.sigma, tuple) else factor * task.sigma
         return replace(task, sigma=sigma, stimulus=shorter(task.stimulus))
 
-    def to_fields(self) -> dict[str, Any]:
-        """The settings as JSON; `from_fields` gives them back, equal."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return values | {"network": networks.to_fields(self.network)}
 
-    @classmethod
-    def from_fields(cls, values: Mapping[str, Any]) -> Training:
-        """Settings from names and values; an unknown name raises `ValueError` saying which was probably meant."""
-        names = [f.name for f in fields(cls)]
-        parts = {known(name, names, "field", "Training"): value for name, value in values.items()}
-        if "network" in parts:
-            parts["network"] = networks.from_fields(parts["network"])
-        return cls(**parts)
+def to_fields(training: Any) -> dict[str, Any]:
+    """Settings, one of whose fields is a network, as JSON; `from_fields` gives them back, equal."""
+    values = {f.name: getattr(training, f.name) for f in fields(training)}
+    return values | {"network": networks.to_fields(training.network)}
+
+
+def from_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """Settings from names and values; an unknown name raises `ValueError` saying which was probably meant."""
+    names = [f.name for f in fields(cast(Any, kind))]
+    parts = {known(name, names, "field", kind.__name__): value for name, value in values.items()}
+    if "network" in parts:
+        parts["network"] = networks.from_fields(parts["network"])
+    return kind(**parts)
 
 
 # "dense" is the recipe of this package: labels at every stimulus step, small batches, and a large rate that falls.
@@ -170,21 +173,26 @@ class History:
         late = [i for i, n in enumerate(self.updates) if n >= first] or [len(self.updates) - 1]
         return min(late, key=lambda i: (self.validation_loss[i], i))
 
+    def last(self, updates: int) -> dict[str, float]:
+        """The numbers of the last entry by name, if it was made after `updates`; else none."""
+        if self.updates[-1:] != (updates,):
+            return {}
+        names = ("loss", "validation_loss", "cross_entropy", "accuracy")
+        return {name: getattr(self, name)[-1] for name in names} | course.last(self.metrics)
+
     def extended(self, updates: int, loss: float, found: Evaluation, metrics: Mapping[str, float]) -> History:
         """This history with one entry more; a metric that is missing now, or was before, is NaN there."""
-        names = list(dict.fromkeys([*self.metrics, *metrics]))
-        missing = (math.nan,) * len(self.updates)
         return History(
             (*self.updates, updates),
             (*self.loss, loss),
             (*self.validation_loss, found.loss),
             (*self.cross_entropy, found.cross_entropy),
             (*self.accuracy, found.accuracy),
-            {n: (*self.metrics.get(n, missing), float(metrics.get(n, math.nan))) for n in names},
+            course.extended(self.metrics, metrics, len(self.updates)),
         )
 
     @classmethod
     def from_fields(cls, values: Mapping[str, Any]) -> History:
         """The history that was written as JSON by `asdict`."""
         parts = {name: tuple(values[name]) for name in values if name != "metrics"}
-        return cls(**parts, metrics={name: tuple(v) for name, v in values["metrics"].items()})
+        return cls(**parts, metrics=course.from_json(values["metrics"]))

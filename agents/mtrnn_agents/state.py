@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from mtrnn_agents import storage
 from mtrnn_agents.batches import Run
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.network import FIXED, Sizes, Weights
-from mtrnn_agents.settings import History, Training
+from mtrnn_agents.settings import History, Training, to_fields
 from mtrnn_envs.seeding import torch_generator
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -62,18 +63,19 @@ def first_weights(run: Run, training: Training) -> Weights:
     return training.network.first_weights(Sizes.of(run.task), torch_generator(run.seed, "network"))
 
 
-def identity(run: Run, training: Training) -> dict[str, Any]:
+def identity(run: Run, training: Any) -> dict[str, Any]:
     """All that determines a run, as JSON; of what it names as "module:attribute", a hash of what that holds now."""
     contents: dict[str, np.ndarray] = {}
     if ":" in run.task.boundaries:
         n_dims = run.task.n_dims
         contents["boundaries"] = run.task.boundary.margins(np.linspace(-0.49, 0.48, 16 * n_dims).reshape(16, n_dims))
     if isinstance(getattr(training.network, "connectivity", None), str):
-        contents["connectivity"] = first_weights(run, training)[FIXED + "mask"].numpy()
+        weights = training.network.first_weights(Sizes.of(run.task), torch.Generator())
+        contents["connectivity"] = weights[FIXED + "mask"].numpy()
     return {
         "task": json.loads(run.task.to_json()),
         "seed": run.seed,
-        "training": training.to_fields(),
+        "training": to_fields(training),
         "contents": {name: hashlib.sha256(values.tobytes()).hexdigest()[:16] for name, values in contents.items()},
     }
 
@@ -81,10 +83,7 @@ def identity(run: Run, training: Training) -> dict[str, Any]:
 def save(runs: Sequence[Run], training: Training, states: Sequence[Progress], folders: Sequence[Path] | None) -> None:
     """Writes the state of every run to its folder."""
     for run, state, folder in zip(runs, states, folders or (), strict=False):
-        arrays = {name: getattr(state, name) for name in ("weights", "moments", "best")}
-        numbers = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in arrays}
-        about = {"run": identity(run, training), **numbers, "history": asdict(state.history)}
-        storage.write(folder / CHECKPOINT, "checkpoint", arrays, about)
+        write(folder / CHECKPOINT, identity(run, training), state)
 
 
 def resume(run: Run, training: Training, folder: Path | None) -> Progress:
@@ -97,11 +96,28 @@ def resume(run: Run, training: Training, folder: Path | None) -> Progress:
         weights = first_weights(run, training)
         flat = Layout.of(weights).pack(weights)
         return Progress(flat, np.zeros((2, flat.size), np.float32), flat)
-    arrays, about = storage.read(folder / CHECKPOINT, "checkpoint")
-    refuse_other(folder / CHECKPOINT, about.pop("run"), identity(run, training))
-    numbers = {f.name: about[f.name] for f in fields(Progress) if f.name not in arrays}
-    numbers |= {"history": History.from_fields(about["history"]), "losses": tuple(about["losses"])}
-    return Progress(**arrays, **numbers)
+    values = read(folder / CHECKPOINT, identity(run, training))
+    values |= {"history": History.from_fields(values["history"]), "losses": tuple(values["losses"])}
+    return Progress(**values)
+
+
+def write(path: Path, run: dict[str, Any], state: Any) -> None:
+    """Writes a state, a dataclass of arrays and of what JSON can hold, of the run that has the identity `run`."""
+    values = {f.name: getattr(state, f.name) for f in fields(state)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    others = {name: value for name, value in asdict(state).items() if name not in arrays}
+    storage.write(path, "checkpoint", arrays, {"run": run, "state": others})
+
+
+def read(path: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the state that `write` wrote, arrays and JSON.
+
+    Raises:
+        ValueError: if the state is that of another run, or the file is not whole.
+    """
+    arrays, about = storage.read(path, "checkpoint")
+    refuse_other(path, about["run"], run)
+    return {**about["state"], **arrays}
 
 
 def refuse_other(path: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from mtrnn_envs import __version__
 from mtrnn_envs.files import replacing
 
-SCHEMA = 2
+SCHEMA = 3
 HEADER = "mtrnn_agents"
 
 

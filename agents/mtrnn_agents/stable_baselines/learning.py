@@ -29,7 +29,8 @@ from tqdm import tqdm
 
 from mtrnn_agents import storage
 from mtrnn_agents.interrupts import held_back
-from mtrnn_agents.loop import SECONDS_BETWEEN_SAVES, one_thread
+from mtrnn_agents.keeping import SECONDS_BETWEEN_SAVES
+from mtrnn_agents.loop import one_thread
 from mtrnn_agents.network import option, real_field, whole_field
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
 from mtrnn_agents.stable_baselines.features import FeaturesVecEnv
