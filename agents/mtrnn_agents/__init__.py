@@ -10,7 +10,7 @@ except ImportError as error:
 from mtrnn_agents.agent import SupervisedAgent
 from mtrnn_agents.ensemble import ensemble
 from mtrnn_agents.leaky import LeakyRNN
-from mtrnn_agents.references import IdealObserver, RandomAgent
+from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_agents.settings import PRESETS, History, Training
 from mtrnn_agents.supervised import load, train, untrained
 
@@ -18,7 +18,9 @@ __all__ = [
     "PRESETS",
     "History",
     "IdealObserver",
+    "Integrator",
     "LeakyRNN",
+    "OptimalStopping",
     "RandomAgent",
     "SupervisedAgent",
     "Training",

@@ -31,24 +31,34 @@ def decide(
         task: the task.
         p: the probability of +1 for every task asked.
         seen: observations since the cue fell, this one included.
-        threshold: in [0, 0.5]; used in reaction-time tasks only.
-        distance: what is held against the threshold, in [0, 0.5], instead of |p - 1/2|.
+        threshold: used in reaction-time tasks only; in [0, 0.5], or on the scale of `distance`.
+        distance: what is held against the threshold instead of |p - 1/2|.
     """
     if task.reaction_time:
         n_levels = 2 * n_confidence(task)
         level = 1 + np.minimum((p * n_levels).astype(np.int64), n_levels - 1)
         far, last = np.abs(p - 0.5) if distance is None else distance, (seen >= task.longest.stimulus)[:, None]
         if task.commit == "common":
-            stop = (far.mean(axis=1, keepdims=True) > threshold) | last
-            action = np.concatenate([stop.astype(np.int64), level - 1], axis=1)
-        else:
-            action = np.where((far > threshold) | last, level, 0)
-    else:
-        action = (p > 0.5).astype(np.int64)
-        if task.withhold:
-            action = np.where(seen[:, None] > 0, action + 1, 0)
+            far = far.mean(axis=1, keepdims=True)
+        return answer(task, (far > threshold) | last, level)
+    action = (p > 0.5).astype(np.int64)
+    if task.withhold:
+        action = np.where(seen[:, None] > 0, action + 1, 0)
     if task.action_encoding == "multi_binary":
         return action.astype(np.int8)
+    return action[:, 0] if is_discrete(task) else action
+
+
+def answer(
+    task: EvidenceTask, stop: Bool[np.ndarray, "N S"], level: Int[np.ndarray, "N A"]
+) -> Int[np.ndarray, "N ..."]:
+    """The actions of a reaction-time task that give answers at `level`, from 1, where `stop` says so, and else wait.
+
+    S is A, or 1 with one common stop.
+    """
+    if task.commit == "common":
+        return np.concatenate([stop.astype(np.int64), level - 1], axis=1)
+    action = np.where(stop, level, 0)
     return action[:, 0] if is_discrete(task) else action
 
 
@@ -57,14 +67,18 @@ THRESHOLDS = np.append(1 / (1 + np.exp(-np.linspace(0, 9, 46))) - 0.5, 0.5)
 
 
 def fit_threshold(
-    task: EvidenceTask, trials: Trials, p: Float[np.ndarray, "N T A"], distance: Float[np.ndarray, "N T A"]
+    task: EvidenceTask,
+    trials: Trials,
+    p: Float[np.ndarray, "N T A"],
+    distance: Float[np.ndarray, "N T A"],
+    thresholds: Float[np.ndarray, " C"] = THRESHOLDS,
 ) -> float:
-    """The one of `THRESHOLDS` with which `decide` earns most on `trials` (numpy) of a reaction-time task.
+    """The one of `thresholds` with which `decide` earns most on `trials` (numpy) of a reaction-time task.
 
     The reward is that of `mtrnn_envs.score`, step by step, as the environment pays it.
     """
-    rewards = [_reward(task, trials, p, distance, threshold) for threshold in THRESHOLDS]
-    return float(THRESHOLDS[int(np.argmax(rewards))])
+    rewards = [_reward(task, trials, p, distance, float(threshold)) for threshold in thresholds]
+    return float(thresholds[int(np.argmax(rewards))])
 
 
 def _reward(task: EvidenceTask, trials: Trials, p: np.ndarray, distance: np.ndarray, threshold: float) -> float:
