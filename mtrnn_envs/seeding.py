@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 # The position of a purpose is part of the seed of every stream: append, never reorder.
-PURPOSES = ("train", "validation", "test", "boundaries", "encoder", "ideal", "network", "noise")
+PURPOSES = ("train", "validation", "test", "boundaries", "encoder", "ideal", "network", "noise", "actions")
 SPLITS = PURPOSES[:3]
 
 
@@ -23,13 +23,13 @@ def seed_sequence(seed: int, purpose: str, *index: int) -> np.random.SeedSequenc
     return np.random.SeedSequence(seed, spawn_key=(PURPOSES.index(purpose), *index))
 
 
-def generator(seed: int, purpose: str) -> np.random.Generator:
-    """A numpy generator for `purpose` under `seed`.
+def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
+    """A numpy generator for `purpose` (and its part `index`) under `seed`.
 
     PCG64DXSM, because its state is made of ints, which Gymnasium's checker can compare; SFC64, somewhat faster, has an
     array for a state, which it cannot.
     """
-    return np.random.Generator(np.random.PCG64DXSM(seed_sequence(seed, purpose)))
+    return np.random.Generator(np.random.PCG64DXSM(seed_sequence(seed, purpose, *index)))
 
 
 def seeded(seed: Any, split: str) -> tuple[np.random.Generator, int]:

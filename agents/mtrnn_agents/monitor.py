@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,28 @@ import numpy as np
 from tqdm import tqdm
 
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.experiments.run import ideals
 
-# What stands in the bar with four digits, what stands there beside its ideal, and what is shown by TensorBoard alone.
+# What stands in the bar with four digits, and what is shown by TensorBoard alone.
 PRECISE = ("loss", "accuracy")
-IDEALS = ("accuracy", "reward")
-HIDDEN = ("validation_loss", "cross_entropy")
+HIDDEN = (
+    "validation_loss",
+    "cross_entropy",
+    "steps",
+    "rollout_reward",
+    "entropy",
+    "divergence",
+    "clipped",
+    "value_loss",
+)
 
 
 class Monitor:
     """See `monitor`."""
 
-    def __init__(self, bar: Any, writers: Sequence[Any], ideals: Sequence[dict[str, float]]) -> None:
-        self._bar, self._writers, self._ideals = bar, writers, ideals
+    def __init__(self, bar: Any, writers: Sequence[Any], tasks: Sequence[EvidenceTask]) -> None:
+        self._bar, self._writers, self._tasks = bar, writers, tasks
+        self._ideals: list[dict[str, float]] | None = None
 
     def advance(self, done: int) -> None:
         """Moves the bar to `done`."""
@@ -37,15 +46,18 @@ class Monitor:
         new = [i for i, numbers in enumerate(found) if numbers]
         if not new:
             return
+        if self._ideals is None:
+            seen = self._writers or not self._bar.disable
+            self._ideals = [ideals(task, found[new[0]]) if seen else {} for task in self._tasks]
+        best = self._ideals
         mean = {name: float(np.mean([found[i][name] for i in new])) for name in found[new[0]] if name not in HIDDEN}
         shown = {name: f"{value:.4f}" if name in PRECISE else f"{value:.3f}" for name, value in mean.items()}
-        for name in IDEALS:
-            known = [value for i in new if (value := self._ideals[i].get(name)) is not None]
-            if known and name in shown:
+        for name in shown:
+            if known := [best[i][name] for i in new if name in best[i]]:
                 shown[name] += f" of {np.mean(known):{'.4f' if name in PRECISE else '.3f'}}"
         self._bar.set_postfix(shown)
         for i in new if self._writers else ():
-            for name, value in (dict(found[i]) | {f"{n}_ideal": v for n, v in self._ideals[i].items()}).items():
+            for name, value in (dict(found[i]) | {f"{n}_ideal": v for n, v in best[i].items()}).items():
                 self._writers[i].add_scalar(name, value, done)
             self._writers[i].flush()
 
@@ -56,8 +68,7 @@ def monitor(
 ) -> Iterator[Monitor]:
     """A progress bar from `first` to `total` of `unit`, if `progress`, and TensorBoard files in `folders`, if given.
 
-    Accuracy stands beside the ideal observer's after all evidence, and in reaction-time tasks reward beside that of
-    optimal stopping, where these can be computed.
+    Numbers stand beside the best that can be had, where that is known: see `mtrnn_envs.experiments.run.ideals`.
     """
     with ExitStack() as stack:
         writers = []
@@ -71,16 +82,4 @@ def monitor(
         name = f"{len(tasks)} networks" if len(tasks) > 1 else f"{tasks[0].n_tasks} task{'s'[: tasks[0].n_tasks - 1]}"
         bar = tqdm(total=total, initial=first, disable=not progress, desc=name, unit=f" {unit}", mininterval=0.5)
         stack.callback(bar.close)
-        ideals = [_ideals(task) if progress or writers else {} for task in tasks]
-        yield Monitor(bar, writers, ideals)
-
-
-def _ideals(task: EvidenceTask) -> dict[str, float]:
-    """The best that can be had, by name; empty where there is no ideal observer."""
-    # What the encoder shows is all that the evidence tells: one number for all encoders.
-    bare = task if task.encoder_noise else replace(task, encoder=None, encoder_seed=0)
-    try:
-        best = bare.ideal()
-    except ValueError:
-        return {}
-    return {"accuracy": best.accuracy} | ({} if best.value is None else {"reward": best.value})
+        yield Monitor(bar, writers, tasks)

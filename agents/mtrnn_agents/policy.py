@@ -42,6 +42,11 @@ class Head(NamedTuple):
         return cls(task.n_answers, action_sizes(task)[-1], stops, n_expected)
 
     @property
+    def n_parts(self) -> int:
+        """M, the parts of an action."""
+        return self.stops + self.n_answers
+
+    @property
     def n_logits(self) -> int:
         """The logits of the policy."""
         return self.stops + self.n_answers * (self.n_values if self.n_values > 2 else 1)

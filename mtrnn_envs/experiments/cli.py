@@ -12,7 +12,7 @@ from typing import Any
 from mtrnn_envs import IDS, EvidenceTask
 from mtrnn_envs.checks import known
 from mtrnn_envs.experiments import plugins
-from mtrnn_envs.experiments.run import decoding, digest
+from mtrnn_envs.experiments.run import decoding, digest, ideals
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -110,13 +110,10 @@ def _report(do: Train, trained: Any, folder: Path, agent: Any) -> list[str]:
     """What came of a run, and how to go on."""
     found, lines = dict(getattr(trained, "evaluation", {})), []
     if found:
-        try:
-            ideal = do.task.ideal()
-            best = {"accuracy": f", ideal {ideal.accuracy:.4f}", "cross_entropy": f", ideal {ideal.cross_entropy:.4f}"}
-        except ValueError:  # not every task has one
-            best = {}
-        lines += [f"at the last step of validation trials, after {found.pop('updates')} updates:"]
-        lines += [f"  {name:13}  {value:.4f}{best.get(name, '')}" for name, value in found.items()]
+        unit = next(name for name in ("updates", "steps") if name in found)
+        lines += [f"on validation trials, after {found.pop(unit):.0f} {unit}:"]
+        best = {name: f", ideal {value:.4f}" for name, value in ideals(do.task, found).items()}
+        lines += [f"  {name:14}  {value:.4f}{best.get(name, '')}" for name, value in found.items()]
     if isinstance(agent, ModuleType):
         load = f"from {agent.__name__} import load; agent = load({str(folder)!r})"
     else:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +21,27 @@ def digest(agent: str, task: EvidenceTask, seed: int, training: Any) -> str:
     """The name of a run: a hash of all that determines it."""
     whole = {"agent": agent, "task": task, "seed": seed, "training": training}
     return hashlib.sha256(json.dumps(whole, sort_keys=True, default=_fields).encode()).hexdigest()[:16]
+
+
+def ideals(task: EvidenceTask, names: Iterable[str]) -> dict[str, float]:
+    """The best that can be had of those numbers among `names` for which it is known; empty if there is no ideal.
+
+    Where a reward is among them in a reaction-time task, it is what counts, and optimal stopping is what it stands
+    beside: who stops early knows less than who waits. In all other cases answers stand beside those that the ideal
+    observer gives after all evidence.
+    """
+    # What the encoder shows is all that the evidence tells: one number for all encoders.
+    bare = task if task.encoder_noise else replace(task, encoder=None, encoder_seed=0)
+    try:
+        best = bare.ideal()
+    except ValueError:
+        return {}
+    names = list(names)
+    if task.reaction_time and "reward" in names:
+        known = {"reward": best.value, "response_step": best.response_step}
+    else:
+        known = {"accuracy": best.accuracy, "cross_entropy": best.cross_entropy, "reward": best.accuracy}
+    return {name: value for name in names if (value := known.get(name)) is not None}
 
 
 def _fields(settings: Any) -> dict[str, Any]:
