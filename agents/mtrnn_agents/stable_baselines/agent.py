@@ -20,7 +20,9 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
-from mtrnn_agents import storage
+from mtrnn_agents import course, storage
+from mtrnn_agents.course import Course
+from mtrnn_agents.memory import checked_observation
 from mtrnn_agents.policy import answer_probabilities
 from mtrnn_agents.stable_baselines import features, policies
 from mtrnn_envs import EvidenceTask
@@ -55,7 +57,7 @@ class StableBaselinesAgent:
         kind: the features of `mtrnn_agents.stable_baselines.features` that the policy is shown; None for observations.
         seed: of its draws.
         run: what it was trained by, as JSON, if known.
-        history: the course of training by name, if known: "steps", and numbers of the evaluation after so many.
+        history: the course of training if known; its first column is "steps".
 
     Raises:
         ValueError: if the policy is of another kind, or does not fit the task.
@@ -69,7 +71,7 @@ class StableBaselinesAgent:
         kind: str | None = None,
         seed: int = 0,
         run: Mapping[str, Any] | None = None,
-        history: Mapping[str, tuple[float, ...]] | None = None,
+        history: Course | None = None,
     ) -> None:
         policy = model.policy if isinstance(model, BaseAlgorithm) else model
         if not isinstance(policy, ActorCriticPolicy):
@@ -103,9 +105,7 @@ class StableBaselinesAgent:
         Raises:
             ValueError: if the observation is not `task.n_features` wide.
         """
-        shown = np.atleast_2d(np.asarray(observation, np.float32))
-        if shown.ndim != 2 or shown.shape[1] != self.task.n_features:
-            raise ValueError(f"observation has shape {np.shape(observation)}; [N, {self.task.n_features}] is needed")
+        shown = checked_observation(self.task, observation)
         n = len(shown)
         fresh = np.zeros(n, bool) if episode_start is None else np.asarray(episode_start, bool).reshape(n)
         self.policy.set_training_mode(False)
@@ -174,7 +174,7 @@ class StableBaselinesAgent:
     @property
     def evaluation(self) -> dict[str, float]:
         """What the last evaluation in training found, by name; empty if there was none."""
-        return {name: values[-1] for name, values in self.history.items() if values}
+        return course.last(self.history)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and what is needed to build the policy to one safetensors file, without any code.
@@ -209,5 +209,4 @@ class StableBaselinesAgent:
         task, kind = EvidenceTask.from_fields(about["task"]), about["kind_of_features"]
         policy = policies.build(about["policy"])
         policy.load_state_dict({name: torch.from_numpy(v) for name, v in arrays.items()})
-        history = {name: tuple(values) for name, values in about["history"].items()}
-        return cls(policy, task, kind=kind, run=about["run"], history=history)
+        return cls(policy, task, kind=kind, run=about["run"], history=course.from_json(about["history"]))

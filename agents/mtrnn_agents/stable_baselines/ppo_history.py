@@ -79,7 +79,7 @@ def train(
     def make_model(envs: VecEnv, seed: int, training: Training) -> OnPolicyAlgorithm:
         n_steps = training.rollout_trials * task.n_steps
         common: dict[str, Any] = {
-            "learning_rate": training.learning_rate,
+            "learning_rate": training.rate,
             "n_steps": n_steps,
             "gamma": training.gamma,
             "gae_lambda": training.gae_lambda,

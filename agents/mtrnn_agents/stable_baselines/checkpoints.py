@@ -1,0 +1,79 @@
+"""Where the training of a model of Stable-Baselines3 stands, and its file: without any code, unlike SB3's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from mtrnn_agents import course, storage
+from mtrnn_agents.course import Course
+from mtrnn_agents.state import refuse_other
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where training stands after whole iterations.
+
+    Attributes:
+        arrays: the policy's weights, "policy.<name>", and the optimiser's, "optimizer.<parameter>.<name>".
+        numbers: what the optimiser keeps besides arrays, by the same names.
+        iteration: iterations made.
+        history: the evaluations so far.
+    """
+
+    arrays: dict[str, np.ndarray]
+    numbers: dict[str, float]
+    iteration: int = 0
+    history: Course = field(default_factory=dict)
+
+
+def snapshot(model: OnPolicyAlgorithm, iteration: int, history: Course) -> Progress:
+    """The state of the model, copied."""
+    arrays = {f"policy.{name}": v.detach().cpu().numpy().copy() for name, v in model.policy.state_dict().items()}
+    numbers: dict[str, float] = {}
+    for index, parts in model.policy.optimizer.state_dict()["state"].items():
+        for name, value in parts.items():
+            if isinstance(value, torch.Tensor):
+                arrays[f"optimizer.{index}.{name}"] = value.cpu().numpy().copy()
+            else:
+                numbers[f"optimizer.{index}.{name}"] = value
+    return Progress(arrays, numbers, iteration, history)
+
+
+def restore(model: OnPolicyAlgorithm, state: Progress) -> None:
+    """Puts the model in the state."""
+    weights: dict[str, Any] = {}
+    optimizer: dict[int, dict[str, Any]] = {}
+    tensors: dict[str, Any] = {name: torch.from_numpy(v.copy()) for name, v in state.arrays.items()}
+    for name, value in {**tensors, **state.numbers}.items():
+        part, _, rest = name.partition(".")
+        if part == "policy":
+            weights[rest] = value
+        else:
+            index, _, what = rest.partition(".")
+            optimizer.setdefault(int(index), {})[what] = value
+    model.policy.load_state_dict(weights)
+    groups = model.policy.optimizer.state_dict()["param_groups"]
+    model.policy.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
+
+
+def write(path: Path, run: dict[str, Any], state: Progress) -> None:
+    """Writes the state of the run that has the identity `run`."""
+    about = {"numbers": state.numbers, "iteration": state.iteration, "history": state.history}
+    storage.write(path, "checkpoint", state.arrays, {"run": run, **about})
+
+
+def read(path: Path, run: dict[str, Any]) -> Progress:
+    """The state that `write` wrote.
+
+    Raises:
+        ValueError: if it is that of another run, or the file is not whole.
+    """
+    arrays, about = storage.read(path, "checkpoint")
+    refuse_other(path, about["run"], run)
+    return Progress(arrays, about["numbers"], about["iteration"], course.from_json(about["history"]))

@@ -1,0 +1,47 @@
+"""What all settings of on-policy training by Stable-Baselines3 have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mtrnn_agents.network import option, real_field, whole_field
+from mtrnn_agents.settings import SCHEDULES
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnPolicyTraining:
+    """How a policy is trained by its own rollouts; what PPO and A2C have in common.
+
+    Raises:
+        ValueError: if a field is out of its range.
+    """
+
+    n_envs: int = option(64, "environments that are stepped together")
+    rollout_trials: int = option(
+        4, "trials of a rollout in each environment, if they are of the longest length; those not over are cut off"
+    )
+    total_steps: int = option(500_000, "steps of training, over all environments, up to whole rollouts")
+    learning_rate: float = option(1e-3, "the optimiser's rate at its highest")
+    schedule: str = option("constant", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'")
+    gamma: float = option(1.0, "discount of the next step's value")
+    gae_lambda: float = option(0.95, "weight of longer returns in generalised advantages (arXiv:1506.02438)")
+    entropy_weight: float = option(0.0, "weight of the policy's entropy in the loss")
+    value_weight: float = option(0.5, "weight of the value's error in the loss")
+    clip_norm: float = option(0.5, "norm at which the gradient is clipped")
+    evaluate_every: int = option(20_000, "steps between evaluations on the validation stream, up to whole rollouts")
+
+    def __post_init__(self) -> None:
+        for name in ("n_envs", "rollout_trials", "total_steps", "evaluate_every"):
+            whole_field(self, name, 1)
+        for name in ("learning_rate", "clip_norm"):
+            real_field(self, name, 0, 1e30)
+        for name in ("gamma", "gae_lambda"):
+            real_field(self, name, 0, 1, low_is_allowed=True)
+        for name in ("entropy_weight", "value_weight"):
+            real_field(self, name, 0, 1e30, low_is_allowed=True)
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule={self.schedule!r} is not one of {sorted(SCHEDULES)}")
+
+    def rate(self, left: float) -> float:
+        """The learning rate when a share of training, from 1 to 0, is left: SB3's `learning_rate`."""
+        return self.learning_rate * SCHEDULES[self.schedule](1 - left)
