@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from test_policy import TASKS, every_task
+from test_policy import TASKS, distributions, every_task
 from torch.distributions import Bernoulli
 
 from mtrnn_agents.leaky import LeakyRNN
@@ -54,7 +54,7 @@ def acted(task: EvidenceTask, factored: bool, n: int = 32, seed: int = 0) -> tup
     network, head = LeakyRNN(n_units=8, noise=0.1), Head.of(task, task.n_answers if factored else 1)
     weights = network.first_weights(Sizes(task.n_features, head.n_outputs, task.n_steps), torch.Generator())
     rng = np.random.default_rng(seed)
-    rollout, paid = roll_out(task, network, weights, head, task.sample(n, rng), rng, 0.9)
+    rollout, paid, _ = roll_out(task, network, weights, head, task.sample(n, rng), rng, 0.9)
     return network, head, weights, rollout, paid
 
 
@@ -180,3 +180,14 @@ def test_the_common_stop_has_the_advantages_of_all_tasks() -> None:
     torch.testing.assert_close(rollout.advantages[..., 0], rollout.advantages[..., 1:].sum(-1), atol=1e-4, rtol=1e-4)
     advantages, _, _ = learned_from(head, paid, np.zeros_like(paid.rewards), 1.0)
     assert advantages[paid.counts].std() == pytest.approx(1, abs=1e-4)
+
+
+@every_task
+def test_the_entropy_counts_in_the_objective_with_its_weight(task: EvidenceTask) -> None:
+    task = replace(task, stimulus=4, encoder=None)
+    network, head, weights, rollout, _ = acted(task, True)
+    outputs = outputs_of(task, network, weights, rollout)
+    with_it, without = (objective(head, outputs, rollout, 0.2, 0.5, weight).loss for weight in (0.1, 0.0))
+    spread = [d.entropy() for d in distributions(head, outputs)]
+    counted = (torch.stack(spread, -1) * rollout.counts).sum() / rollout.counts.sum()
+    torch.testing.assert_close(without - with_it, 0.1 * counted, atol=1e-6, rtol=1e-4)

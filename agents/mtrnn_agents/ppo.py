@@ -56,14 +56,12 @@ class Objective(NamedTuple):
 
     Attributes:
         loss: a number to differentiate.
-        entropy: mean entropy of the parts of actions that counted, in nat.
         divergence: an estimate of the mean Kullback-Leibler divergence from the policy that acted, for each part.
         clipped: the share of ratios that are clipped.
         value_loss: mean squared error of the expected values.
     """
 
     loss: Tensor
-    entropy: Tensor
     divergence: Tensor
     clipped: Tensor
     value_loss: Tensor
@@ -78,8 +76,8 @@ def roll_out(
     trials: Trials,
     rng: np.random.Generator,
     gae_lambda: float,
-) -> tuple[Rollout, Payments]:
-    """Lets the policy act on `trials` (numpy), from first to last, and tells what that paid.
+) -> tuple[Rollout, Payments, Float[Tensor, ""]]:
+    """Lets the policy act on `trials` (numpy), from first to last; tells what that paid, and the policy's entropy.
 
     The evidence does not depend on what is answered, so all steps are made at once; what came after the end of a trial
     counts for nothing.
@@ -100,7 +98,12 @@ def roll_out(
         log_probabilities(head, outputs, actions),
         *(torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in (paid.counts, advantages, returns, open_)),
     )
-    return rollout, paid
+    return rollout, paid, mean_entropy(head, outputs, rollout)
+
+
+def mean_entropy(head: Head, outputs: Float[Tensor, "N S O"], rollout: Rollout) -> Float[Tensor, ""]:
+    """The mean entropy of the parts of actions that counted, in nat."""
+    return (entropies(head, outputs) * rollout.counts).sum() / rollout.counts.sum().clamp(min=1)
 
 
 def learned_from(
@@ -148,18 +151,22 @@ def generalized_advantages(
 
 
 def objective(
-    head: Head, outputs: Float[Tensor, "N S O"], rollout: Rollout, clip: float, value_weight: float, entropy: float
+    head: Head,
+    outputs: Float[Tensor, "N S O"],
+    rollout: Rollout,
+    clip: float,
+    value_weight: float,
+    entropy_weight: float,
 ) -> Objective:
     """The clipped objective of arXiv:1707.06347, equation 9, as a loss:
 
-        - mean min(ratio A, clip(ratio, 1 - c, 1 + c) A) + value_weight mean (V - return)² - entropy mean H
+        - mean min(ratio A, clip(ratio, 1 - c, 1 + c) A) + value_weight mean (V - return)² - entropy_weight mean H
 
     The means are over what counted. Ratios and advantages are those of each part of an action, or, with a single
     expected value, those of the whole action: the product of the ratios of the parts that counted.
     """
     change, counts = log_probabilities(head, outputs, rollout.actions) - rollout.before, rollout.counts
     number = counts.sum().clamp(min=1)
-    entropy_now = (entropies(head, outputs) * counts).sum() / number
     if rollout.advantages.shape[-1] != change.shape[-1]:
         change, counts = (change * counts).sum(-1, keepdim=True), counts.amax(-1, keepdim=True)
         number = counts.sum().clamp(min=1)
@@ -171,5 +178,7 @@ def objective(
         # k3 of J. Schulman, "Approximating KL divergence" (2020): unbiased, and never below 0.
         divergence = ((ratio - 1 - change) * counts).sum() / number
         clipped = (((ratio - 1).abs() > clip).float() * counts).sum() / number
-    loss = -(worse * counts).sum() / number + value_weight * value_loss - entropy * entropy_now
-    return Objective(loss, entropy_now.detach(), divergence, clipped, value_loss.detach())
+    loss = -(worse * counts).sum() / number + value_weight * value_loss
+    if entropy_weight:
+        loss = loss - entropy_weight * mean_entropy(head, outputs, rollout)
+    return Objective(loss, divergence, clipped, value_loss.detach())

@@ -200,7 +200,7 @@ def improved(run: Run, training: Training, layout: Layout, fixed: Weights, now: 
     trials = task.sample(training.n_trials, Counter(run.seed, "train", index))
     flat, first, second = (torch.from_numpy(v.copy()) for v in (now.weights, *now.moments))
     acting = layout.unpack(flat) | fixed
-    rollout, paid = roll_out(task, training.network, acting, head, trials, rng, training.gae_lambda)
+    rollout, paid, entropy = roll_out(task, training.network, acting, head, trials, rng, training.gae_lambda)
     start, found = first_step(task), []
     count = index * training.n_epochs * training.n_minibatches
     for _ in range(training.n_epochs):
@@ -215,7 +215,7 @@ def improved(run: Run, training: Training, layout: Layout, fixed: Weights, now: 
                 return replace(now, diverged=index + 1)
             flat, first, second = adam(flat, first, second, gradient, *corrected(training.rate(index), count))
             found.append(one)
-    sums = {"rollouts": 1.0, "rollout_reward": float(paid.rewards.sum((1, 2)).mean())}
+    sums = {"rollouts": 1.0, "rollout_reward": float(paid.rewards.sum((1, 2)).mean()), "entropy": float(entropy)}
     sums |= {name: float(torch.stack([getattr(one, name) for one in found]).mean()) for name in Objective._fields[1:]}
     return replace(
         now,
