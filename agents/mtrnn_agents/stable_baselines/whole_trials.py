@@ -166,38 +166,42 @@ class OneCallMultiInputPolicy(_OneCall, RecurrentMultiInputActorCriticPolicy):
 class StackedCategoricals(MultiCategoricalDistribution):
     """SB3's distribution of `MultiDiscrete` actions, with all components in one tensor.
 
-    Components with fewer values than the largest are filled up with values that are never drawn.
+    Components with fewer values than the largest are filled up with values that are never drawn. The axis of the values
+    comes first: it is short, and PyTorch's functions are several times faster along the others.
     """
 
     def __init__(self, action_dims: Any) -> None:
         super().__init__(list(map(int, action_dims)))
         exists = np.arange(max(self.action_dims)) < np.array(self.action_dims)[:, None]
         self._where = None if exists.all() else torch.from_numpy(np.flatnonzero(exists))
+        self._last = torch.tensor(self.action_dims) - 1
 
-    def proba_distribution(self, action_logits: Float[Tensor, "B L"]) -> StackedCategoricals:
+    def proba_distribution(self, action_logits: Float[Tensor, "B S"]) -> StackedCategoricals:
         """Takes the logits of all components, one after the other."""
         shape = (len(action_logits), len(self.action_dims), max(self.action_dims))
         if self._where is not None:
             full = action_logits.new_full((shape[0], shape[1] * shape[2]), -1e30)
             action_logits = full.index_copy(1, self._where.to(full.device), action_logits)
-        self.log_p = action_logits.view(shape).log_softmax(-1)
+        self.log_p = action_logits.view(shape).permute(2, 0, 1).contiguous().log_softmax(0)
         return self
 
     def log_prob(self, actions: Tensor) -> Float[Tensor, " B"]:
         """The log-probability of actions `[B, A]`."""
-        return self.log_p.gather(-1, actions.long()[..., None]).squeeze(-1).sum(1)
+        return self.log_p.gather(0, actions.long()[None]).sum((0, 2))
 
     def entropy(self) -> Float[Tensor, " B"]:
         """The entropy of whole actions, in nat."""
-        return -(self.log_p.exp() * self.log_p).sum((-1, -2))
+        return -(self.log_p.exp() * self.log_p).sum((0, 2))
 
     def sample(self) -> Int[Tensor, "B A"]:
-        """Actions drawn by PyTorch's generator."""
-        return self.log_p.exp().flatten(end_dim=1).multinomial(1).view(self.log_p.shape[:2])
+        """Actions drawn by PyTorch's generator: how many cumulative probabilities a uniform number has passed."""
+        below = self.log_p.exp().cumsum(0)
+        drawn = (torch.rand_like(below[0]) >= below).sum(0)
+        return drawn.minimum(self._last.to(drawn.device))  # rounding may leave the sum of all below 1
 
     def mode(self) -> Int[Tensor, "B A"]:
         """The likeliest actions."""
-        return self.log_p.argmax(-1)
+        return self.log_p.argmax(0)
 
 
 class WholeBernoulli(BernoulliDistribution):
