@@ -28,6 +28,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from mtrnn_agents import course
 from mtrnn_agents.keeping import carried_on
+from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread
 from mtrnn_agents.monitor import Monitor, monitor
 from mtrnn_agents.stable_baselines import checkpoints
@@ -38,7 +39,6 @@ from mtrnn_agents.stable_baselines.policies import takes_binary
 from mtrnn_agents.stable_baselines.training import OnPolicyTraining
 from mtrnn_agents.stable_baselines.vec_env import SB3VecEnv
 from mtrnn_agents.state import CHECKPOINT, refuse_other
-from mtrnn_agents.supervised import AGENT
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
@@ -155,11 +155,6 @@ def learn(
     return agent
 
 
-def load(path: str | os.PathLike[str]) -> StableBaselinesAgent:
-    """The agent in the file `path`, or in the folder that was given to `train`; see `StableBaselinesAgent.load`."""
-    return StableBaselinesAgent.load(Path(path) / AGENT if Path(path).is_dir() else path)
-
-
 def identity(name: str, task: EvidenceTask, seed: int, training: OnPolicyTraining) -> dict[str, Any]:
     """All that determines a run, as JSON; of boundaries named as "module:attribute", a hash of what that holds now."""
     contents = {}
@@ -227,19 +222,24 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
     """The states behind `now`, one for each iteration.
 
     Raises:
-        FloatingPointError: if the weights are not finite; the state before that is saved.
+        FloatingPointError: if weights or logits are not finite; the state before that is saved.
     """
     model, steps, training = learner.model, learner.steps, learner.training
     _, callback = model._setup_learn(learner.iterations * steps, None, reset_num_timesteps=False)
     while now.iteration < learner.iterations:
-        told = iterate(learner, callback, now.iteration)
+        told: dict[str, float] | None = None
+        try:
+            told = iterate(learner, callback, now.iteration)
+        except ValueError as error:
+            if "invalid values" not in str(error):  # as torch says of logits that are not finite
+                raise
         after = checkpoints.snapshot(model, now.iteration + 1, now.history)
         done = after.iteration * steps
-        if not all(np.isfinite(v).all() for v in after.arrays.values()):
+        if told is None or not all(np.isfinite(v).all() for v in after.arrays.values()):
             _save(learner, now)
             kept = "" if learner.folder is None else f"; the state before it is kept in {learner.folder / CHECKPOINT}"
             raise FloatingPointError(
-                f"training diverged: weights are not finite after {done} steps, at "
+                f"training diverged: weights or logits are not finite after {done} steps, at "
                 f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"
             )
         due = done // training.evaluate_every > now.iteration * steps // training.evaluate_every

@@ -1,0 +1,563 @@
+"""Policies of Stable-Baselines3 as agents, and their training: against SB3's own `predict`, frames and loop."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecFrameStack
+from torch import nn
+
+import mtrnn_envs
+from mtrnn_agents.loop import one_thread
+from mtrnn_agents.stable_baselines import SB3VecEnv, StableBaselinesAgent, learning, make_sb3_env, ppo_history
+from mtrnn_agents.stable_baselines.features import KINDS, FeaturesVecEnv, begin, extended
+from mtrnn_agents.stable_baselines.ppo_history import PRESETS, Training, load, train
+from mtrnn_envs import EvidenceTask, record
+from mtrnn_envs.experiments.plugins import AgentPlugin
+from mtrnn_envs.score import action_sizes, claimed, is_discrete, sides
+from mtrnn_envs.testing import assert_same, check_agent, global_generators_untouched, random_action
+from mtrnn_envs.vector_env import EvidenceVectorEnv
+
+FEW: dict[str, Any] = {"n_steps": 24, "batch_size": 96, "n_epochs": 1, "seed": 0, "device": "cpu"}
+TASKS: list[dict[str, Any]] = [
+    {"n_tasks": 4, "boundaries": "product"},
+    {"n_tasks": 3, "withhold": True, "encoder": None},
+    {"n_tasks": 3, "action_encoding": "multi_binary", "stimulus": (2, 6), "decision": 2},
+    {"n_tasks": 3, "cueing": "one", "encoder": None},
+    {"n_tasks": 3, "cueing": "one", "withhold": True},
+    {"n_tasks": 3, "payoff": "quadratic", "decision": 0, "fixation": (0, 2)},
+    {"n_tasks": 3, "payoff": "log", "decision": 0, "commit": "common", "encoder": None},
+    {"n_tasks": 3, "payoff": "accuracy", "decision": 0, "commit": "common", "n_confidence": 1},
+    {"n_tasks": 3, "payoff": "quadratic", "decision": 0, "cueing": "one"},
+    {"n_tasks": 3, "payoff": "quadratic", "decision": 0, "cueing": "one", "commit": "common"},
+]
+every_task = pytest.mark.parametrize("kwargs", TASKS, ids=str)
+every_algorithm = pytest.mark.parametrize("algorithm", [PPO, RecurrentPPO])
+QUICK = Training(n_envs=4, rollout_trials=2, total_steps=900, evaluate_every=300, n_epochs=2, n_minibatches=2)
+
+
+@pytest.fixture(autouse=True)
+def quickly() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def model_of(algorithm: Any, n_envs: int = 4, env_id: str = "MultiTaskEvidence-v0", **kwargs: Any) -> Any:
+    """An untrained model whose policy is not even: SB3 begins with almost none."""
+    policy = {PPO: "MlpPolicy", RecurrentPPO: "MlpLstmPolicy"}[algorithm]
+    model = algorithm(policy, make_sb3_env(env_id, n_envs, seed=0, **kwargs), **FEW)
+    with torch.no_grad():
+        model.policy.action_net.weight.mul_(100)
+        model.policy.action_net.bias.normal_(generator=torch.Generator().manual_seed(0))
+    return model
+
+
+def walk(model: Any, n_steps: int = 60) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Observations and episode starts of environments in which actions are random."""
+    envs, rng = model.get_env(), np.random.default_rng(0)
+    task = envs.get_attr("task")[0]
+    observation, starts = envs.reset(), np.ones(envs.num_envs, bool)
+    for _ in range(n_steps):
+        yield observation, starts
+        actions = np.array([random_action(envs.action_space, task, rng) for _ in range(envs.num_envs)])
+        observation, _, starts, _ = envs.step(actions)
+
+
+# Policies as agents.
+
+
+@every_algorithm
+@pytest.mark.parametrize("env_id", list(mtrnn_envs.IDS))
+def test_a_live_model_is_an_agent_in_every_id(env_id: str, algorithm: Any) -> None:
+    task = EvidenceTask(**mtrnn_envs.IDS[env_id][0])
+    check_agent(StableBaselinesAgent(model_of(algorithm, env_id=env_id), task), env_id)
+
+
+@every_algorithm
+@every_task
+def test_a_live_model_is_an_agent_in_every_kind_of_task(kwargs: dict[str, Any], algorithm: Any) -> None:
+    agent = StableBaselinesAgent(model_of(algorithm, **kwargs), EvidenceTask(**kwargs))
+    check_agent(agent, "MultiTaskEvidence-v0", **kwargs)
+    recording = record(agent, gym.make_vec("MultiTaskEvidence-v0", num_envs=3, **kwargs), 7, seed=0)
+    assert recording.hidden is not None
+    assert recording.probabilities is not None
+    assert recording.probabilities.shape == recording.answers.shape
+
+
+@every_algorithm
+@every_task
+def test_actions_and_states_are_those_of_sb3(kwargs: dict[str, Any], algorithm: Any) -> None:
+    model = model_of(algorithm, **kwargs)
+    agent = StableBaselinesAgent(model, EvidenceTask(**kwargs))
+    mine = other = None
+    for observation, starts in walk(model):
+        ours, mine = agent.predict(observation, mine, starts, deterministic=True)
+        theirs, other = model.predict(observation, other, starts, deterministic=True)
+        assert ours.dtype == agent.action_space.dtype
+        np.testing.assert_array_equal(ours, theirs)
+        if algorithm is RecurrentPPO:
+            assert_same(mine, other, "(h, c)")
+            np.testing.assert_array_equal(agent.hidden(mine), other[0][-1])
+
+
+@every_algorithm
+@every_task
+def test_probabilities_are_those_of_the_distribution_of_sb3(kwargs: dict[str, Any], algorithm: Any) -> None:
+    """Each joint action of a task's part is weighed by SB3's own probability of it, and by what it claims."""
+    task = EvidenceTask(**kwargs)
+    model = model_of(algorithm, **kwargs)
+    agent, policy, state = StableBaselinesAgent(model, task), model.policy, None
+    size = action_sizes(task)[-1]
+    values = np.arange(size)
+    if task.reaction_time:
+        levels = values + 1 if task.commit == "common" else values
+        told = claimed(task, levels)
+    else:
+        levels = values if task.withhold else values + 1
+        told = (sides(task, levels) > 0).astype(float)
+    for observation, starts in walk(model, 30):
+        before = state
+        _, state = agent.predict(observation, state, starts, deterministic=True)
+        shown = torch.from_numpy(observation)
+        if algorithm is RecurrentPPO:
+            zeros = np.zeros((1, len(observation), policy.lstm_actor.hidden_size), np.float32)
+            past = tuple(map(torch.from_numpy, before or (zeros, zeros)))
+            found, _ = policy.get_distribution(shown, past, torch.from_numpy(starts.astype(np.float32)))
+        else:
+            found = policy.get_distribution(shown)
+        parts = found.distribution
+        if isinstance(policy.action_space, spaces.MultiBinary):
+            p = np.stack([1 - parts.probs.detach().numpy(), parts.probs.detach().numpy()], -1)
+        else:
+            parts = [parts] if is_discrete(task) else parts[-task.n_answers :]
+            p = np.stack([part.probs.detach().numpy() for part in parts], 1)
+        p = p * (levels > 0)
+        expected = (p / p.sum(-1, keepdims=True)) @ told
+        np.testing.assert_allclose(agent.probabilities(state), expected, atol=1e-5)
+
+
+@every_task
+def test_draws_follow_the_policy_and_no_global_generator(kwargs: dict[str, Any]) -> None:
+    n = 4000
+    model = model_of(PPO, **kwargs)
+    agent, observation = StableBaselinesAgent(model, EvidenceTask(**kwargs)), model.get_env().reset()[:1]
+    with global_generators_untouched():
+        actions, _ = agent.predict(np.repeat(observation, n, 0))
+        again, _ = StableBaselinesAgent(model, EvidenceTask(**kwargs)).predict(np.repeat(observation, n, 0))
+        other, _ = StableBaselinesAgent(model, EvidenceTask(**kwargs), seed=1).predict(np.repeat(observation, n, 0))
+    np.testing.assert_array_equal(actions, again)
+    assert not np.array_equal(actions, other)
+    parts = model.policy.get_distribution(torch.from_numpy(observation)).distribution
+    if isinstance(model.action_space, spaces.MultiBinary):
+        expected = [np.array([1 - p, p]) for p in parts.probs[0].tolist()]
+    else:
+        expected = [part.probs[0].detach().numpy() for part in (parts if isinstance(parts, list) else [parts])]
+    for column, p in zip(actions.reshape(n, -1).T, expected, strict=True):
+        found = np.bincount(column, minlength=len(p)) / n
+        assert np.all(np.abs(found - p) <= 5 * np.sqrt(p * (1 - p) / n) + 1e-6)
+
+
+def test_one_observation_alone_is_answered_as_a_batch_of_one() -> None:
+    model = model_of(RecurrentPPO, n_tasks=3)
+    agent, observation = StableBaselinesAgent(model, EvidenceTask(n_tasks=3)), model.get_env().reset()
+    alone, state = agent.predict(observation[0], deterministic=True)
+    batch, states = agent.predict(observation[:1], deterministic=True)
+    assert alone.shape == (3,)
+    np.testing.assert_array_equal(alone, batch[0])
+    assert_same(state, states, "state")
+    with pytest.raises(ValueError, match=r"observation has shape \(4, 7\); \[N, 41\] is needed"):
+        agent.predict(np.zeros((4, 7), np.float32))
+
+
+@every_algorithm
+@every_task
+def test_a_file_gives_the_agent_back(kwargs: dict[str, Any], algorithm: Any, tmp_path: Path) -> None:
+    model = model_of(algorithm, **kwargs)
+    agent = StableBaselinesAgent(model, EvidenceTask(**kwargs), history={"steps": (5.0,), "reward": (0.5,)})
+    with global_generators_untouched():
+        agent.save(tmp_path / "agent.safetensors")
+        back = StableBaselinesAgent.load(tmp_path / "agent.safetensors")
+    assert (back.task, back.history, back.evaluation) == (agent.task, agent.history, {"steps": 5.0, "reward": 0.5})
+    mine = other = None
+    for observation, starts in walk(model, 30):
+        ours, mine = agent.predict(observation, mine, starts, deterministic=True)
+        theirs, other = back.predict(observation, other, starts, deterministic=True)
+        assert_same(ours, theirs, "actions")
+        assert_same(agent.probabilities(mine), back.probabilities(other), "probabilities")
+        assert_same(agent.hidden(mine), back.hidden(other), "hidden")
+
+
+def test_every_shape_of_policy_survives_a_file(tmp_path: Path) -> None:
+    task = EvidenceTask(n_tasks=3, encoder=None)
+    shapes: list[tuple[Any, dict[str, Any]]] = [
+        (PPO, {"net_arch": []}),
+        (PPO, {"net_arch": {"pi": [8, 5], "vf": [7]}, "activation_fn": nn.ReLU, "share_features_extractor": False}),
+        (RecurrentPPO, {"lstm_hidden_size": 6, "n_lstm_layers": 2, "net_arch": [4]}),
+        (RecurrentPPO, {"lstm_hidden_size": 6, "shared_lstm": True, "enable_critic_lstm": False}),
+        (RecurrentPPO, {"lstm_hidden_size": 6, "enable_critic_lstm": False, "net_arch": {"pi": [], "vf": [3]}}),
+    ]
+    for algorithm, settings in shapes:
+        policy = {PPO: "MlpPolicy", RecurrentPPO: "MlpLstmPolicy"}[algorithm]
+        envs = make_sb3_env("MultiTaskEvidence-v0", 4, n_tasks=3, encoder=None)
+        agent = StableBaselinesAgent(algorithm(policy, envs, policy_kwargs=settings, **FEW), task)
+        agent.save(tmp_path / "agent.safetensors")
+        back = StableBaselinesAgent.load(tmp_path / "agent.safetensors")
+        assert_same(agent.policy.state_dict().keys(), back.policy.state_dict().keys(), "names of weights")
+        observation: Any = envs.reset()
+        mine, other = (each.predict(observation, deterministic=True) for each in (agent, back))
+        assert_same(agent.probabilities(mine[1]), back.probabilities(other[1]), f"{settings}")
+
+
+class Deaf(ActorCriticPolicy):
+    def _build(self, lr_schedule: Any) -> None:
+        super()._build(lr_schedule)
+        self.extra = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings", "message"),
+    [
+        (Deaf, {}, r"has weights of its own, .*: extra.bias, extra.weight"),
+        ("MlpPolicy", {"activation_fn": nn.Softsign}, r"activation_fn=.* cannot be written to a file; use one of"),
+    ],
+)
+def test_what_a_file_cannot_hold_is_refused(policy: Any, settings: Any, message: str, tmp_path: Path) -> None:
+    envs = make_sb3_env("MultiTaskEvidence-v0", 4, n_tasks=3)
+    agent = StableBaselinesAgent(PPO(policy, envs, policy_kwargs=settings, **FEW), EvidenceTask(n_tasks=3))
+    with pytest.raises(ValueError, match=message):
+        agent.save(tmp_path / "agent.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_models_that_do_not_fit_are_refused() -> None:
+    model = model_of(PPO, n_tasks=3)
+    with pytest.raises(
+        ValueError, match=r"acts in MultiDiscrete\(\[2 2 2\]\); the task takes MultiDiscrete\(\[2 2 2 2"
+    ):
+        StableBaselinesAgent(model, EvidenceTask(n_tasks=4))
+    with pytest.raises(ValueError, match=r"sees observations of shape \(41,\); the task shows \(3,\)"):
+        StableBaselinesAgent(model, EvidenceTask(n_tasks=3, encoder=None))
+    timed = EvidenceTask(n_tasks=3, payoff="quadratic", decision=0, n_confidence=1, commit="common")
+    binary = model_of(PPO, n_tasks=4, action_encoding="multi_binary")
+    with pytest.raises(ValueError, match=r"acts in MultiBinary\(4\); the task takes MultiDiscrete"):
+        StableBaselinesAgent(binary, timed)
+    with pytest.raises(ValueError, match="its policy is no ActorCriticPolicy"):
+        StableBaselinesAgent(DQN("MlpPolicy", "CartPole-v1", buffer_size=10), EvidenceTask())
+
+
+# The history of a trial.
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"n_tasks": 3, "stimulus": (1, 5)}, {"n_tasks": 3, "cueing": "one"}], ids=str)
+def test_frames_are_those_of_sb3s_frame_stack(kwargs: dict[str, Any]) -> None:
+    task = EvidenceTask(encoder=None, **kwargs)
+
+    def make() -> SB3VecEnv:
+        return SB3VecEnv(gym.make_vec("MultiTaskEvidence-v0", num_envs=3, encoder=None, **kwargs))
+
+    ours, theirs = FeaturesVecEnv(make(), task, "frames"), VecFrameStack(make(), task.n_steps)
+    rng, n_ended = np.random.default_rng(0), 0
+    for t in range(90):
+        if t in (0, 50):
+            for env in (ours, theirs):
+                env.seed(t)
+            np.testing.assert_array_equal(ours.reset(), theirs.reset())
+        actions = np.array([random_action(ours.action_space, task, rng) for _ in range(3)])
+        (*mine, infos), (*other, infos_there) = ours.step(actions), theirs.step(actions)
+        assert_same(mine, other, f"step {t}")
+        assert_same(infos, infos_there, f"step {t}: infos")
+        n_ended += sum("terminal_observation" in info for info in infos)
+    assert n_ended > 6
+
+
+def test_means_are_over_the_observations_of_the_trial() -> None:
+    task = EvidenceTask(encoder=None, n_tasks=3, cueing="one", stimulus=(2, 5))
+    shown = np.random.default_rng(0).normal(size=(30, 4, task.n_features)).astype(np.float32)
+    fresh = np.random.default_rng(1).random((30, 4)) < 0.2
+    fresh[0] = True
+    past = begin(task, "mean", 4)
+    for t in range(30):
+        past, found = extended(task, "mean", past, shown[t], fresh[t])
+        for i in range(4):
+            first = t - np.argmax(fresh[t::-1, i])
+            expected = shown[t, i].copy()
+            expected[1:3] = shown[first : t + 1, i, 1:3].mean(axis=0)
+            np.testing.assert_allclose(found[i], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kwargs", [{}, {"payoff": "quadratic", "decision": 0}, {"delay": (0, 3)}], ids=str)
+def test_the_agent_sees_what_the_policy_was_trained_on(kind: str, kwargs: dict[str, Any]) -> None:
+    task = EvidenceTask(n_tasks=3, encoder=None, **kwargs)
+    envs = FeaturesVecEnv(SB3VecEnv(EvidenceVectorEnv(3, n_tasks=3, encoder=None, **kwargs)), task, kind)
+    bare = SB3VecEnv(EvidenceVectorEnv(3, n_tasks=3, encoder=None, **kwargs))
+    model = PPO("MlpPolicy", envs, n_steps=24, batch_size=72, seed=0, device="cpu")
+    agent, state, starts = StableBaselinesAgent(model, task, kind=kind), None, np.ones(3, bool)
+    for env in (envs, bare):
+        env.seed(0)
+    seen, shown, rng = envs.reset(), bare.reset(), np.random.default_rng(0)
+    for _ in range(70):
+        _, state = agent.predict(np.asarray(shown), state, starts, deterministic=True)
+        latent = model.policy.mlp_extractor.forward_actor(torch.from_numpy(np.asarray(seen))).detach().numpy()
+        np.testing.assert_array_equal(agent.hidden(state), latent)
+        actions = np.array([random_action(envs.action_space, task, rng) for _ in range(3)])
+        seen, (shown, _, starts, _) = envs.step(actions)[0], bare.step(actions)
+
+
+# Training.
+
+
+def test_the_plug_in_is_what_the_command_line_needs() -> None:
+    assert isinstance(ppo_history, AgentPlugin)
+    assert all(isinstance(preset, Training) for preset in PRESETS.values())
+    assert next(iter(PRESETS.values())) == Training()
+
+
+def stock_recurrent(envs: Any, seed: int, training: Any) -> RecurrentPPO:
+    return RecurrentPPO(
+        "MlpLstmPolicy",
+        envs,
+        learning_rate=training.rate,
+        n_steps=44,
+        batch_size=88,
+        n_epochs=2,
+        seed=seed,
+        device="cpu",
+        policy_kwargs={"lstm_hidden_size": 8, "n_lstm_layers": 2},
+    )
+
+
+def train_recurrent(task: EvidenceTask, seed: int, training: Any, **options: Any) -> StableBaselinesAgent:
+    return learning.learn(
+        stock_recurrent, task, seed, training, name="stock", progress=False, multi_binary=False, **options
+    )
+
+
+def train_quietly(task: EvidenceTask, seed: int, training: Any, **options: Any) -> StableBaselinesAgent:
+    return train(task, seed, training, progress=False, **options)
+
+
+SMALL = EvidenceTask(n_tasks=3, encoder=None)
+RUNS: dict[str, tuple[Callable[..., StableBaselinesAgent], Any]] = {
+    "ppo": (train_quietly, replace(QUICK, schedule="linear")),
+    "a2c": (train_quietly, replace(QUICK, algorithm="a2c", history="mean")),
+    "recurrent": (train_recurrent, QUICK),
+}
+
+
+def weights_of(agent: StableBaselinesAgent) -> dict[str, np.ndarray]:
+    return {name: v.numpy() for name, v in agent.policy.state_dict().items()}
+
+
+@pytest.mark.parametrize("history", KINDS)
+@pytest.mark.parametrize("env_id", list(mtrnn_envs.IDS))
+def test_it_trains_in_every_id(env_id: str, history: str) -> None:
+    task = EvidenceTask(**mtrnn_envs.IDS[env_id][0])
+    training = replace(QUICK, history=history, total_steps=200, evaluate_every=100)
+    agent = train_quietly(task, 0, training)
+    check_agent(agent, env_id)
+    course = agent.history
+    assert next(iter(course)) == "steps"
+    assert course["steps"][-1] >= 200
+    assert {"reward", "accuracy"} <= course.keys()
+    assert ("response_step" in course) == task.reaction_time
+    assert len({len(column) for column in course.values()}) == 1
+    assert agent.evaluation == {name: column[-1] for name, column in course.items()}
+
+
+@every_task
+def test_it_trains_in_every_kind_of_task(kwargs: dict[str, Any]) -> None:
+    agent = train_quietly(EvidenceTask(**kwargs), 0, replace(QUICK, history="mean", total_steps=100))
+    check_agent(agent, "MultiTaskEvidence-v0", **kwargs)
+
+
+def stopped_after(made: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has training interrupted in the iteration after so many, of which nothing is kept."""
+    iterate = learning.iterate
+
+    def interrupted(learner: Any, callback: Any, iteration: int) -> dict[str, float]:
+        told = iterate(learner, callback, iteration)
+        if iteration == made:
+            raise KeyboardInterrupt
+        return told
+
+    monkeypatch.setattr(learning, "iterate", interrupted)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_stopped_run_goes_on_to_the_same_bits(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, training = RUNS[name]
+    whole = train(SMALL, 3, training)
+    for made in sorted(np.random.default_rng(len(name)).choice(5, 2, replace=False)):
+        with monkeypatch.context() as patch:
+            stopped_after(int(made), patch)
+            with pytest.raises(KeyboardInterrupt, match=f"stopped after {made * 176} steps; .* on from {tmp_path}"):
+                train(SMALL, 3, training, folder=tmp_path)
+        torch.rand(3)  # what others draw in between does not matter
+    resumed = train(SMALL, 3, training, folder=tmp_path)
+    assert_same(weights_of(resumed), weights_of(whole), "weights")
+    assert resumed.history == whole.history
+    assert whole.history["steps"] == (352, 704, 1056)
+    assert_same(weights_of(train(SMALL, 3, training, folder=tmp_path)), weights_of(whole), "the finished run")
+    assert_same(weights_of(learning.load(tmp_path)), weights_of(whole), "from the folder")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_training_leaves_the_global_generators_alone_and_does_not_hear_them(name: str) -> None:
+    train, training = RUNS[name]
+    runs = []
+    for seed in range(2):
+        random.seed(seed)
+        torch.manual_seed(seed)
+        before = random.getstate()
+        with global_generators_untouched():
+            runs.append(train(SMALL, 0, replace(training, total_steps=200)))
+        assert random.getstate() == before
+    assert_same(weights_of(runs[0]), weights_of(runs[1]), "weights")
+    other = train(SMALL, 1, replace(training, total_steps=200))
+    assert not np.array_equal(weights_of(other)["action_net.weight"], weights_of(runs[0])["action_net.weight"])
+
+
+def test_an_iteration_is_one_of_sb3s_own_loop() -> None:
+    """Given the seeds, a run of one rollout is what `learn` of SB3 makes of it."""
+    agent = train_recurrent(SMALL, 5, replace(QUICK, total_steps=1))
+    envs = SB3VecEnv(EvidenceVectorEnv(QUICK.n_envs, n_tasks=3, encoder=None))
+    model = stock_recurrent(envs, int(learning.seed_sequence(5, "network", 0).generate_state(1)[0]), QUICK)
+    with learning.own_generators(learning.seed_sequence(5, "actions", 0)):
+        envs.seed(learning._start(5, "train", 0))
+        model.learn(QUICK.n_envs * 44)
+    theirs = {name: v.numpy() for name, v in model.policy.state_dict().items()}
+    assert_same(weights_of(agent), theirs, "weights")
+
+
+def test_every_iteration_shows_other_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    iterate = learning.iterate
+
+    def watched(learner: Any, callback: Any, iteration: int) -> dict[str, float]:
+        told = iterate(learner, callback, iteration)
+        shown.append(learner.model.rollout_buffer.observations.copy())
+        return told
+
+    monkeypatch.setattr(learning, "iterate", watched)
+    train_recurrent(SMALL, 0, QUICK)
+    assert len(shown) == 6
+    evidence = np.concatenate(shown)[..., 1]
+    assert len(np.unique(evidence[evidence != 0])) > 0.999 * np.count_nonzero(evidence)
+
+
+def test_metrics_and_the_evaluation() -> None:
+    asked = []
+
+    def metrics(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
+        asked.append((states.shape, latents.shape))
+        return {"size": float(states.shape[1])}
+
+    agent = train_quietly(SMALL, 0, replace(QUICK, n_units=16), metrics=metrics)
+    assert asked == [((1000, 16), (1000, 2))] * 3
+    assert agent.history["size"] == (16.0,) * 3
+    envs = gym.make_vec("MultiTaskEvidence-v0", num_envs=50, split="validation", n_tasks=3, encoder=None)
+    accuracy = record(agent, envs, 4000, seed=123).correct.mean()
+    assert accuracy == pytest.approx(agent.evaluation["accuracy"], abs=0.05)
+    assert agent.evaluation["reward"] == pytest.approx(agent.evaluation["accuracy"])
+
+
+def test_tensorboard_has_the_course(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    agent = train_quietly(SMALL, 0, QUICK, folder=tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    for name in ("reward", "accuracy", "value_loss", "rollout_reward"):
+        points = events.Scalars(name)
+        assert [point.step for point in points] == list(agent.history["steps"])
+        np.testing.assert_allclose([point.value for point in points], agent.history[name], rtol=1e-6)
+    assert events.Scalars("accuracy_ideal")[0].value == pytest.approx(SMALL.ideal().accuracy)
+
+
+def test_another_runs_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others: list[tuple[Callable[..., Any], EvidenceTask, int, Training, str]] = [
+        (train_quietly, SMALL, 1, QUICK, "seed is 0 there and 1 here"),
+        (train_quietly, replace(SMALL, sigma=0.3), 0, QUICK, "task.sigma is 0.2 there and 0.3 here"),
+        (train_quietly, SMALL, 0, replace(QUICK, gamma=0.9), "training.gamma is 1.0 there and 0.9 here"),
+        (train_recurrent, SMALL, 0, QUICK, "name is 'ppo_history' there and 'stock' here"),
+    ]
+    with monkeypatch.context() as patch:
+        stopped_after(1, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train_quietly(SMALL, 0, QUICK, folder=tmp_path)
+    for name in ("checkpoint.safetensors", "agent.safetensors"):
+        file = re.escape(str(tmp_path / name))
+        for other, task, seed, training, message in others:
+            with pytest.raises(ValueError, match=f"{file} is of another run: {message}"):
+                other(task, seed, training, folder=tmp_path)
+        train_quietly(SMALL, 0, QUICK, folder=tmp_path)
+
+
+def test_broken_files_are_refused(tmp_path: Path) -> None:
+    for name in ("checkpoint.safetensors", "agent.safetensors"):
+        (tmp_path / name).write_bytes(b"no tensors")
+        with pytest.raises(ValueError, match=f"{name} is not a whole safetensors file"):
+            train_quietly(SMALL, 0, QUICK, folder=tmp_path)
+    with pytest.raises(ValueError, match="names no folder"):
+        train_quietly(SMALL, 0, QUICK, folder="")
+    with pytest.raises(ValueError, match="seed=-1 is not a whole number"):
+        train_quietly(SMALL, -1, QUICK)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")  # as it should
+def test_training_that_diverges_says_so_and_keeps_the_state_before(tmp_path: Path) -> None:
+    training = replace(QUICK, learning_rate=1e30, clip_norm=1e20)
+    for _ in range(2):
+        with pytest.raises(
+            FloatingPointError, match=r"not finite after \d+ steps, at learning_rate=1e\+30, .* is kept in"
+        ):
+            train_quietly(SMALL, 0, training, folder=tmp_path)
+    arrays, _ = learning.checkpoints.storage.read(tmp_path / "checkpoint.safetensors", "checkpoint")
+    assert all(np.isfinite(values).all() for values in arrays.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"algorithm": "dqn"}, r"algorithm='dqn' is not one of \('ppo', 'a2c'\)"),
+        ({"history": "all"}, "history='all' is not one of"),
+        ({"schedule": "step"}, "schedule='step' is not one of"),
+        ({"n_envs": 0}, "n_envs=0 is not a whole number, 1 or more"),
+        ({"gamma": 1.5}, r"gamma=1.5 is not a number in \[0, 1\]"),
+        ({"learning_rate": 0}, "learning_rate=0 is not a number in"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Training(**settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_learn(preset: str) -> None:
+    """More than half of what the ideal observer knows beyond chance, in a twentieth of the steps."""
+    task = EvidenceTask(n_tasks=4, encoder=None)
+    agent = train_quietly(task, 0, replace(PRESETS[preset], total_steps=60_000))
+    assert (agent.evaluation["accuracy"] - 0.5) / (task.ideal().accuracy - 0.5) > 0.7
+
+
+def test_answers_in_binary_are_answers_of_the_task(tmp_path: Path) -> None:
+    agent = train_quietly(SMALL, 0, QUICK, folder=tmp_path)
+    assert isinstance(agent.policy.action_space, spaces.MultiBinary)
+    assert agent.action_space == spaces.MultiDiscrete([2, 2, 2])
+    back = load(tmp_path)
+    assert isinstance(back.policy.action_space, spaces.MultiBinary)
+    check_agent(back, "MultiTaskEvidence-v0", n_tasks=3, encoder=None)
