@@ -10,9 +10,11 @@ except ImportError as error:
 from mtrnn_agents.agent import SupervisedAgent
 from mtrnn_agents.ensemble import ensemble
 from mtrnn_agents.leaky import LeakyRNN
+from mtrnn_agents.loading import load
+from mtrnn_agents.policy_agent import PolicyAgent
 from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_agents.settings import PRESETS, History, Training
-from mtrnn_agents.supervised import load, train, untrained
+from mtrnn_agents.supervised import train, untrained
 
 __all__ = [
     "PRESETS",
@@ -21,6 +23,7 @@ __all__ = [
     "Integrator",
     "LeakyRNN",
     "OptimalStopping",
+    "PolicyAgent",
     "RandomAgent",
     "SupervisedAgent",
     "Training",

@@ -39,6 +39,18 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray]
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not whole, of another kind, or was not written by `write` of this schema.
     """
+    arrays, about = _read(path)
+    if about["kind"] != kind:
+        raise ValueError(f"{path} holds {about['kind']!r}, where {kind!r} is needed")
+    return arrays, about
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """The kind of the file that `write` wrote; raises as `read` does."""
+    return _read(path)[1]["kind"]
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {}).get(HEADER, "{}"))
@@ -47,8 +59,6 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray]
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
     if about.get("schema") != SCHEMA:
         raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
-    if about.get("kind") != kind:
-        raise ValueError(f"{path} holds {about.get('kind')!r}, where {kind!r} is needed")
     return arrays, about
 
 

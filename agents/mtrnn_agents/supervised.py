@@ -17,6 +17,7 @@ from mtrnn_agents.agent import SupervisedAgent
 from mtrnn_agents.batches import Run, validation_trials
 from mtrnn_agents.decisions import accumulator_probability, fit_gain, fit_threshold
 from mtrnn_agents.layout import Layout
+from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread, train_together
 from mtrnn_agents.network import FIXED, read
 from mtrnn_agents.settings import PRESETS, Training
@@ -26,8 +27,6 @@ from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
 
 __all__ = ["PRESETS", "Training", "load", "train", "untrained"]
-
-AGENT = "agent.safetensors"
 
 
 def train(
@@ -83,11 +82,6 @@ def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
     run, training = Run(task, whole("seed", seed, 0)), training or Training()
     return SupervisedAgent(task, training, first_weights(run, training), seed)
-
-
-def load(path: str | os.PathLike[str]) -> SupervisedAgent:
-    """The agent in the file `path`, or in the folder that was given to `train`; see `SupervisedAgent.load`."""
-    return SupervisedAgent.load(Path(path) / AGENT if Path(path).is_dir() else path)
 
 
 def finished(run: Run, training: Training, folder: Path | None) -> SupervisedAgent | None:

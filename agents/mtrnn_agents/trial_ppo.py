@@ -24,6 +24,7 @@ from mtrnn_agents.course import Course
 from mtrnn_agents.keeping import carried_on
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.learners import adam, corrected, flat_gradient
+from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread
 from mtrnn_agents.monitor import Monitor, monitor
 from mtrnn_agents.network import FIXED, Weights, read
@@ -31,7 +32,6 @@ from mtrnn_agents.policy import likeliest
 from mtrnn_agents.policy_agent import PolicyAgent, head_of, sizes_of
 from mtrnn_agents.ppo import Objective, objective, roll_out
 from mtrnn_agents.ppo_settings import PRESETS, Training
-from mtrnn_agents.supervised import AGENT
 from mtrnn_envs import EvidenceTask, Trials, observe
 from mtrnn_envs.checks import whole
 from mtrnn_envs.counter import Counter
@@ -139,11 +139,6 @@ def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
     run, training = Run(task, whole("seed", seed, 0)), training or Training()
     return PolicyAgent(task, training, first_weights(run, training), seed)
-
-
-def load(path: str | os.PathLike[str]) -> PolicyAgent:
-    """The agent in the file `path`, or in the folder that was given to `train`; see `PolicyAgent.load`."""
-    return PolicyAgent.load(Path(path) / AGENT if Path(path).is_dir() else path)
 
 
 def first_weights(run: Run, training: Training) -> Weights:

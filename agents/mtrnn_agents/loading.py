@@ -1,0 +1,32 @@
+"""Trained agents from their files, of whichever kind they are."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mtrnn_agents import storage
+from mtrnn_envs.checks import known
+
+# The file of an agent in the folder that was given to `train`.
+AGENT = "agent.safetensors"
+# The class of each kind of file, imported when one is there: that of Stable-Baselines3 takes seconds.
+KINDS = {
+    "agent": ("mtrnn_agents.agent", "SupervisedAgent"),
+    "policy": ("mtrnn_agents.policy_agent", "PolicyAgent"),
+    "stable_baselines": ("mtrnn_agents.stable_baselines.agent", "StableBaselinesAgent"),
+}
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """The agent in the file `path`, or in the folder that was given to `train`; see the `load` of its class.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is no agent's, is not whole, or is of a version that is not known.
+    """
+    file = Path(path) / AGENT if Path(path).is_dir() else Path(path)
+    module, name = KINDS[known(storage.kind_of(file), KINDS, "kind", f"file {file}")]
+    return getattr(import_module(module), name).load(file)
