@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtrnn_analysis.figures import Course, Result, courses_figure, r2_figure, tasks_figure, trajectories_figure
+from mtrnn_analysis.figures import Result, r2_figure, tasks_figure, trajectories_figure
 from mtrnn_analysis.geometry import principal_components
+from mtrnn_analysis.learning_figures import Course, courses_figure
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.recording import Recording

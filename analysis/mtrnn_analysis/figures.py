@@ -66,15 +66,6 @@ class Reference(NamedTuple):
     r2_ood: float
 
 
-class Course(NamedTuple):
-    """How one network was trained, and what it had reached after so many updates: accuracy and OOD `r2_prior`."""
-
-    name: str
-    updates: Sequence[int]
-    accuracy: Sequence[float]
-    r2_ood: Sequence[float]
-
-
 def tasks_figure(tasks: Sequence[EvidenceTask], seed: int = 0, n_trials: int = 4) -> Figure:
     """The latent plane with the boundaries of each of `tasks`, evidence of example trials, and one trial in time.
 
@@ -189,33 +180,6 @@ def r2_figure(results: Sequence[Result], references: Sequence[Reference] = ()) -
         axes.set_ylim(np.floor(20 * (lowest - 0.02)) / 20, 1)
         axes.legend(loc="lower right")
         return figure
-
-
-def courses_figure(courses: Sequence[Course], task: EvidenceTask) -> Figure:
-    """What accuracy and OOD `r2_prior` of networks lack of the ideal observer's, while they are trained.
-
-    Thin lines are networks, thick ones medians over those of one name; what lacks less than 1e-3, about the error of
-    accuracy on 2048 trials, is drawn there.
-    """
-    names, ideal = list(dict.fromkeys(course.name for course in courses)), task.ideal()
-    best = {"accuracy": ideal.accuracy, "r2_ood": ideal.r2_prior}
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6, 2.7), layout="constrained")
-        for axes, (field, most), letter in zip(figure.subplots(1, 2), best.items(), "ab", strict=True):
-            for name, colour in zip(names, (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY), strict=False):
-                mine = [course for course in courses if course.name == name]
-                lacks = [np.maximum(most - np.asarray(getattr(course, field)), 1e-3) for course in mine]
-                for lack in lacks:
-                    axes.semilogy(mine[0].updates[: len(lack)], lack, color=colour, lw=0.4, alpha=0.5)
-                median = np.median(list(zip(*lacks, strict=False)), axis=1)
-                label = f"{name} ({len(mine)} networks)"
-                axes.semilogy(mine[0].updates[: len(median)], median, color=colour, lw=1.6, label=label)
-            what = {"accuracy": "accuracy", "r2_ood": r"OOD $r^2_\mathrm{prior}$"}[field]
-            axes.set(xlabel="updates", ylabel=f"{what}: lacking to the ideal observer")
-            axes.set_title(letter, loc="left", fontweight="bold")
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:.0f}k")
-        figure.axes[-1].legend()
-    return figure
 
 
 def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) -> list[Path]:
