@@ -17,7 +17,7 @@ from gymnasium import spaces
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import VecFrameStack
+from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
 from torch import nn
 
 import mtrnn_envs
@@ -219,6 +219,38 @@ def test_every_shape_of_policy_survives_a_file(tmp_path: Path) -> None:
         observation: Any = envs.reset()
         mine, other = (each.predict(observation, deterministic=True) for each in (agent, back))
         assert_same(agent.probabilities(mine[1]), back.probabilities(other[1]), f"{settings}")
+
+
+def test_scaled_observations_are_scaled_for_the_agent_too(tmp_path: Path) -> None:
+    task = EvidenceTask(n_tasks=3, encoder=None)
+    scaled = VecNormalize(make_sb3_env("MultiTaskEvidence-v0", 4, seed=0, n_tasks=3, encoder=None), clip_obs=1.5)
+    model = PPO("MlpPolicy", scaled, **FEW).learn(400)
+    agent = StableBaselinesAgent(model, task)
+    agent.save(tmp_path / "agent.safetensors")
+    back = StableBaselinesAgent.load(tmp_path / "agent.safetensors")
+    observation = 3 * np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    seen = torch.from_numpy(np.asarray(scaled.normalize_obs(observation)))
+    parts: Any = model.policy.get_distribution(seen).distribution
+    p = np.stack([part.probs[:, 1].detach().numpy() for part in parts], 1)
+    for each in (agent, back):
+        np.testing.assert_allclose(each.probabilities(each.predict(observation)[1]), p, atol=1e-6)
+    bare = StableBaselinesAgent(model.policy, task)
+    assert np.abs(bare.probabilities(bare.predict(observation)[1]) - p).max() > 1e-3
+
+
+@every_algorithm
+def test_files_of_sb3_are_read_only_where_they_are_trusted(algorithm: Any, tmp_path: Path) -> None:
+    model, task = model_of(algorithm, n_tasks=3), EvidenceTask(n_tasks=3)
+    model.save(tmp_path / "model.zip")
+    with pytest.raises(ValueError, match=r"trust=False: reading .*model.zip runs whatever code is in it"):
+        StableBaselinesAgent.from_zip(tmp_path / "model.zip", algorithm, task)
+    back, agent = (
+        StableBaselinesAgent.from_zip(tmp_path / "model.zip", algorithm, task, trust=True),
+        StableBaselinesAgent(model, task),
+    )
+    observation = model.get_env().reset()
+    mine, other = (each.predict(observation, deterministic=True) for each in (agent, back))
+    assert_same(agent.probabilities(mine[1]), back.probabilities(other[1]), "probabilities")
 
 
 class Deaf(ActorCriticPolicy):

@@ -1,7 +1,9 @@
 """A policy of Stable-Baselines3 or sb3-contrib as an agent: what it answers, how sure it is, and the state it is in.
 
-model = RecurrentPPO("MlpLstmPolicy", make_sb3_env("MultiTaskEvidence-v0", 64)).learn(500_000)
-recording = record(StableBaselinesAgent(model, EvidenceTask()), gym.make_vec("MultiTaskEvidence-v0", 64), 1000, 0)
+    model = RecurrentPPO("MlpLstmPolicy", make_sb3_env("MultiTaskEvidence-v0", 64)).learn(500_000)
+    recording = record(StableBaselinesAgent(model, EvidenceTask()), gym.make_vec("MultiTaskEvidence-v0", 64), 1000, 0)
+
+The recording then has what a probe needs, as that of any other agent.
 """
 
 from __future__ import annotations
@@ -43,6 +45,28 @@ class Memory(NamedTuple):
     past: features.Past
 
 
+class Scaling(NamedTuple):
+    """How SB3's `VecNormalize` has scaled what the policy was shown: clip((x - mean) / deviation).
+
+    Attributes:
+        mean, deviation: of each channel, `[F]`.
+        clip: the greatest absolute value.
+    """
+
+    mean: Float[np.ndarray, " F"]
+    deviation: Float[np.ndarray, " F"]
+    clip: float
+
+    @classmethod
+    def of(cls, model: BaseAlgorithm) -> Scaling | None:
+        """The scaling under which the model was trained, as it is now; None if there was none."""
+        normalised: Any = model.get_vec_normalize_env()
+        if normalised is None or not normalised.norm_obs:
+            return None
+        rms = normalised.obs_rms
+        return cls(rms.mean.copy(), np.sqrt(rms.var + normalised.epsilon), float(normalised.clip_obs))
+
+
 class StableBaselinesAgent:
     """An actor-critic policy of SB3 as an agent in the protocol of `mtrnn_envs`; it does not change the model.
 
@@ -54,6 +78,8 @@ class StableBaselinesAgent:
         model: a trained model (its `policy` is taken), or a policy: `ActorCriticPolicy` or
             `RecurrentActorCriticPolicy`, for one of the action spaces that the task can have.
         task: the task it was trained on.
+        scaling: what `VecNormalize` has made of observations; if None, that of the model's environments, if they are
+            in one.
         kind: the features of `mtrnn_agents.stable_baselines.features` that the policy is shown; None for observations.
         seed: of its draws.
         run: what it was trained by, as JSON, if known.
@@ -68,6 +94,7 @@ class StableBaselinesAgent:
         model: BaseAlgorithm | BasePolicy,
         task: EvidenceTask,
         *,
+        scaling: Scaling | None = None,
         kind: str | None = None,
         seed: int = 0,
         run: Mapping[str, Any] | None = None,
@@ -80,6 +107,7 @@ class StableBaselinesAgent:
             )
         policies.check_fits(policy, task, kind)
         self.policy, self.task, self.kind = policy, task, kind
+        self.scaling = Scaling.of(model) if scaling is None and isinstance(model, BaseAlgorithm) else scaling
         self.observation_space = observation_space(task)
         self.action_space: Any = action_space(task)
         self.run, self.history = run, dict(history or {})
@@ -147,6 +175,9 @@ class StableBaselinesAgent:
 
     def _features(self, shown: np.ndarray) -> torch.Tensor:
         """What the policy's features extractor makes of what it sees."""
+        if self.scaling is not None:
+            mean, deviation, clip = self.scaling
+            shown = np.clip((shown - mean) / deviation, -clip, clip).astype(np.float32)
         tensor = torch.as_tensor(shown, device=self.policy.device)
         return BasePolicy.extract_features(self.policy, tensor, self.policy.pi_features_extractor)
 
@@ -188,14 +219,13 @@ class StableBaselinesAgent:
             "policy": policies.describe(self.policy),
             "run": self.run,
             "history": self.history,
+            "clip": None if self.scaling is None else self.scaling.clip,
             "versions": {"stable_baselines3": stable_baselines3.__version__, "torch": torch.__version__},
         }
-        storage.write(
-            path,
-            "stable_baselines",
-            {name: v.detach().cpu().numpy() for name, v in self.policy.state_dict().items()},
-            about,
-        )
+        arrays = {f"policy.{name}": v.detach().cpu().numpy() for name, v in self.policy.state_dict().items()}
+        if self.scaling is not None:
+            arrays |= {"scaling.mean": self.scaling.mean, "scaling.deviation": self.scaling.deviation}
+        storage.write(path, "stable_baselines", arrays, about)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> StableBaselinesAgent:
@@ -208,5 +238,30 @@ class StableBaselinesAgent:
         arrays, about = storage.read(path, "stable_baselines")
         task, kind = EvidenceTask.from_fields(about["task"]), about["kind_of_features"]
         policy = policies.build(about["policy"])
-        policy.load_state_dict({name: torch.from_numpy(v) for name, v in arrays.items()})
-        return cls(policy, task, kind=kind, run=about["run"], history=course.from_json(about["history"]))
+        policy.load_state_dict(
+            {name[len("policy.") :]: torch.from_numpy(v) for name, v in arrays.items() if name.startswith("policy.")}
+        )
+        scaling = None
+        if about["clip"] is not None:
+            scaling = Scaling(arrays["scaling.mean"], arrays["scaling.deviation"], about["clip"])
+        history = course.from_json(about["history"])
+        return cls(policy, task, scaling=scaling, kind=kind, run=about["run"], history=history)
+
+    @classmethod
+    def from_zip(
+        cls, path: str | os.PathLike[str], algorithm: type[BaseAlgorithm], task: EvidenceTask, *, trust: bool = False
+    ) -> StableBaselinesAgent:
+        """The agent in a file that SB3's own `model.save` wrote, for example `from_zip(path, RecurrentPPO, task)`.
+
+        Such a file holds pickles: to read it is to run whatever code is in it. So `trust=True` must be given, and
+        should be for files of one's own alone. What `VecNormalize` has learned is not in it.
+
+        Raises:
+            ValueError: if `trust` is not True, or the policy does not fit the task.
+        """
+        if trust is not True:
+            raise ValueError(
+                f"trust={trust!r}: reading {path} runs whatever code is in it, as SB3's files hold pickles; if you "
+                "know where it comes from, give trust=True"
+            )
+        return cls(algorithm.load(os.fspath(path), device="cpu"), task)
