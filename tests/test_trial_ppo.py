@@ -100,7 +100,7 @@ def test_every_network_learns_from_reward(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("commit", ["each", "common"])
 def test_when_to_answer_is_learned_from_reward(commit: str) -> None:
-    """It neither answers at once nor never, and gets most of what the best rule gets."""
+    """It neither answers at once nor never, gets most of what the best rule gets, and means what it claims."""
     task = replace(RT, commit=commit, stimulus=10)
     best = task.ideal()
     assert best.value is not None
@@ -109,6 +109,21 @@ def test_when_to_answer_is_learned_from_reward(commit: str) -> None:
     assert agent.evaluation["reward"] > 0.85 * best.value
     assert 1.5 < agent.evaluation["response_step"] < 9
     assert agent.evaluation["answered"] > 0.5
+    env = gym.make_vec("MultiTaskEvidenceRT-v0", num_envs=100, split="test", **json.loads(task.to_json()))
+    found = record(agent, env, n_trials=2000, seed=0)
+    assert found.confidence is not None
+    distance, taken = np.abs(task.boundary.margins(found.latents)), found.response_steps.astype(float)
+    given = found.answers != 0
+    error = 0.0
+    for claim in (7 / 12, 9 / 12, 11 / 12):  # levels are thirds of [1/2, 1]: how far is the share right from the third?
+        right = found.correct[given & np.isclose(found.confidence, claim)]
+        error += len(right) / given.sum() * max(0.0, abs(right.mean() - claim) - 1 / 12) if len(right) else 0.0
+    assert error < 0.05
+    taken[~given] = 10
+    thirds = np.quantile(distance, [1 / 3, 2 / 3])
+    means = [taken[np.digitize(distance, thirds) == third].mean() for third in range(3)]
+    if commit == "each":  # the nearer the boundary, the longer it looks
+        assert means[0] > 1.2 * means[1] > 1.2**2 * means[2]
 
 
 @pytest.mark.parametrize("task", [TASK, RT], ids=["fixed", "own time"])
