@@ -1,8 +1,10 @@
-"""RecurrentPPO on whole trials, held against sb3-contrib's own."""
+"""RecurrentPPO on whole trials, held against sb3-contrib's own; and the plug-in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -15,7 +17,9 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.distributions import BernoulliDistribution, MultiCategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
+import mtrnn_envs
 from mtrnn_agents.loop import one_thread
+from mtrnn_agents.stable_baselines import recurrent_ppo
 from mtrnn_agents.stable_baselines.whole_trials import (
     StackedCategoricals,
     WholeBernoulli,
@@ -23,6 +27,9 @@ from mtrnn_agents.stable_baselines.whole_trials import (
     minibatches,
     sequences,
 )
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.experiments.plugins import AgentPlugin
+from mtrnn_envs.score import action_sizes
 
 
 @pytest.fixture(autouse=True)
@@ -243,6 +250,9 @@ def test_multi_binary_is_multi_discrete_by_the_difference_of_logits() -> None:
         torch.testing.assert_close(binary.log_prob(actions.float()), other.log_prob(actions.float()))
         torch.testing.assert_close(binary.entropy(), other.entropy())
         assert (binary.mode() == other.mode()).all()
+    share = torch.stack([binary.sample() for _ in range(4000)]).float().mean(0)
+    p = (two[..., 1] - two[..., 0]).sigmoid()
+    assert ((share - p).abs() < 5 * (p * (1 - p) / 4000).sqrt()).all()
     assert binary.sample().dtype == binary.mode().dtype == torch.int8, "what the space and the environments take"
 
 
@@ -275,3 +285,79 @@ def test_weights_go_to_stock_and_back() -> None:
 def test_a_rollout_that_is_not_full_has_no_minibatches() -> None:
     with pytest.raises(ValueError, match="not full"):
         next(iter(model(WholeTrialPPO, "fixed duration").rollout_buffer.get(8)))
+
+
+SMALL = EvidenceTask(n_tasks=3, encoder=None, stimulus=4)
+QUICK = recurrent_ppo.Training(n_envs=8, total_steps=480, n_units=8, n_layers=1, evaluate_every=100)
+
+
+def test_it_is_a_plug_in_and_its_agent_is_kept(tmp_path: Path) -> None:
+    plugin: Any = recurrent_ppo
+    assert isinstance(plugin, AgentPlugin)
+    agent = recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False)
+    shown = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
+    for other in (recurrent_ppo.load(tmp_path), recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False)):
+        np.testing.assert_array_equal(other.predict(shown)[1][0], agent.predict(shown)[1][0])
+    assert 0 <= agent.evaluation["accuracy"] <= 1
+
+
+def test_training_that_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    looks = 0
+
+    def stop(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt, match="goes on from"):
+        recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False, metrics=stop)
+    resumed = recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False)
+    whole = recurrent_ppo.train(SMALL, 0, QUICK, progress=False)
+    for name, value in whole.policy.state_dict().items():
+        assert torch.equal(resumed.policy.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("commit", ["each", "common"])
+def test_the_first_policy_waits_by_its_patience(commit: str) -> None:
+    task = EvidenceTask(**mtrnn_envs.IDS["MultiTaskEvidenceRT-v0"][0], n_tasks=3, encoder=None, commit=commit)
+    settings = replace(QUICK, total_steps=1, learning_rate=1e-12, first_patience=2.0)
+    agent = recurrent_ppo.train(task, 0, settings, progress=False)
+    _, state = agent.predict(np.zeros((1, 3), np.float32))
+    policy: Any = agent.policy
+    with torch.no_grad():
+        logits = policy.action_net(policy.mlp_extractor.forward_actor(torch.from_numpy(state[0][-1])))[0]
+    sizes = action_sizes(task)
+    for i, part in enumerate(logits.split(sizes)):
+        can_wait = commit == "each" or i == 0
+        odds = np.exp(2.0) if can_wait else 1.0
+        assert part.softmax(0)[0].item() == pytest.approx(odds / (odds + sizes[i] - 1), abs=0.02)
+
+
+def test_stock_is_the_class_of_sb3_contrib_with_the_same_settings() -> None:
+    stock, ours = (recurrent_ppo.PRESETS[name] for name in ("stock", "whole_trials"))
+    assert replace(stock, stock=False) == ours
+    agent = recurrent_ppo.train(SMALL, 0, replace(QUICK, total_steps=1, stock=True), progress=False)
+    assert type(agent.policy) is RecurrentActorCriticPolicy
+    assert isinstance(agent.policy.action_space, spaces.MultiDiscrete)
+
+
+@pytest.mark.parametrize(
+    ("bad", "match"),
+    [
+        ({"first_patience": -1.0}, "first_patience=-1.0"),
+        ({"n_layers": -1}, "n_layers=-1"),
+        ({"clip_range": 0.0}, "clip_range=0.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(bad: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        recurrent_ppo.Training(**bad)
+
+
+@pytest.mark.slow
+def test_it_learns() -> None:
+    settings = recurrent_ppo.Training(n_envs=32, total_steps=40_000, n_units=32)
+    agent = recurrent_ppo.train(EvidenceTask(n_tasks=2, encoder=None), 0, settings, progress=False)
+    assert agent.evaluation["accuracy"] > 0.85, "chance is 0.5, and the ideal observer is right in 0.96"

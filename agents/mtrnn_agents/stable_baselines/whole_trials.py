@@ -77,8 +77,8 @@ class _WholeTrials:
             self.to_torch(part[first % n_steps, :, first // n_steps].swapaxes(0, 1)).contiguous()
             for part in (self.hidden_states_pi, self.cell_states_pi, self.hidden_states_vf, self.cell_states_vf)
         ]
-        observations: Any = {name: part[steps] for name, part in self._seen.items()}
-        actions, *rest = (part[steps] for part in self._kept)
+        observations: Any = {name: part.index_select(0, steps) for name, part in self._seen.items()}
+        actions, *rest = (part.index_select(0, steps) for part in self._kept)
         values, log_probs, advantages, returns = (part.flatten() for part in rest)
         kind = RecurrentDictRolloutBufferSamples
         if not isinstance(self.observations, dict):
@@ -207,17 +207,27 @@ class StackedCategoricals(MultiCategoricalDistribution):
 class WholeBernoulli(BernoulliDistribution):
     """SB3's distribution of `MultiBinary` actions, whose samples are whole numbers (int8), as those of the space."""
 
+    def proba_distribution(self, action_logits: Float[Tensor, "B A"]) -> WholeBernoulli:
+        """Takes the log-odds of 1."""
+        self.logits = action_logits
+        self.log_partition = nn.functional.softplus(action_logits)
+        return self
+
     def log_prob(self, actions: Tensor) -> Float[Tensor, " B"]:
         """The log-probability of actions `[B, A]`."""
-        return super().log_prob(actions.float())
+        return (actions * self.logits - self.log_partition).sum(1)
+
+    def entropy(self) -> Float[Tensor, " B"]:
+        """The entropy of whole actions, in nat."""
+        return (self.log_partition - self.logits * self.logits.sigmoid()).sum(1)
 
     def sample(self) -> Int[Tensor, "B A"]:
         """Actions drawn by PyTorch's generator."""
-        return super().sample().to(torch.int8)
+        return (torch.rand_like(self.logits) < self.logits.sigmoid()).to(torch.int8)
 
     def mode(self) -> Int[Tensor, "B A"]:
         """The likeliest actions."""
-        return super().mode().to(torch.int8)
+        return (self.logits > 0).to(torch.int8)
 
 
 class WholeTrialPPO(RecurrentPPO):

@@ -1,0 +1,139 @@
+"""Recurrent PPO: sb3-contrib's algorithm on whole trials.
+
+    agent = train(EvidenceTask(), seed=0, folder="results/ppo")
+
+One probability ratio, one advantage and one value for all tasks together, as sb3-contrib has it. This module is what
+the name "recurrent_ppo" of the entry-point group `mtrnn.agents` stands for.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.vec_env import VecEnv
+
+from mtrnn_agents.network import check_flag, option, real_field, whole_field
+from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
+from mtrnn_agents.stable_baselines.learning import learn, load
+from mtrnn_agents.stable_baselines.training import OnPolicyTraining
+from mtrnn_agents.stable_baselines.whole_trials import WholeTrialPPO
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.experiments.run import Metrics
+from mtrnn_envs.score import action_sizes
+
+__all__ = ["PRESETS", "Training", "load", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(OnPolicyTraining):
+    """How a recurrent policy is trained. `PRESETS` names the ones to start from.
+
+    Raises:
+        ValueError: if a field is out of its range.
+    """
+
+    n_envs: int = option(256, "environments that are stepped together")
+    rollout_trials: int = option(
+        2, "trials of a rollout in each environment, if they are of the longest length; those not over are cut off"
+    )
+    total_steps: int = option(1_000_000, "steps of training, over all environments, up to whole rollouts")
+    learning_rate: float = option(3e-3, "Adam's rate at its highest")
+    schedule: str = option("linear", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'")
+    n_units: int = option(64, "units of an LSTM, and of each layer after it")
+    n_layers: int = option(2, "layers between LSTM and outputs, of the policy, and as many of the value")
+    shared_lstm: bool = option(
+        True, "whether the value is read from the policy's LSTM, which its loss does not train, or has an LSTM too"
+    )
+    n_epochs: int = option(4, "passes over a rollout")
+    n_minibatches: int = option(4, "updates in a pass")
+    clip_range: float = option(0.2, "how far the probability ratio may go from 1")
+    first_patience: float = option(3.0, "log-odds that waiting begins with above each other value, where one can wait")
+    stock: bool = option(False, "sb3-contrib's RecurrentPPO itself: the same training, several times slower")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, low in (("n_units", 1), ("n_layers", 0), ("n_epochs", 1), ("n_minibatches", 1)):
+            whole_field(self, name, low)
+        real_field(self, "clip_range", 0, 1e30)
+        real_field(self, "first_patience", 0, 100, low_is_allowed=True)
+        for name in ("shared_lstm", "stock"):
+            check_flag(name, getattr(self, name))
+
+
+PRESETS: dict[str, Training] = {
+    "whole_trials": Training(),
+    "stock": Training(stock=True),
+}
+
+
+def train(
+    task: EvidenceTask,
+    seed: int,
+    training: Training | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    metrics: Metrics | None = None,
+) -> StableBaselinesAgent:
+    """A recurrent policy trained on `task`; see `mtrnn_agents.stable_baselines.learning.learn`."""
+    training = training or Training()
+
+    def make_model(envs: VecEnv, seed: int, training: Training) -> RecurrentPPO:
+        model = _model(envs, task.n_steps, seed, training)
+        _begin_by_waiting(model, task, training.first_patience)
+        return model
+
+    return learn(
+        make_model,
+        task,
+        seed,
+        training,
+        name="recurrent_ppo",
+        folder=folder,
+        progress=progress,
+        metrics=metrics,
+        multi_binary=not training.stock,
+    )
+
+
+def _model(envs: VecEnv, trial_steps: int, seed: int, training: Training) -> RecurrentPPO:
+    """The untrained model, for trials of at most `trial_steps` steps."""
+    n_steps = training.rollout_trials * trial_steps
+    policy: dict[str, Any] = {
+        "lstm_hidden_size": training.n_units,
+        "net_arch": [training.n_units] * training.n_layers,
+        "shared_lstm": training.shared_lstm,
+        "enable_critic_lstm": not training.shared_lstm,
+    }
+    return (RecurrentPPO if training.stock else WholeTrialPPO)(
+        "MlpLstmPolicy",
+        envs,
+        learning_rate=training.rate,
+        n_steps=n_steps,
+        batch_size=-(-n_steps * training.n_envs // training.n_minibatches),
+        n_epochs=training.n_epochs,
+        gamma=training.gamma,
+        gae_lambda=training.gae_lambda,
+        clip_range=training.clip_range,
+        ent_coef=training.entropy_weight,
+        vf_coef=training.value_weight,
+        max_grad_norm=training.clip_norm,
+        policy_kwargs=policy,
+        seed=seed,
+        device="cpu",
+    )
+
+
+@torch.no_grad()
+def _begin_by_waiting(model: RecurrentPPO, task: EvidenceTask, patience: float) -> None:
+    """Sets the bias of waiting: the first value of every component, or of the common stop alone."""
+    if not task.reaction_time:
+        return
+    sizes = action_sizes(task)
+    waits = [0] if task.commit == "common" else [sum(sizes[:i]) for i in range(len(sizes))]
+    bias: Any = model.policy.action_net.bias
+    bias[waits] = patience
