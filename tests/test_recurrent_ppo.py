@@ -360,4 +360,4 @@ def test_settings_out_of_range_are_refused(bad: dict[str, Any], match: str) -> N
 def test_it_learns() -> None:
     settings = recurrent_ppo.Training(n_envs=32, total_steps=40_000, n_units=32)
     agent = recurrent_ppo.train(EvidenceTask(n_tasks=2, encoder=None), 0, settings, progress=False)
-    assert agent.evaluation["accuracy"] > 0.85, "chance is 0.5, and the ideal observer is right in 0.96"
+    assert agent.evaluation["accuracy"] > 0.85, "chance is 0.5, and the ideal observer's is 0.95"

@@ -64,8 +64,11 @@ class Training(OnPolicyTraining):
             check_flag(name, getattr(self, name))
 
 
+# With one ratio for 24 tasks, each of which may answer at every step, the clip of "whole_trials" stops most of what an
+# update of a reaction-time task would do.
 PRESETS: dict[str, Training] = {
     "whole_trials": Training(),
+    "reaction_time": Training(n_minibatches=8, clip_range=0.5, total_steps=3_000_000),
     "stock": Training(stock=True),
 }
 
