@@ -240,6 +240,8 @@ def as_actions(task: EvidenceTask, action: Any, batch: tuple[()] | tuple[int]) -
         ValueError: if they are not whole numbers, or not of the shape of the action space.
     """
     actions, n_components = np.asarray(action), len(action_sizes(task))
+    if actions.dtype.kind == "f" and task.action_encoding == "multi_binary" and np.isin(actions, (0, 1)).all():
+        actions = actions.astype(np.int8)  # as `MultiBinary` does, and as Stable-Baselines3 gives them
     if actions.dtype.kind not in "iub":
         raise ValueError(f"action={action!r} is not made of whole numbers")
     if actions.shape != (*batch, n_components) and not (is_discrete(task) and actions.shape == batch):

@@ -62,6 +62,17 @@ def test_stock_ppo_trains_on_observations_and_rewards_normalised(env_id: str) ->
     learns(PPO("MlpPolicy", envs, batch_size=128, **SMALL), 512)
 
 
+def test_stock_ppo_trains_on_binary_actions_which_it_gives_as_floats() -> None:
+    kwargs: dict[str, Any] = {"action_encoding": "multi_binary"}
+    envs = make_vec_env("MultiTaskEvidence-v0", n_envs=4, seed=0, env_kwargs=kwargs)
+    learns(PPO("MlpPolicy", envs, batch_size=128, **SMALL), 512)
+    env = gymnasium.make("MultiTaskEvidence-v0", n_tasks=2, fixation=0, stimulus=1, **kwargs).unwrapped
+    env.reset(seed=0)
+    env.step(np.zeros(2))  # the next is the decision
+    with pytest.raises(ValueError, match="is not made of whole numbers"):
+        env.step(np.array([0.5, 1.0]))
+
+
 def test_other_kwargs_and_another_algorithm() -> None:
     envs = make_vec_env("MultiTaskEvidence-v0", n_envs=2, seed=0, env_kwargs={"n_tasks": 3, "sigma": 0.1})
     learns(A2C("MlpPolicy", envs, n_steps=32, seed=0, device="cpu"), 256)

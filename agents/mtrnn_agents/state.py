@@ -19,6 +19,7 @@ from mtrnn_agents.batches import Run
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.network import FIXED, Sizes, Weights
 from mtrnn_agents.settings import History, Training, to_fields
+from mtrnn_envs import EvidenceTask
 from mtrnn_envs.seeding import torch_generator
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -65,19 +66,28 @@ def first_weights(run: Run, training: Training) -> Weights:
 
 def identity(run: Run, training: Any) -> dict[str, Any]:
     """All that determines a run, as JSON; of what it names as "module:attribute", a hash of what that holds now."""
-    contents: dict[str, np.ndarray] = {}
-    if ":" in run.task.boundaries:
-        n_dims = run.task.n_dims
-        contents["boundaries"] = run.task.boundary.margins(np.linspace(-0.49, 0.48, 16 * n_dims).reshape(16, n_dims))
+    contents = named_contents(run.task)
     if isinstance(getattr(training.network, "connectivity", None), str):
         weights = training.network.first_weights(Sizes.of(run.task), torch.Generator())
-        contents["connectivity"] = weights[FIXED + "mask"].numpy()
+        contents["connectivity"] = _hash(weights[FIXED + "mask"].numpy())
     return {
         "task": json.loads(run.task.to_json()),
         "seed": run.seed,
         "training": to_fields(training),
-        "contents": {name: hashlib.sha256(values.tobytes()).hexdigest()[:16] for name, values in contents.items()},
+        "contents": contents,
     }
+
+
+def named_contents(task: EvidenceTask) -> dict[str, str]:
+    """A hash of what the boundaries of `task` are now, if they are named as "module:attribute"."""
+    if ":" not in task.boundaries:
+        return {}
+    points = np.linspace(-0.49, 0.48, 16 * task.n_dims).reshape(16, task.n_dims)
+    return {"boundaries": _hash(task.boundary.margins(points))}
+
+
+def _hash(values: np.ndarray) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()[:16]
 
 
 def save(runs: Sequence[Run], training: Training, states: Sequence[Progress], folders: Sequence[Path] | None) -> None:

@@ -228,8 +228,9 @@ def evaluate(
 ) -> dict[str, float]:
     """How the likeliest actions do on `trials`, without noise of the network, by name.
 
-    Reward is that of a trial; accuracy the share of right answers, of which one that is not given is none; the
-    response step, in reaction-time tasks, the stimulus observation that an answer is given to, or the last.
+    Reward is that of a trial; accuracy the share of right answers, of which one that is not given is none. In
+    reaction-time tasks, the response step is the mean stimulus observation that tasks are answered to, or else the
+    last, and "answered" the share of tasks that are answered.
     """
     hidden = training.network.sequence(weights, torch.from_numpy(observe(trials)))
     actions = likeliest(head_of(task, training), read(weights, hidden[:, first_step(task) :]))

@@ -7,7 +7,6 @@ generators that are seeded for it and put back afterwards. So a run that was sto
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -38,7 +37,7 @@ from mtrnn_agents.stable_baselines.features import FeaturesVecEnv
 from mtrnn_agents.stable_baselines.policies import takes_binary
 from mtrnn_agents.stable_baselines.training import OnPolicyTraining
 from mtrnn_agents.stable_baselines.vec_env import SB3VecEnv
-from mtrnn_agents.state import CHECKPOINT, refuse_other
+from mtrnn_agents.state import CHECKPOINT, named_contents, refuse_other
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
@@ -157,11 +156,7 @@ def learn(
 
 def identity(name: str, task: EvidenceTask, seed: int, training: OnPolicyTraining) -> dict[str, Any]:
     """All that determines a run, as JSON; of boundaries named as "module:attribute", a hash of what that holds now."""
-    contents = {}
-    if ":" in task.boundaries:
-        points = np.linspace(-0.49, 0.48, 16 * task.n_dims).reshape(16, task.n_dims)
-        contents["boundaries"] = hashlib.sha256(task.boundary.margins(points).tobytes()).hexdigest()[:16]
-    about = {"name": name, "seed": seed, "training": asdict(training), "contents": contents}
+    about = {"name": name, "seed": seed, "training": asdict(training), "contents": named_contents(task)}
     return {"task": json.loads(task.to_json()), **json.loads(json.dumps(about))}
 
 
@@ -282,17 +277,17 @@ def iterate(learner: Learner, callback: Any, iteration: int) -> dict[str, float]
 def evaluated(agent: StableBaselinesAgent, seed: int, metrics: Metrics | None) -> dict[str, float]:
     """How the agent does when it takes the likeliest action, on whole validation trials, the same at every call.
 
-    Reward is that of a trial; accuracy the share of right answers, of which one that is not given is none. In
-    reaction-time tasks, the response step is the mean stimulus observation that answers are given to, and "answered"
-    the share of tasks that are answered.
+    What the numbers are is said at `mtrnn_agents.trial_ppo.evaluate`.
     """
     envs = EvidenceVectorEnv(VALIDATION_ENVS, split="validation", **asdict(agent.task))
     recording = record(agent, envs, VALIDATION_TRIALS, _start(seed, "validation"))
     found = {"reward": float(recording.rewards.sum(axis=1).mean()), "accuracy": float(recording.correct.mean())}
     if agent.task.reaction_time:
-        steps = recording.response_steps[recording.answers != 0]
-        found["response_step"] = float(steps.mean()) if len(steps) else math.nan
-        found["answered"] = steps.size / recording.answers.size
+        given = recording.answers != 0
+        if isinstance(agent.task.fixation, int):  # else a recording does not tell how long a task was left open
+            samples = recording.last_steps[:, None] + 1 - agent.task.fixation
+            found["response_step"] = float(np.where(given, recording.response_steps, samples).mean())
+        found["answered"] = float(given.mean())
     return found | dict(metrics(recording.last_hidden(), recording.latents) if metrics else {})
 
 
