@@ -28,7 +28,7 @@ class Training:
     n_trials: int = option(256, "whole trials of a rollout")
     n_epochs: int = option(2, "times that a rollout is gone through")
     n_minibatches: int = option(8, "parts of a rollout, of equally many trials; each gives an update")
-    learning_rate: float = option(6e-3, "Adam's rate at its highest")
+    learning_rate: float = option(4e-3, "Adam's rate at its highest")
     schedule: str = option("cosine", "how the rate falls to 0 over all rollouts: 'cosine', 'linear', or 'constant'")
     clip_range: float = option(0.2, "how far a probability ratio may be from 1 to be learned from")
     gae_lambda: float = option(0.9, "lambda of generalised advantages, in [0, 1]")
