@@ -20,24 +20,24 @@ from mtrnn_envs import IDS, EvidenceTask
 from mtrnn_envs.experiments import plugins
 from mtrnn_envs.experiments.run import decoding
 
-# An agent is one row: its plug-in, its preset, and in what it differs from that.
-AGENTS = {
-    "labels, leaky RNN": ("supervised", "dense", {"n_updates": 20_000}),
-    "reward of each task, leaky RNN": ("trial_ppo", "factored", {}),
-    "reward of each task, GRU": ("trial_ppo", "factored", {"network": NETWORKS["gru"]()}),
-    "reward of each task, LSTM": ("trial_ppo", "factored", {"network": NETWORKS["lstm"]()}),
-    "reward in all, leaky RNN": ("trial_ppo", "scalar", {}),
-    "recurrent PPO of sb3-contrib": ("recurrent_ppo", "whole_trials", {}),
-    "PPO on the mean, no memory": ("ppo_history", "mean", {}),
+# An agent is one row: its plug-in, its preset in either panel (if it has one), and in what it differs from these.
+AGENTS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
+    "labels, leaky RNN": ("supervised", ["dense"], {"n_updates": 20_000}),
+    "reward of each task, leaky RNN": ("trial_ppo", ["factored", "factored"], {}),
+    "reward of each task, GRU": ("trial_ppo", ["factored", "factored"], {"network": NETWORKS["gru"]()}),
+    "reward of each task, LSTM": ("trial_ppo", ["factored", "factored"], {"network": NETWORKS["lstm"]()}),
+    "reward in all, leaky RNN": ("trial_ppo", ["scalar", "scalar"], {}),
+    "recurrent PPO of sb3-contrib": ("recurrent_ppo", ["whole_trials", "reaction_time"], {}),
+    "PPO on the mean, no memory": ("ppo_history", ["mean"], {}),
 }
 TASKS = {"accuracy": EvidenceTask(), "reward": EvidenceTask(**IDS["MultiTaskEvidenceRT-v0"][0])}
 
 
 def run(name: str, what: str, seed: int, folder: Path, shorter: int) -> tuple[Curve, float, float]:
     """The course of `what` in one training, out-of-distribution r2_prior at its end, and the CPU seconds it took."""
-    (plugin, preset, fields), task, start = AGENTS[name], TASKS[what], time.process_time()
+    (plugin, presets, fields), task, start = AGENTS[name], TASKS[what], time.process_time()
     agent = plugins.agent(plugin)
-    training = replace(agent.PRESETS[preset], **fields)
+    training = replace(agent.PRESETS[presets[list(TASKS).index(what)]], **fields)
     length = next(field for field in ("n_updates", "n_iterations", "total_steps") if hasattr(training, field))
     training = replace(training, **{length: getattr(training, length) // shorter})
     place = folder / what / f"{name.replace(' ', '_')}_{seed}"
@@ -54,14 +54,12 @@ if __name__ == "__main__":
     parser.add_argument("--shorter", type=int, default=1, help="how many times shorter than usual all trainings are")
     parser.add_argument("--folder", type=Path, default=Path("results/learning"), help="where the results go")
     a = parser.parse_args()
-    cells = [(name, what, seed) for what in TASKS for name in AGENTS for seed in range(a.seeds)]
-    cells = [
-        cell for cell in cells if cell[:2] != ("labels, leaky RNN", "reward")
-    ]  # its threshold is fitted at the end
+    panels = [(name, what) for i, what in enumerate(TASKS) for name, row in AGENTS.items() if len(row[1]) > i]
+    cells = [(*panel, seed) for panel in panels for seed in range(a.seeds)]
     found: Any = Parallel(n_jobs=-1, verbose=5)(delayed(run)(*cell, a.folder, a.shorter) for cell in cells)
     best = {"accuracy": TASKS["accuracy"].ideal().accuracy, "reward": TASKS["reward"].ideal().value}
     rows = []
-    for name, what in dict.fromkeys(cell[:2] for cell in cells):
+    for name, what in panels:
         mine = [one for one in found if (one[0].name, one[0].what) == (name, what)]
         ends, r2, seconds = zip(*((curve.values[-1], r2, seconds) for curve, r2, seconds in mine), strict=True)
         steps = float(np.median([curve.steps[-1] for curve, *_ in mine]))
