@@ -29,15 +29,16 @@ def test_every_picture_and_file_that_is_shown_is_there():
 
 def test_what_the_shell_is_told_is_understood(monkeypatch):
     """Every `mtrnn` command, up to training itself."""
-    from mtrnn_agents import supervised
+    from mtrnn_envs.experiments import plugins
     from mtrnn_envs.experiments.cli import main
 
     asked = []
-    monkeypatch.setattr(supervised, "train", lambda *args, **kwargs: asked.append(args))
+    for name in plugins.names("agent"):
+        monkeypatch.setattr(plugins.agent(name), "train", lambda *args, **kwargs: asked.append(args))
     commands = re.findall(r"^mtrnn (.*)", README, flags=re.MULTILINE)
     for command in commands:
         assert main(command.split()) == 0
-    assert len(asked) == len(commands) >= 1
+    assert len(asked) == len(commands) >= 4
 
 
 def test_no_number_is_missing():
