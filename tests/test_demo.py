@@ -13,7 +13,7 @@ import pytest
 
 from mtrnn_analysis.figures import Result, r2_figure, tasks_figure, trajectories_figure
 from mtrnn_analysis.geometry import principal_components
-from mtrnn_analysis.learning_figures import Course, courses_figure
+from mtrnn_analysis.learning_figures import Course, Curve, courses_figure, learning_figure
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.recording import Recording
@@ -122,3 +122,32 @@ def test_table() -> None:
     assert text == "| name |     r2 |\n| ---- | -----: |\n| a    | 0.5000 |\n| none |        |"
     with pytest.raises(ValueError, match=r"has 1 cells; the header has 2"):
         table(["name", "r2"], [["a"]])
+
+
+@pytest.mark.slow
+def test_learning_curves_of_all_agents(tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / "07_learning_curves.py"), "--seeds", "1", "--shorter", "100"]
+    done = subprocess.run([*command, "--folder", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+    assert len([line for line in done.stdout.splitlines() if line.startswith(("| accuracy", "| reward"))]) == 12
+    assert set(os.listdir(tmp_path)) == {"accuracy", "reward", "learning.png", "learning.pdf"}
+
+
+def test_learning_curves_are_medians_with_bands_beside_the_best() -> None:
+    curves = [Curve("a", "accuracy", (10, 100, 1000), (0.5, 0.5 + rise, 0.9)) for rise in (0.1, 0.2, 0.4)]
+    curves += [Curve("b", "reward", (10, 1000), (0.0, 1.0)), Curve("c", "reward", (10,), (0.3,))]
+    left, right = learning_figure(curves, {"accuracy": 0.96, "reward": 0.8}).axes
+    line = left.lines[0]
+    steps, values = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+    assert steps[0] == pytest.approx(10)
+    assert steps[-1] == pytest.approx(1000)
+    assert np.interp(100, steps, values) == pytest.approx(0.7, abs=1e-3)
+    band: Any = left.collections[0]
+    at_100 = [y for x, y in band.get_paths()[0].vertices if abs(x / 100 - 1) < 0.02]
+    assert min(at_100) == pytest.approx(0.6, abs=0.02)
+    assert max(at_100) == pytest.approx(0.9, abs=0.02)
+    assert {0.96} <= {float(np.asarray(one.get_ydata())[0]) for one in left.lines}
+    assert len(right.lines) == 3  # two agents, one of which was evaluated once, and the best
+    (legend,) = right.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from mtrnn_analysis.figures import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, STYLE, VERMILLION
 from mtrnn_envs import EvidenceTask
@@ -74,9 +75,13 @@ def learning_figure(curves: Sequence[Curve], best: Mapping[str, float]) -> Figur
                 mine = [curve for curve in curves if (curve.name, curve.what) == (name, what)]
                 if not mine:
                     continue
-                steps = np.geomspace(max(c.steps[0] for c in mine), min(c.steps[-1] for c in mine), 200)
+                first, last = max(c.steps[0] for c in mine), min(c.steps[-1] for c in mine)
+                steps = np.geomspace(first, last, 200 if last > first else 1)
                 values = [np.interp(steps, c.steps, c.values) for c in mine]
-                axes.semilogx(steps, np.median(values, axis=0), dash, color=colour, lw=1.3, label=name)
+                mark = None if len(steps) > 1 else "o"
+                axes.semilogx(
+                    steps, np.median(values, axis=0), marker=mark, ls=dash, color=colour, lw=1.3, ms=3, label=name
+                )
                 axes.fill_between(steps, np.min(values, axis=0), np.max(values, axis=0), color=colour, alpha=0.15, lw=0)
             axes.axhline(most, color=GREY, lw=0.8, ls=":")
             axes.annotate(
@@ -88,6 +93,10 @@ def learning_figure(curves: Sequence[Curve], best: Mapping[str, float]) -> Figur
                 color=GREY,
             )
             axes.set(xlabel="environment steps", ylabel=what)
+            axes.xaxis.set_major_formatter(
+                lambda value, _: f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"
+            )
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_title(letter, loc="left", fontweight="bold")
         lines = {line.get_label(): line for axes in panels for line in axes.get_lines() if line.get_label() in names}
         figure.legend([lines[name] for name in names], names, loc="outside right upper")
