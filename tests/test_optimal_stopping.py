@@ -16,8 +16,8 @@ def reaction_time(**fields):
     return EvidenceTask(**{"payoff": "quadratic", "decision": 0, **fields})
 
 
-def run(task, n, seed):
-    """Plays the policy on sampled trials: reward of each trial, and mean response step."""
+def run(task, n, seed, n_points=32):
+    """Plays the policy on sampled trials: reward and mean response step of each trial."""
     best, trials = solve(task), task.sample(n, generator(seed, "test"))
     means, length = running_means(trials), np.broadcast_to(np.asarray(trials.n_samples), n)
     table, label = payoff_table(task), (trials.labels > 0).astype(int)
@@ -26,15 +26,20 @@ def run(task, n, seed):
     for t in range(1, means.shape[1] + 1):
         still &= (length >= t)[:, None]
         taken += still
-        stop = best.policy(means[:, t - 1], t)
-        answer = still & (stop[:, None] if stop.ndim == 1 else stop)
-        rows = np.flatnonzero(answer.any(axis=1))
-        if len(rows):
-            p = np.full(still.shape, 0.5)
-            p[rows] = answer_probabilities(task, means[rows, t - 1], t, n_points=32)
-            paid[answer] = table[label, best_levels(task, p)][answer]
+        rows = np.flatnonzero(still.any(axis=1))
+        p = answer_probabilities(task, means[rows, t - 1], t, n_points)
+        stop = best.policy(means[rows, t - 1], t, p)
+        answer = np.zeros(still.shape, bool)
+        answer[rows] = still[rows] & (stop[:, None] if stop.ndim == 1 else stop)
+        level = np.zeros(still.shape, int)
+        level[rows] = best_levels(task, p)
+        paid[answer] = table[label, level][answer]
         still &= ~answer
-    return (paid - task.time_cost * taken).mean(axis=1), taken.mean()
+    return (paid - task.time_cost * taken).mean(axis=1), taken.mean(axis=1)
+
+
+def standard_error(values):
+    return values.std(ddof=1) / np.sqrt(len(values))
 
 
 def test_the_best_value_at_the_defaults():
@@ -76,8 +81,24 @@ def test_the_policy_earns_its_value_on_sampled_trials(fields):
     reward, step = run(task, 2000, seed=3)
     best = solve(task)
     assert best.method.startswith("dynamic programming")
-    assert abs(reward.mean() - best.value) < 3 * reward.std() / np.sqrt(len(reward)) + 2e-4
-    assert step == pytest.approx(best.response_step, rel=0.06)
+    assert abs(reward.mean() - best.value) < 3 * standard_error(reward) + 2e-4
+    assert abs(step.mean() - best.response_step) < 3 * standard_error(step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n_tasks": 6},
+        {"n_tasks": 6, "commit": "common", "payoff": "accuracy", "time_cost": 0.003},
+        {"n_tasks": 2, "n_dims": 1, "boundaries": "affine"},
+    ],
+    ids=str,
+)
+def test_the_response_step_is_that_of_the_policy_on_many_trials(fields):
+    task = reaction_time(**fields)
+    _, step = run(task, 10_000, seed=1)
+    assert abs(step.mean() - solve(task).response_step) < 3 * standard_error(step)
 
 
 def test_symmetric_tasks_solved_once_give_what_each_gives_alone():
@@ -97,17 +118,46 @@ def commits(task):
     return {c: reaction_time(n_tasks=task.n_tasks, stimulus=task.stimulus, commit=c) for c in ("each", "common")}
 
 
-def test_a_finer_grid_changes_the_value_by_less_than_2e_4(monkeypatch):
-    task = reaction_time(n_tasks=4, stimulus=8)
-    coarse, grid = solve(task).value, optimal_stopping.time_grid
-
+def twice_as_fine(grid):
     def finer(task, d, t):
         points = grid(task, d, t)
         return np.linspace(points[0], points[-1], 2 * len(points) - 1)
 
-    monkeypatch.setattr(optimal_stopping, "time_grid", finer)
+    return finer
+
+
+def test_a_finer_grid_changes_the_value_by_less_than_2e_4(monkeypatch):
+    task = reaction_time(n_tasks=4, stimulus=8)
+    coarse = solve(task).value
+    monkeypatch.setattr(optimal_stopping, "time_grid", twice_as_fine(optimal_stopping.time_grid))
     fine = optimal_stopping._dynamic_programming(task, distinct_tasks(task)).value
     assert coarse == pytest.approx(fine, abs=2e-4)
+
+
+@pytest.mark.parametrize("fields", [{}, {"commit": "common", "payoff": "accuracy", "time_cost": 0.003}], ids=str)
+def test_the_policy_answers_when_that_of_a_finer_grid_does(monkeypatch, fields):
+    """Where the bound is, pay and waiting are nearly equal, and small errors of one sign move it far."""
+    task = reaction_time(n_tasks=6, **fields)
+    coarse = solve(task)
+    monkeypatch.setattr(optimal_stopping, "time_grid", twice_as_fine(optimal_stopping.time_grid))
+    fine = optimal_stopping._dynamic_programming(task, distinct_tasks(task))
+    shares = []
+    for t in range(3, 20, 3):
+        mean, _ = statistics(6, t)
+        p = answer_probabilities(task, mean, t, n_points=48)
+        shares.append([best.policy(mean, t, p).mean() for best in (coarse, fine)])
+    assert 0.1 < np.mean(shares) < 0.9
+    assert np.mean(np.diff(shares)) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_policy_computes_the_answers_that_it_is_not_given():
+    for task in (reaction_time(n_tasks=4), reaction_time(n_tasks=4, n_dims=3, stimulus=5, commit="common")):
+        mean = np.random.default_rng(0).uniform(-0.7, 0.7, (300, task.n_dims))
+        given = solve(task).policy(mean, 4, answer_probabilities(task, mean, 4))
+        assert np.mean(given == solve(task).policy(mean, 4)) > 0.98
+        assert 0.1 < given.mean() < 0.9
+        surely_not = solve(task).policy(mean, 4, np.full((300, 4), 0.5))
+        assert not surely_not.any()
 
 
 def test_no_fixed_moment_and_no_common_stop_beats_the_best_policy():
@@ -157,8 +207,8 @@ def test_what_is_not_solved_is_called_a_lower_bound_that_its_policy_earns(fields
     task = reaction_time(n_tasks=3, stimulus=6, **fields)
     best = ceilings(task)
     assert best.stopping_method.startswith("lower bound")
-    reward, _ = run(task, 400, seed=2)
-    spread = np.hypot(reward.std() / np.sqrt(len(reward)), solve(task).standard_error)
+    reward, _ = run(task, 400, seed=2, n_points=64)
+    spread = np.hypot(standard_error(reward), solve(task).standard_error)
     assert abs(reward.mean() - best.value) < 3 * spread
 
 

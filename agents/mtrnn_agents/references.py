@@ -79,6 +79,18 @@ def updated(
     )
 
 
+class Judgement(NamedTuple):
+    """A belief, and what it says of the tasks, so that this is computed once a step.
+
+    Attributes:
+        belief: the belief.
+        p: the posterior probability of +1 for every task asked, `[N, A]`; None if the actions did not need it.
+    """
+
+    belief: Belief
+    p: Float[np.ndarray, "N A"] | None
+
+
 class IdealObserver:
     """Answers by the posterior given all evidence so far, exact or numerical as `mtrnn_envs.ideal_observer` says.
 
@@ -103,24 +115,26 @@ class IdealObserver:
     def predict(
         self,
         observation: np.ndarray,
-        state: Belief | None = None,
+        state: Judgement | None = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-    ) -> tuple[np.ndarray, Belief]:
-        """Actions for `observation`, `[N, F]`, and the belief after it. There is no chance in them."""
-        state = updated(self.task, state, observation, episode_start)
+    ) -> tuple[np.ndarray, Judgement]:
+        """Actions for `observation`, `[N, F]`, and the judgement after it. There is no chance in them."""
+        belief = updated(self.task, None if state is None else state.belief, observation, episode_start)
         # While the cue is on no answer counts, and the exact posterior is not cheap.
-        nothing = np.full((len(state.seen), self.task.n_answers), 0.5)
-        p = self.probabilities(state) if state.seen.any() else nothing
-        return decide(self.task, p, state.seen, self.threshold), state
+        p = self.probabilities(Judgement(belief, None)) if belief.seen.any() else None
+        nothing = np.full((len(belief.seen), self.task.n_answers), 0.5)
+        return decide(self.task, nothing if p is None else p, belief.seen, self.threshold), Judgement(belief, p)
 
-    def hidden(self, state: Belief) -> Float[np.ndarray, "N D"]:
+    def hidden(self, state: Judgement) -> Float[np.ndarray, "N D"]:
         """The mean of the samples, 0 before the first."""
-        return state.mean.astype(np.float32)
+        return state.belief.mean.astype(np.float32)
 
-    def probabilities(self, state: Belief) -> Float[np.ndarray, "N A"]:
+    def probabilities(self, state: Judgement) -> Float[np.ndarray, "N A"]:
         """The posterior probability of +1 for every task asked; 1/2 before the first sample."""
-        return _posterior(self.task, state)
+        if state.p is not None:
+            return state.p
+        return _asked(self.task, _posterior(self.task, state.belief), state.belief.context)
 
 
 class Integrator:
@@ -207,13 +221,6 @@ class Integrator:
         return fit_threshold(self.task, trials, p, distance, bounds)
 
 
-class Judgement(NamedTuple):
-    """A belief `belief`, and the probability of +1 that follows from it for every task asked, `p` `[N, A]`."""
-
-    belief: Belief
-    p: Float[np.ndarray, "N A"]
-
-
 class OptimalStopping:
     """Answers ideally and at the best time: the policy of `mtrnn_envs.optimal_stopping.solve`, as an agent.
 
@@ -246,14 +253,15 @@ class OptimalStopping:
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Judgement]:
         """Actions for `observation`, `[N, F]`, and the judgement after it. There is no chance in them."""
-        task, before = self.task, None if state is None else state.belief
-        belief = updated(task, before, observation, episode_start)
+        task = self.task
+        belief = updated(task, None if state is None else state.belief, observation, episode_start)
+        of_tasks = _posterior(task, belief, self._n_nodes)
         stop = np.zeros((len(observation), 1 if task.commit == "common" else task.n_answers), bool)
         for t in np.unique(belief.samples[belief.samples > 0]):
             rows = np.flatnonzero(belief.samples == t)
-            here = self.stopping.policy(belief.mean[rows], int(t))
+            here = self.stopping.policy(belief.mean[rows], int(t), of_tasks[rows])
             stop[rows] = here[:, None] if here.ndim == 1 else _asked(task, here, belief.context[rows])
-        p = _posterior(task, belief, self._n_nodes)
+        p = _asked(task, of_tasks, belief.context)
         return answer(task, stop, best_levels(task, p)), Judgement(belief, p)
 
     def hidden(self, state: Judgement) -> Float[np.ndarray, "N D"]:
@@ -262,6 +270,7 @@ class OptimalStopping:
 
     def probabilities(self, state: Judgement) -> Float[np.ndarray, "N A"]:
         """The posterior probability of +1 for every task asked; 1/2 before the first sample."""
+        assert state.p is not None  # each of its actions needs it
         return state.p
 
 
@@ -272,13 +281,13 @@ def _check_knowable(task: EvidenceTask, who: str) -> None:
             raise ValueError(f"{name}={getattr(task, name)!r}: this {who} needs {name}={needed!r}")
 
 
-def _posterior(task: EvidenceTask, belief: Belief, n_points: int | None = None) -> Float[np.ndarray, "N A"]:
-    """The posterior probability of +1 for every task asked; 1/2 before the first sample."""
+def _posterior(task: EvidenceTask, belief: Belief, n_points: int | None = None) -> Float[np.ndarray, "N K"]:
+    """The posterior probability of +1 for every task; 1/2 before the first sample."""
     some = np.flatnonzero(belief.samples)
     p = np.full((len(belief.samples), task.n_tasks), 0.5)
     if len(some):
         p[some] = answer_probabilities(task, belief.mean[some], belief.samples[some], n_points)
-    return _asked(task, p, belief.context)
+    return p
 
 
 def _asked(task: EvidenceTask, of_tasks: np.ndarray, context: Int[np.ndarray, " N"]) -> np.ndarray:
