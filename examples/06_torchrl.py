@@ -8,7 +8,7 @@ import logging
 
 import gymnasium as gym
 import torch
-from torchrl.envs import GymWrapper  # pyright: ignore[reportMissingImports]
+from torchrl.envs import GymEnv, GymWrapper  # pyright: ignore[reportMissingImports]
 from torchrl.envs.utils import check_env_specs  # pyright: ignore[reportMissingImports]
 
 import mtrnn_envs
@@ -24,9 +24,9 @@ if __name__ == "__main__":
     logging.getLogger("torchrl").setLevel(logging.WARNING)
     rows = []
     for env_id in mtrnn_envs.IDS:
-        one = gym.make(env_id)
-        many = gym.make_vec(env_id, a.envs, autoreset_mode="Disabled")
-        for env in (GymWrapper(wrapped, categorical_action_encoding=True) for wrapped in (one, many)):
+        one = GymEnv(env_id, categorical_action_encoding=True)
+        vector = gym.make_vec(env_id, a.envs, autoreset_mode="Disabled")
+        for env in (one, GymWrapper(vector, categorical_action_encoding=True)):
             check_env_specs(env)
             first = env.reset(seed=a.seed)
             steps = env.rollout(a.steps, auto_reset=False, tensordict=first, break_when_any_done=False)

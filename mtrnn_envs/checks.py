@@ -28,6 +28,13 @@ def attribute_named(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+class UnknownKeyword(ValueError, TypeError):
+    """A keyword argument that there is not: a bad value to us, and a `TypeError` to those who try what is taken.
+
+    TorchRL, for one, gives every environment `frameskip`, and takes it back at Python's own words for this mistake.
+    """
+
+
 def known(name: Any, names: Iterable[str], noun: str, of: str) -> str:
     """`name`, if it is one of `names`, a `noun` each, `of` something.
 

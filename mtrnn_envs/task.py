@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs import boundaries, encoder, noise
-from mtrnn_envs.checks import known, whole
+from mtrnn_envs.checks import UnknownKeyword, known, whole
 from mtrnn_envs.latents import share_left
 from mtrnn_envs.score import payoff_table
 from mtrnn_envs.trials import Periods, Timing, Trials, sample, timing
@@ -181,9 +181,18 @@ class EvidenceTask:
 
     @classmethod
     def from_fields(cls, values: Mapping[str, Any]) -> EvidenceTask:
-        """A task from names and values; an unknown name raises `ValueError` saying which was probably meant."""
+        """A task from names and values.
+
+        Raises:
+            UnknownKeyword: (a `ValueError`) if a name is unknown, saying which was probably meant.
+        """
         names = [field.name for field in fields(cls)]
-        return cls(**{known(name, names, "field", "EvidenceTask"): value for name, value in values.items()})
+        for name in values:
+            try:
+                known(name, names, "field", "EvidenceTask")
+            except ValueError as error:
+                raise UnknownKeyword(f"unexpected keyword argument {name!r}: {error}") from None
+        return cls(**values)
 
 
 def _checked(task: EvidenceTask) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_torchrl_steps_one_and_many(env_id: str) -> None:
     utils = pytest.importorskip("torchrl.envs.utils")
     options: dict[str, Any] = {"auto_reset": False, "break_when_any_done": False}
 
-    one = envs.GymWrapper(gym.make(env_id, encoder=None), categorical_action_encoding=True)
+    one = envs.GymEnv(env_id, encoder=None, categorical_action_encoding=True)
     utils.check_env_specs(one)
     steps = one.rollout(70, tensordict=one.reset(seed=3), **options)
     assert steps["next", "done"].sum() >= 3
@@ -143,7 +143,7 @@ def test_torchrl_steps_one_and_many(env_id: str) -> None:
     for i in range(3):
         same_steps(steps[i], gym.make(env_id, encoder=None), 3 + i)
 
-    serial = envs.SerialEnv(2, lambda: envs.GymWrapper(gym.make(env_id), categorical_action_encoding=True))
+    serial = envs.SerialEnv(2, lambda: envs.GymEnv(env_id, categorical_action_encoding=True))
     utils.check_env_specs(serial)
     serial.close()
 

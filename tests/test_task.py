@@ -5,6 +5,7 @@ import itertools
 import json
 import pickle
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -101,3 +102,16 @@ def test_an_unknown_field_says_which_was_meant(name, meant):
         EvidenceTask.from_fields({name: 1})
     with pytest.raises(ValueError, match="the fields are n_tasks, n_dims"):
         EvidenceTask.from_fields({"zzz": 1})
+
+
+def test_an_unknown_field_reads_like_an_unknown_keyword_to_those_who_try_which_are_taken():
+    def takes_none():
+        pass
+
+    with pytest.raises(TypeError) as python:
+        takes_none(frameskip=4)  # pyright: ignore[reportCallIssue]
+    words = str(python.value).partition("got an ")[2]
+    assert words == "unexpected keyword argument 'frameskip'"
+    for give in (EvidenceTask.from_fields, lambda fields: gym.make("MultiTaskEvidence-v0", **fields)):
+        with pytest.raises(TypeError, match=f"^{words}: 'frameskip' is not a field of EvidenceTask; the fields are"):
+            give({"frameskip": 4})
