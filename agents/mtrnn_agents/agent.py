@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,15 +112,8 @@ class SupervisedAgent:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
-        about = {
-            "task": json.loads(self.task.to_json()),
-            "training": settings.to_fields(self.training),
-            "seed": self.seed,
-            "threshold": self.threshold,
-            "gain": self.gain,
-            "history": None if self.history is None else asdict(self.history),
-        }
-        storage.write(path, "agent", {name: v.detach().numpy() for name, v in self.weights.items()}, about)
+        history = None if self.history is None else asdict(self.history)
+        write_network(path, "agent", self, threshold=self.threshold, gain=self.gain, history=history)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SupervisedAgent:
@@ -129,13 +123,23 @@ class SupervisedAgent:
             FileNotFoundError: if there is no such file.
             ValueError: if the file was not written by `save`, is not whole, or is of a version that is not known.
         """
-        arrays, about = storage.read(path, "agent")
-        return cls(
-            EvidenceTask.from_fields(about["task"]),
-            settings.from_fields(Training, about["training"]),
-            {name: torch.from_numpy(v) for name, v in arrays.items()},
-            about["seed"],
-            threshold=about["threshold"],
-            gain=about["gain"],
-            history=None if about["history"] is None else History.from_fields(about["history"]),
-        )
+        made_of, about = read_network(path, "agent", Training)
+        history = None if about["history"] is None else History.from_fields(about["history"])
+        return cls(*made_of, threshold=about["threshold"], gain=about["gain"], history=history)
+
+
+def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: Any) -> None:
+    """Writes the weights, task, settings and seed of an agent that is a network, and `more` that JSON can hold."""
+    about = {"task": json.loads(agent.task.to_json()), "training": settings.to_fields(agent.training)}
+    arrays = {name: v.detach().numpy() for name, v in agent.weights.items()}
+    storage.write(path, kind, arrays, {**about, "seed": agent.seed, **more})
+
+
+def read_network(
+    path: str | os.PathLike[str], kind: str, trained_by: type[Any]
+) -> tuple[tuple[EvidenceTask, Any, Weights, int], dict[str, Any]]:
+    """What `write_network` wrote: task, settings of the class `trained_by`, weights and seed; and all else by name."""
+    arrays, about = storage.read(path, kind)
+    weights = {name: torch.from_numpy(v) for name, v in arrays.items()}
+    task, training = EvidenceTask.from_fields(about["task"]), settings.from_fields(trained_by, about["training"])
+    return (task, training, weights, about["seed"]), about

@@ -16,10 +16,11 @@ from tqdm import tqdm
 from mtrnn_agents.agent import SupervisedAgent
 from mtrnn_agents.batches import Run, batch_of
 from mtrnn_agents.interrupts import held_back
+from mtrnn_agents.keeping import kept_in
 from mtrnn_agents.loop import train_together
 from mtrnn_agents.settings import Training
-from mtrnn_agents.state import resume
-from mtrnn_agents.supervised import completed, finished, train
+from mtrnn_agents.state import finished, resume
+from mtrnn_agents.supervised import completed, train
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.checks import whole
 from mtrnn_envs.counter import Counter
@@ -63,7 +64,7 @@ def ensemble(
     cells = [Run(task, whole("seed", seed, 0)) for task, seed in runs]
     place = _device(device)
     folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in cells]
-    found = [finished(run, training, where) for run, where in zip(cells, folders, strict=True)]
+    found = [finished(SupervisedAgent, run, training, where) for run, where in zip(cells, folders, strict=True)]
     left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
     for run, where in left:  # what is wrong is said before anything is trained
         resume(run, training, where)
@@ -103,10 +104,8 @@ def _in_processes(
                 _stopped.add(call)
         stop = next((outcome for outcome in outcomes if isinstance(outcome, KeyboardInterrupt)), None)
         if stop is not None:
-            where = "nothing was kept, as no folder was given"
-            if cells[0][1] is not None:
-                where = f"the same call goes on from {cells[0][1].parent}"
-            raise KeyboardInterrupt(f"stopped; {where}")
+            folder = cells[0][1]
+            raise KeyboardInterrupt(f"stopped; {kept_in(None if folder is None else folder.parent)}")
         interrupt()
     return outcomes
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mtrnn_agents import storage
-from mtrnn_envs.checks import known
 
 # The file of an agent in the folder that was given to `train`.
 AGENT = "agent.safetensors"
@@ -28,5 +27,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         ValueError: if the file is no agent's, is not whole, or is of a version that is not known.
     """
     file = Path(path) / AGENT if Path(path).is_dir() else Path(path)
-    module, name = KINDS[known(storage.kind_of(file), KINDS, "kind", f"file {file}")]
+    if (kind := storage.kind_of(file)) not in KINDS:
+        raise ValueError(f"{file} holds {kind!r}, where one of {sorted(KINDS)} is needed")
+    module, name = KINDS[kind]
     return getattr(import_module(module), name).load(file)

@@ -90,18 +90,14 @@ def train_together(
             shown.advance(done)
             yield states
 
-    def stopped(states: list[Progress]) -> str:
-        where = "nothing was kept, as no folder was given"
-        if folders:
-            where = f"the same call goes on from {folders[0] if len(folders) == 1 else folders[0].parent}"
-        return f"stopped after {states[0].n_updates} updates; {where}"
-
+    place = None if not folders else folders[0] if len(folders) == 1 else folders[0].parent
     with one_thread(), nullcontext() if on_cpu else torch.cuda.device(device), shows as shown:
         return carried_on(
             list(states),
             steps(shown, list(states)),
             lambda states: save(runs, training, states, folders),
-            stopped,
+            lambda states: f"{states[0].n_updates} updates",
+            place,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import numpy as np
@@ -10,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtrnn_agents import course, settings, storage
+from mtrnn_agents import course
+from mtrnn_agents.agent import read_network, write_network
 from mtrnn_agents.course import Course
 from mtrnn_agents.memory import Memory, checked_observation, remembered
 from mtrnn_agents.network import Sizes, Weights, fitting, read
@@ -109,13 +109,7 @@ class PolicyAgent:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
-        about = {
-            "task": json.loads(self.task.to_json()),
-            "training": settings.to_fields(self.training),
-            "seed": self.seed,
-            "history": self.history,
-        }
-        storage.write(path, "policy", {name: v.detach().numpy() for name, v in self.weights.items()}, about)
+        write_network(path, "policy", self, history=self.history)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PolicyAgent:
@@ -125,11 +119,5 @@ class PolicyAgent:
             FileNotFoundError: if there is no such file.
             ValueError: if the file was not written by `save`, is not whole, or is of a version that is not known.
         """
-        arrays, about = storage.read(path, "policy")
-        return cls(
-            EvidenceTask.from_fields(about["task"]),
-            settings.from_fields(Training, about["training"]),
-            {name: torch.from_numpy(v) for name, v in arrays.items()},
-            about["seed"],
-            history=course.from_json(about["history"]),
-        )
+        made_of, about = read_network(path, "policy", Training)
+        return cls(*made_of, history=course.from_json(about["history"]))

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,10 +17,13 @@ from jaxtyping import Float
 from mtrnn_agents import storage
 from mtrnn_agents.batches import Run
 from mtrnn_agents.layout import Layout
+from mtrnn_agents.loading import AGENT
 from mtrnn_agents.network import FIXED, Sizes, Weights
 from mtrnn_agents.settings import History, Training, to_fields
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.seeding import torch_generator
+
+Agent = TypeVar("Agent")
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -128,6 +131,21 @@ def read(path: Path, run: dict[str, Any]) -> dict[str, Any]:
     arrays, about = storage.read(path, "checkpoint")
     refuse_other(path, about["run"], run)
     return {**about["state"], **arrays}
+
+
+def finished(kind: type[Agent], run: Run, training: Any, folder: Path | None) -> Agent | None:
+    """The agent of this run in `folder`, of the class `kind`, if it is there.
+
+    Raises:
+        ValueError: if the agent there is that of another run.
+    """
+    if folder is None or not (folder / AGENT).exists():
+        return None
+    agent: Any = kind
+    agent = agent.load(folder / AGENT)
+    theirs = identity(Run(agent.task, agent.seed), agent.training)
+    refuse_other(folder / AGENT, theirs, identity(run, training))
+    return agent
 
 
 def refuse_other(path: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:

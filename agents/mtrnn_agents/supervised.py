@@ -16,12 +16,13 @@ import torch
 from mtrnn_agents.agent import SupervisedAgent
 from mtrnn_agents.batches import Run, validation_trials
 from mtrnn_agents.decisions import accumulator_probability, fit_gain, fit_threshold
+from mtrnn_agents.keeping import folder_of
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread, train_together
 from mtrnn_agents.network import FIXED, read
 from mtrnn_agents.settings import PRESETS, Training
-from mtrnn_agents.state import CHECKPOINT, Progress, first_weights, identity, refuse_other, resume
+from mtrnn_agents.state import CHECKPOINT, Progress, finished, first_weights, resume
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
@@ -61,10 +62,8 @@ def train(
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
     run, training = Run(task, whole("seed", seed, 0)), training or Training()
-    if folder is not None and not os.fspath(folder):
-        raise ValueError(f"folder={folder!r} names no folder")
-    place = None if folder is None else Path(folder)
-    if (agent := finished(run, training, place)) is not None:
+    place = folder_of(folder)
+    if (agent := finished(SupervisedAgent, run, training, place)) is not None:
         return agent
     (state,) = train_together(
         [run],
@@ -82,20 +81,6 @@ def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
     run, training = Run(task, whole("seed", seed, 0)), training or Training()
     return SupervisedAgent(task, training, first_weights(run, training), seed)
-
-
-def finished(run: Run, training: Training, folder: Path | None) -> SupervisedAgent | None:
-    """The agent of this run in `folder`, if it is there.
-
-    Raises:
-        ValueError: if the agent there is that of another run.
-    """
-    if folder is None or not (folder / AGENT).exists():
-        return None
-    agent = SupervisedAgent.load(folder / AGENT)
-    theirs = identity(Run(agent.task, agent.seed), agent.training)
-    refuse_other(folder / AGENT, theirs, identity(run, training))
-    return agent
 
 
 def completed(run: Run, training: Training, state: Progress, folder: Path | None) -> SupervisedAgent:

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from mtrnn_agents import course, state
 from mtrnn_agents.batches import Run, validation_trials
 from mtrnn_agents.course import Course
-from mtrnn_agents.keeping import carried_on
+from mtrnn_agents.keeping import carried_on, folder_of
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.learners import adam, corrected, flat_gradient
 from mtrnn_agents.loading import AGENT, load
@@ -95,13 +95,8 @@ def train(
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
     run, training = Run(task, whole("seed", seed, 0)), training or Training()
-    if folder is not None and not os.fspath(folder):
-        raise ValueError(f"folder={folder!r} names no folder")
-    place = None if folder is None else Path(folder)
-    if place is not None and (place / AGENT).exists():
-        agent = PolicyAgent.load(place / AGENT)
-        theirs = state.identity(Run(agent.task, agent.seed), agent.training)
-        state.refuse_other(place / AGENT, theirs, state.identity(run, training))
+    place = folder_of(folder)
+    if (agent := state.finished(PolicyAgent, run, training, place)) is not None:
         return agent
     first = resume(run, training, place)
     folders = None if place is None else [place]
@@ -114,14 +109,8 @@ def train(
             lambda now: (
                 None if place is None else state.write(place / state.CHECKPOINT, state.identity(run, training), now)
             ),
-            lambda now: (
-                f"stopped after {now.n_iterations} rollouts; "
-                + (
-                    "nothing was kept, as no folder was given"
-                    if place is None
-                    else f"the same call goes on from {place}"
-                )
-            ),
+            lambda now: f"{now.n_iterations} rollouts",
+            place,
         )
     if last.diverged is not None:
         kept = "" if place is None else f"; the state before it is kept in {place / state.CHECKPOINT}"

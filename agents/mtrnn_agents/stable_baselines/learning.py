@@ -26,7 +26,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from mtrnn_agents import course
-from mtrnn_agents.keeping import carried_on
+from mtrnn_agents.keeping import carried_on, folder_of
 from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread
 from mtrnn_agents.monitor import Monitor, monitor
@@ -122,9 +122,7 @@ def learn(
         FloatingPointError: if training diverges; the state before that is kept in the folder.
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
-    if folder is not None and not os.fspath(folder):
-        raise ValueError(f"folder={folder!r} names no folder")
-    place, run = None if folder is None else Path(folder), identity(name, task, whole("seed", seed, 0), training)
+    place, run = folder_of(folder), identity(name, task, whole("seed", seed, 0), training)
     if place is not None and (place / AGENT).exists():
         agent = StableBaselinesAgent.load(place / AGENT)
         refuse_other(place / AGENT, dict(agent.run or {}), run)
@@ -139,14 +137,8 @@ def learn(
                 first,
                 states(learner, first, shown, metrics),
                 lambda now: _save(learner, now),
-                lambda now: (
-                    f"stopped after {now.iteration * learner.steps} steps; "
-                    + (
-                        "nothing was kept, as no folder was given"
-                        if place is None
-                        else f"the same call goes on from {place}"
-                    )
-                ),
+                lambda now: f"{now.iteration * learner.steps} steps",
+                place,
             )
         agent = StableBaselinesAgent(model, task, kind=kind, seed=seed, run=run, history=last.history)
     if place is not None:
