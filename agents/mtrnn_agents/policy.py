@@ -128,6 +128,13 @@ def stated(task: EvidenceTask, head: Head, outputs: Float[Tensor, "N O"]) -> Flo
     return answer_probabilities(task, logits if head.n_values > 2 else np.concatenate([0 * logits, logits], -1))
 
 
+def waiting_parts(task: EvidenceTask) -> list[int]:
+    """The parts of an action whose first value is to wait: the common stop, or every answer; none where none can."""
+    if task.reaction_time and task.commit == "common":
+        return [0]
+    return list(range(task.n_answers)) if answer_levels(task)[0] == 0 else []
+
+
 def answer_levels(task: EvidenceTask) -> Int[np.ndarray, " L"]:
     """The levels (see `mtrnn_envs.score`) that the values of one answer's part of an action stand for, in order.
 
