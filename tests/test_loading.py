@@ -63,3 +63,6 @@ def test_numbers_stand_beside_the_best_of_their_kind() -> None:
         "cross_entropy": in_time.cross_entropy,
     }
     assert ideals(EvidenceTask(encoder_noise=0.1), ["accuracy"]) == {}
+    deep = replace(own_time, n_dims=3, n_tasks=3, stimulus=3)
+    assert deep.ideal().stopping_method.startswith("lower bound")
+    assert ideals(deep, ["reward", "response_step"]) == {}  # no lower bound is called ideal

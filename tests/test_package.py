@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 every_id = pytest.mark.parametrize("env_id", list(mtrnn_envs.IDS))
 
 # What the base package must not load: each belongs to an extra.
-HEAVY = {"torch", "sklearn", "matplotlib", "plotly", "pandas", "pygame", "stable_baselines3", "tqdm"}
+HEAVY = {"torch", "sklearn", "matplotlib", "plotly", "pandas", "pygame", "stable_baselines3", "sb3_contrib", "tqdm"}
 HEAVY |= {"numba", "tensorboard", "tyro"}
 OURS = {"mtrnn_envs", "mtrnn_agents", "mtrnn_analysis"}
 
@@ -57,6 +57,13 @@ print(*{name.split(".")[0] for name in sys.modules})
     loaded = set(python(code, cwd=tmp_path).split())
     assert "mtrnn_envs" in loaded
     assert not loaded & (HEAVY | {"mtrnn_agents", "mtrnn_analysis"})
+
+
+def test_agents_load_stable_baselines_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    code = "import sys, mtrnn_agents, mtrnn_agents.trial_ppo; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = set(run(sys.executable, "-c", code, cwd=tmp_path).split())
+    assert "mtrnn_agents" in loaded
+    assert not loaded & {"stable_baselines3", "sb3_contrib", "mtrnn_analysis", "matplotlib", "pandas"}
 
 
 def test_there_is_one_version() -> None:

@@ -27,6 +27,7 @@ TASKS = {
     "withheld": EvidenceTask(n_tasks=3, withhold=True),
     "each stops": EvidenceTask(n_tasks=3, payoff="quadratic", decision=0),
     "common stop": EvidenceTask(n_tasks=3, payoff="log", decision=0, commit="common", n_confidence=2),
+    "cued, common stop": EvidenceTask(n_tasks=3, payoff="quadratic", decision=0, commit="common", cueing="one"),
     "common stop without confidence": EvidenceTask(
         n_tasks=3, payoff="accuracy", decision=0, commit="common", n_confidence=1
     ),
@@ -43,13 +44,13 @@ def distributions(head: Head, outputs: torch.Tensor) -> list[Any]:
     parts: list[Any] = [Bernoulli(logits=outputs[..., 0])] if head.stops else []
     for k in range(head.n_answers):
         logits = head.logits(outputs)[..., k]
-        parts.append(Categorical(logits=logits) if head.n_values > 2 else Bernoulli(logits=logits[..., 0]))
+        parts.append(Categorical(logits=logits) if head.n_choices > 2 else Bernoulli(logits=logits[..., 0]))
     return parts
 
 
 @every_task
 def test_log_probabilities_and_entropies_are_those_of_torch(task: EvidenceTask) -> None:
-    head = Head.of(task, 1)
+    head = Head.of(task, False)
     outputs = outputs_of(head, 4, 5)
     rng = np.random.default_rng(0)
     actions = torch.from_numpy(np.stack([rng.integers(0, size, (4, 5)) for size in action_sizes(task)], -1))
@@ -63,7 +64,7 @@ def test_log_probabilities_and_entropies_are_those_of_torch(task: EvidenceTask) 
 
 @every_task
 def test_actions_are_drawn_as_often_as_they_are_likely(task: EvidenceTask) -> None:
-    head, n = Head.of(task, task.n_answers), 20_000
+    head, n = Head.of(task, True), 20_000
     outputs = outputs_of(head, 1).expand(n, -1)
     uniform = torch.rand(n, head.n_parts, generator=torch.Generator().manual_seed(1))
     actions, best = draw(head, outputs, uniform), likeliest(head, outputs)
@@ -78,7 +79,7 @@ def test_actions_are_drawn_as_often_as_they_are_likely(task: EvidenceTask) -> No
 
 @every_task
 def test_the_ends_of_the_unit_interval_give_actions_that_exist(task: EvidenceTask) -> None:
-    head = Head.of(task, 1)
+    head = Head.of(task, False)
     outputs = outputs_of(head, 50)
     for value in (0.0, float(np.nextafter(np.float32(1), np.float32(0)))):
         actions = draw(head, outputs, torch.full((50, head.n_parts), value))
@@ -88,7 +89,7 @@ def test_the_ends_of_the_unit_interval_give_actions_that_exist(task: EvidenceTas
 
 def test_without_confidence_the_probability_stated_is_that_of_answering_plus() -> None:
     task = TASKS["answers"]
-    head = Head.of(task, 3)
+    head = Head.of(task, True)
     outputs = outputs_of(head, 6)
     np.testing.assert_allclose(stated(task, head, outputs), torch.sigmoid(outputs[:, :3]), rtol=1e-6)
     logits = torch.randn(6, 3, 3, generator=torch.Generator().manual_seed(2)).numpy()
@@ -108,7 +109,7 @@ def test_with_confidence_it_is_the_mean_claim() -> None:
 
 @every_task
 def test_patience_raises_the_odds_of_waiting_alone(task: EvidenceTask) -> None:
-    head = Head.of(task, task.n_answers)
+    head = Head.of(task, True)
     bias = torch.zeros(head.n_outputs)
     head.patient(bias, 3.0)
     first = torch.zeros(1, head.n_parts, dtype=torch.long)
@@ -121,4 +122,4 @@ def test_patience_raises_the_odds_of_waiting_alone(task: EvidenceTask) -> None:
         torch.testing.assert_close(waits, torch.full_like(waits, np.e**3 / (np.e**3 + others)))
     else:
         torch.testing.assert_close(waits, torch.full_like(waits, 0.5))
-    assert not head.expected(bias).any()
+    assert not head.values(bias).any()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_policy import TASKS, distributions, every_task
-from torch.distributions import Bernoulli
+from torch.distributions import Bernoulli, Categorical
 
 from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.network import Sizes, read
@@ -24,18 +24,18 @@ from mtrnn_envs.payments import first_step, payments
 
 @given(
     rewards=hnp.arrays(np.float64, (3, 6, 2), elements=st.floats(-2, 2)),
-    expected=hnp.arrays(np.float64, (3, 6, 2), elements=st.floats(-2, 2)),
+    given_values=hnp.arrays(np.float64, (3, 6, 2), elements=st.floats(-2, 2)),
     begins=hnp.arrays(np.int64, (3, 1, 2), elements=st.integers(0, 5)),
     lasts=hnp.arrays(np.int64, (3, 1, 2), elements=st.integers(1, 6)),
     gae_lambda=st.floats(0, 1),
 )
 def test_advantages_are_the_weighted_sum_of_later_errors(
-    rewards: np.ndarray, expected: np.ndarray, begins: np.ndarray, lasts: np.ndarray, gae_lambda: float
+    rewards: np.ndarray, given_values: np.ndarray, begins: np.ndarray, lasts: np.ndarray, gae_lambda: float
 ) -> None:
     steps = np.arange(6)[:, None]
     open_ = (steps >= begins) & (steps < begins + lasts)
-    found = generalized_advantages(rewards * open_, expected, open_, gae_lambda)
-    values = np.concatenate([expected * open_, np.zeros((3, 1, 2))], 1)
+    found = generalized_advantages(rewards * open_, given_values, open_, gae_lambda)
+    values = np.concatenate([given_values * open_, np.zeros((3, 1, 2))], 1)
     errors = (rewards * open_ + values[:, 1:] - values[:, :-1]) * open_
     weights = np.array([[gae_lambda ** (s - t) if s >= t else 0.0 for s in range(6)] for t in range(6)])
     np.testing.assert_allclose(found, np.einsum("ts,nse->nte", weights, errors) * open_, atol=1e-9)
@@ -51,7 +51,7 @@ def test_with_lambda_one_they_are_what_is_still_paid_beyond_what_was_expected() 
 
 def acted(task: EvidenceTask, factored: bool, n: int = 32, seed: int = 0) -> tuple[Any, Head, Any, Rollout, Any]:
     """A small network, its weights, and a rollout of it."""
-    network, head = LeakyRNN(n_units=8, noise=0.1), Head.of(task, task.n_answers if factored else 1)
+    network, head = LeakyRNN(n_units=8, noise=0.1), Head.of(task, factored)
     weights = network.first_weights(Sizes(task.n_features, head.n_outputs, task.n_steps), torch.Generator())
     rng = np.random.default_rng(seed)
     rollout, paid, _ = roll_out(task, network, weights, head, task.sample(n, rng), rng, 0.9)
@@ -68,11 +68,10 @@ def test_at_first_ratios_are_one_even_in_a_network_with_noise(task: EvidenceTask
     task = replace(task, stimulus=5, encoder=None)
     network, head, weights, rollout, _ = acted(task, factored)
     found = objective(head, outputs_of(task, network, weights, rollout), rollout, 0.2, 0.5, 0.0)
-    assert found.divergence.item() == pytest.approx(0, abs=1e-6)
-    assert found.clipped.item() == 0
-    scored = rollout.advantages[..., : rollout.counts.shape[-1]]
-    counts = rollout.counts if scored.shape[-1] == rollout.counts.shape[-1] else rollout.open
-    mean = (scored * counts).sum() / counts.sum()
+    assert found.approx_kl.item() == pytest.approx(0, abs=1e-6)
+    assert found.clip_fraction.item() == 0
+    counts = rollout.counts if factored else rollout.open
+    mean = (rollout.advantages * counts).sum() / counts.sum()
     assert found.loss.item() == pytest.approx(float(0.5 * found.value_loss - mean), abs=1e-5)
 
 
@@ -89,7 +88,7 @@ def test_at_first_the_gradient_is_that_of_the_policy_gradient_theorem(task: Evid
             log_p: Any = Bernoulli(logits=outputs[..., 0]).log_prob(rollout.actions[..., 0].float())
         else:
             logits = head.logits(outputs)[..., part - head.stops]
-            if head.n_values == 2:
+            if head.n_choices == 2:
                 logits = torch.cat([torch.zeros_like(logits), logits], -1)
             log_p = torch.log_softmax(logits, -1).gather(-1, rollout.actions[..., part, None])[..., 0]
         parts.append((log_p * rollout.advantages[..., part] * rollout.counts[..., part]).sum())
@@ -100,7 +99,7 @@ def test_at_first_the_gradient_is_that_of_the_policy_gradient_theorem(task: Evid
 
 
 def test_a_ratio_beyond_the_clip_gives_no_more() -> None:
-    head = Head(1, 2, False, 1)
+    head = Head(1, 2, False, True)
     rollout = Rollout(
         observations=torch.zeros(2, 1, 1),
         noise=None,
@@ -116,7 +115,7 @@ def test_a_ratio_beyond_the_clip_gives_no_more() -> None:
     found = objective(head, outputs, rollout, 0.2, 0.0, 0.0)
     ratio = torch.sigmoid(torch.tensor(1.0)).item() / 0.5
     assert found.loss.item() == pytest.approx(-(1.2 - ratio) / 2)
-    assert found.clipped.item() == 1
+    assert found.clip_fraction.item() == 1
     (gradient,) = torch.autograd.grad(found.loss, logits)
     assert gradient[0].item() == 0
     assert gradient[1].item() > 0
@@ -135,10 +134,10 @@ def test_factored_and_plain_gradients_agree_in_expectation_and_the_factored_vari
     exact = (np.where(positive, 1, -1) * p * (1 - p)).sum(0) / (n * k)
     found: dict[str, list[np.ndarray]] = {"factored": [], "plain": []}
     for name, gradients in found.items():
-        head = Head.of(task, k if name == "factored" else 1)
+        head = Head.of(task, name == "factored")
         for _ in range(rounds):
             leaves = logits.clone().requires_grad_()
-            outputs = torch.cat([leaves, torch.zeros(n, 1, head.n_expected)], -1)
+            outputs = torch.cat([leaves, torch.zeros(n, 1, head.n_values)], -1)
             actions = torch.from_numpy((rng.random((n, 1, k)) < p[:, None]).astype(np.int64))
             paid = payments(task, trials, actions.numpy())
             rewards = paid.rewards if name == "factored" else paid.rewards.sum(-1, keepdims=True)
@@ -151,8 +150,8 @@ def test_factored_and_plain_gradients_agree_in_expectation_and_the_factored_vari
                 log_p.detach(),
                 ones,
                 torch.from_numpy(rewards),
-                torch.zeros(n, 1, head.n_expected),
-                ones[..., : head.n_expected],
+                torch.zeros(n, 1, head.n_values),
+                ones[..., : head.n_values],
             )
             loss = objective(head, outputs, rollout, 0.2, 0.0, 0.0).loss
             (gradient,) = torch.autograd.grad(loss, leaves)
@@ -172,6 +171,28 @@ def test_for_one_task_plain_and_factored_are_the_same() -> None:
     *_, plain, _ = acted(task, False)
     for one, other in zip(factored, plain, strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+@every_task
+def test_plain_ppo_has_one_ratio_which_is_that_of_the_whole_action(task: EvidenceTask) -> None:
+    """In tasks with one answer and a common stop too: against the product of the parts that counted, written out."""
+    task = replace(task, stimulus=5, encoder=None)
+    network, head, weights, rollout, paid = acted(task, False)
+    outputs = outputs_of(task, network, weights, rollout)
+    outputs = outputs + 0.3 * torch.randn(outputs.shape, generator=torch.Generator().manual_seed(1))
+    found = objective(head, outputs, rollout, 0.2, 0.0, 0.0)
+    log_p = []
+    for part, known in enumerate(distributions(head, outputs)):
+        value = rollout.actions[..., part]
+        log_p.append(known.log_prob(value if isinstance(known, Categorical) else value.float()))
+    change = ((torch.stack(log_p, -1) - rollout.before) * rollout.counts).sum(-1)
+    ratio, acting = change.exp(), rollout.counts.any(-1)
+    advantages = rollout.advantages[..., 0]
+    worse = torch.minimum(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages)
+    torch.testing.assert_close(found.loss, -worse[acting].mean(), atol=1e-5, rtol=1e-4)
+    assert rollout.advantages.shape[-1] == rollout.returns.shape[-1] == 1
+    paid_in_all = paid.rewards.sum(-1)[paid.open.any(-1)]
+    assert np.isfinite(paid_in_all).all()
 
 
 def test_the_common_stop_has_the_advantages_of_all_tasks() -> None:

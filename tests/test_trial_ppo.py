@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import mtrnn_envs
-from mtrnn_agents import trial_ppo
+from mtrnn_agents import storage, trial_ppo
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.networks import NETWORKS
@@ -178,10 +182,41 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(task: EvidenceTask, at:
         train(task, 2, QUICK, folder=tmp_path, progress=False)
 
 
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """Killed at some moment; what it showed in TensorBoard beyond its last state is not shown twice."""
+    training = replace(QUICK, n_iterations=400, n_trials=64)
+    code = f"""
+from mtrnn_agents import keeping, trial_ppo
+from mtrnn_agents.settings import from_fields
+from mtrnn_envs import EvidenceTask
+keeping.SECONDS_BETWEEN_SAVES = 0.05
+training = from_fields(trial_ppo.Training, {to_fields(training)!r})
+trial_ppo.train(EvidenceTask.from_json({RT.to_json()!r}), 1, training, folder={str(tmp_path)!r}, progress=False)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    while process.poll() is None and not (
+        checkpoint.exists() and storage.read(checkpoint, "checkpoint")[1]["state"]["n_iterations"] > 20
+    ):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    time.sleep(1.1)  # TensorBoard tells files apart by the second in which they were begun
+    assert 20 < storage.read(checkpoint, "checkpoint")[1]["state"]["n_iterations"] < 400
+    again = train(RT, 1, training, folder=tmp_path, progress=False)
+    whole = train(RT, 1, training, progress=False)
+    np.testing.assert_array_equal(flat(again), flat(whole))
+    assert again.history == whole.history
+    curves = EventAccumulator(str(tmp_path / "tensorboard"))
+    curves.Reload()
+    assert [event.step for event in curves.Scalars("reward")] == [int(steps) for steps in whole.history["steps"]]
+
+
 def test_environment_steps_are_those_that_were_shown() -> None:
     fixed = train(TASK, 0, QUICK, progress=False)
     assert fixed.history["steps"] == tuple(32 * TASK.n_steps * i for i in (2, 4, 6))
-    own_time = train(replace(RT, time_cost=1.0), 0, replace(QUICK, first_patience=0.0), progress=False)
+    own_time = train(replace(RT, time_cost=1.0), 0, replace(QUICK, wait_bias=0.0), progress=False)
     assert own_time.history["steps"][0] < 2 * 32 * RT.n_steps
 
 
@@ -228,6 +263,7 @@ def test_the_command_trains_reports_and_goes_on(tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().out
     assert "on validation trials, after " in said
     assert " steps:" in said
+    assert "entropy" not in said, "what is told of training was not found on validation trials"
     best = load(tmp_path).task.ideal()
     assert f"ideal {best.value:.4f}" in said
     assert "from mtrnn_agents.trial_ppo import load" in said

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+# What is told of training itself, by those that learn from their own rollouts; all else is found on validation trials.
+OF_TRAINING = ("rollout_reward", "entropy", "approx_kl", "clip_fraction", "value_loss")
 # Of agents that are trained by reward the first column is "steps", the environment steps made so far.
 Course: TypeAlias = dict[str, tuple[float, ...]]
 
@@ -20,6 +22,11 @@ def extended(course: Course, row: Mapping[str, float], n: int) -> Course:
 def from_json(values: Mapping[str, Any]) -> Course:
     """The course that was written as JSON."""
     return {name: tuple(column) for name, column in values.items()}
+
+
+def evaluation(course: Course) -> dict[str, float]:
+    """What the last evaluation found on validation trials; empty if there was none."""
+    return {name: value for name, value in last(course).items() if name not in OF_TRAINING}
 
 
 def last(course: Course) -> dict[str, float]:

@@ -10,21 +10,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from mtrnn_agents.course import OF_TRAINING
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments.run import ideals
 
 # What stands in the bar with four digits, and what is shown by TensorBoard alone.
 PRECISE = ("loss", "accuracy")
-HIDDEN = (
-    "validation_loss",
-    "cross_entropy",
-    "steps",
-    "rollout_reward",
-    "entropy",
-    "divergence",
-    "clipped",
-    "value_loss",
-)
+HIDDEN = ("validation_loss", "cross_entropy", "steps", *OF_TRAINING)
 
 
 class Monitor:
@@ -64,11 +56,19 @@ class Monitor:
 
 @contextmanager
 def monitor(
-    tasks: Sequence[EvidenceTask], folders: Sequence[Path] | None, total: int, first: int, progress: bool, unit: str
+    tasks: Sequence[EvidenceTask],
+    folders: Sequence[Path] | None,
+    total: int,
+    first: int,
+    progress: bool,
+    unit: str,
+    shown_until: int | None = None,
 ) -> Iterator[Monitor]:
     """A progress bar from `first` to `total` of `unit`, if `progress`, and TensorBoard files in `folders`, if given.
 
-    Numbers stand beside the best that can be had, where that is known: see `mtrnn_envs.experiments.run.ideals`.
+    TensorBoard forgets what it was shown after `shown_until` (`first`, if None): a run that was broken off had gone on
+    from the state that is taken up again. Numbers stand beside the best that can be had, where that is known: see
+    `mtrnn_envs.experiments.run.ideals`.
     """
     with ExitStack() as stack:
         writers = []
@@ -76,8 +76,8 @@ def monitor(
             from torch.utils.tensorboard.writer import SummaryWriter
 
             for folder in folders:
-                # What a broken-off run wrote beyond the state that is taken up again is not shown twice.
-                writers.append(SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1))
+                known = first if shown_until is None else shown_until
+                writers.append(SummaryWriter(str(folder / "tensorboard"), purge_step=known + 1))
                 stack.callback(writers[-1].close)
         name = f"{len(tasks)} networks" if len(tasks) > 1 else f"{tasks[0].n_tasks} task{'s'[: tasks[0].n_tasks - 1]}"
         bar = tqdm(total=total, initial=first, disable=not progress, desc=name, unit=f" {unit}", mininterval=0.5)

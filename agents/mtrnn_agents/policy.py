@@ -1,8 +1,8 @@
 """Policies over answers: where they lie in the outputs of a network, what is drawn from them, and what they say.
 
-A network's outputs are, in this order: the logit of stopping, where there is one common stop; the logits of the values
-of each answer's part of an action, values first (`[L, A]`, so that all answers are worked on side by side), or where
-there are two values the logit of the second alone, as in supervised training; and the values expected.
+A network's outputs are, in this order: the logit of stopping, where there is one common stop; the logits of what each
+answer's part of an action can be, `[L, A]`, so that all answers are worked on side by side, or of two choices that of
+the second alone, as in supervised training; and the values.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ class Head(NamedTuple):
 
     Attributes:
         n_answers: A.
-        n_values: L, the values of an answer's part of an action.
+        n_choices: L, the values that an answer's part of an action can take.
         stops: whether there is a common stop.
-        n_expected: the values expected: A, one for each task, or 1.
+        factored: whether there is a value for each task, and a policy to be learned by each; else one in all.
     """
 
     n_answers: int
-    n_values: int
+    n_choices: int
     stops: bool
-    n_expected: int
+    factored: bool
 
     @classmethod
-    def of(cls, task: EvidenceTask, n_expected: int) -> Head:
+    def of(cls, task: EvidenceTask, factored: bool) -> Head:
         """The head that `task` needs."""
         stops = task.reaction_time and task.commit == "common"
-        return cls(task.n_answers, action_sizes(task)[-1], stops, n_expected)
+        return cls(task.n_answers, action_sizes(task)[-1], stops, factored)
 
     @property
     def n_parts(self) -> int:
@@ -49,26 +49,31 @@ class Head(NamedTuple):
     @property
     def n_logits(self) -> int:
         """The logits of the policy."""
-        return self.stops + self.n_answers * (self.n_values if self.n_values > 2 else 1)
+        return self.stops + self.n_answers * (self.n_choices if self.n_choices > 2 else 1)
+
+    @property
+    def n_values(self) -> int:
+        """E, the values."""
+        return self.n_answers if self.factored else 1
 
     @property
     def n_outputs(self) -> int:
         """All outputs."""
-        return self.n_logits + self.n_expected
+        return self.n_logits + self.n_values
 
     def logits(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B L A"]:
-        """The logits of the answers; of two values the second alone, `[*B, 1, A]`."""
+        """The logits of the answers; of two choices the second alone, `[*B, 1, A]`."""
         return outputs[..., int(self.stops) : self.n_logits].unflatten(-1, (-1, self.n_answers))
 
-    def expected(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B E"]:
-        """The values expected."""
+    def values(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B E"]:
+        """The values: what is still expected to be paid, of each task or in all."""
         return outputs[..., self.n_logits :]
 
     def patient(self, bias: Float[Tensor, " O"], by: float) -> None:
         """Raises the log-odds of waiting by `by` in the `bias` of all outputs, in place, where an action can wait."""
         if self.stops:
             bias[0] -= by
-        elif self.n_values % 2:  # an odd number: the first value is no answer
+        elif self.n_choices % 2:  # an odd number: the first choice is no answer
             bias[: self.n_answers] += by
 
 
@@ -77,7 +82,7 @@ def log_probabilities(
 ) -> Float[Tensor, "*B M"]:
     """The log-probability of each part of `actions`; given the state, the parts are independent."""
     logits, first, rest = head.logits(outputs), actions[..., : head.stops], actions[..., head.stops :]
-    if head.n_values == 2:
+    if head.n_choices == 2:
         answers = logsigmoid(torch.where(rest == 1, logits.squeeze(-2), -logits.squeeze(-2)))
     else:
         answers = log_softmax(logits, -2).gather(-2, rest[..., None, :]).squeeze(-2)
@@ -90,7 +95,7 @@ def log_probabilities(
 def entropies(head: Head, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B M"]:
     """The entropy of each part of an action, in nat."""
     logits = head.logits(outputs)
-    if head.n_values == 2:
+    if head.n_choices == 2:
         answers = _entropy_of_two(logits.squeeze(-2))
     else:
         log_p = log_softmax(logits, -2)
@@ -102,7 +107,7 @@ def draw(head: Head, outputs: Float[Tensor, "*B O"], uniform: Float[Tensor, "*B 
     """Actions drawn from the policy, by numbers `uniform` on [0, 1): one for each part."""
     logits, stop = head.logits(outputs), (uniform[..., :1] < torch.sigmoid(outputs[..., :1])).long()
     uniform = uniform[..., head.stops :]
-    if head.n_values == 2:
+    if head.n_choices == 2:
         answers = (uniform < torch.sigmoid(logits.squeeze(-2))).long()
     else:
         below = torch.softmax(logits, -2).cumsum(-2)[..., :-1, :]
@@ -113,7 +118,7 @@ def draw(head: Head, outputs: Float[Tensor, "*B O"], uniform: Float[Tensor, "*B 
 def likeliest(head: Head, outputs: Float[Tensor, "*B O"]) -> Int[Tensor, "*B M"]:
     """The likeliest value of each part of an action."""
     logits = head.logits(outputs)
-    if head.n_values == 2:
+    if head.n_choices == 2:
         answers = (logits.squeeze(-2) > 0).long()
     else:  # value by value: `argmax` along an axis that is not the last takes ten times as long
         answers, best = torch.zeros_like(logits[..., 0, :], dtype=torch.long), logits[..., 0, :]
@@ -125,7 +130,7 @@ def likeliest(head: Head, outputs: Float[Tensor, "*B O"]) -> Int[Tensor, "*B M"]
 def stated(task: EvidenceTask, head: Head, outputs: Float[Tensor, "N O"]) -> Float[np.ndarray, "N A"]:
     """The probability of +1 that the policy states for each task asked: see `answer_probabilities`."""
     logits = head.logits(outputs).movedim(-2, -1).numpy()
-    return answer_probabilities(task, logits if head.n_values > 2 else np.concatenate([0 * logits, logits], -1))
+    return answer_probabilities(task, logits if head.n_choices > 2 else np.concatenate([0 * logits, logits], -1))
 
 
 def waiting_parts(task: EvidenceTask) -> list[int]:

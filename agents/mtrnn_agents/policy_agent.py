@@ -23,7 +23,7 @@ from mtrnn_envs.seeding import torch_generator
 
 def head_of(task: EvidenceTask, training: Training) -> Head:
     """The head of a network that is trained on `task` by `training`."""
-    return Head.of(task, task.n_answers if training.factored else 1)
+    return Head.of(task, training.factored)
 
 
 def sizes_of(task: EvidenceTask, training: Training) -> Sizes:
@@ -95,9 +95,9 @@ class PolicyAgent:
         return stated(self.task, self.head, self._outputs(state))
 
     @torch.no_grad()
-    def expected(self, state: Memory) -> Float[np.ndarray, "N E"]:
+    def values(self, state: Memory) -> Float[np.ndarray, "N E"]:
         """The reward still expected: of each task, times their number; or of all, if training is not factored."""
-        return self.head.expected(self._outputs(state)).numpy()
+        return self.head.values(self._outputs(state)).numpy()
 
     def _outputs(self, state: Memory) -> Tensor:
         return read(self.weights, state.state[0])
@@ -105,7 +105,7 @@ class PolicyAgent:
     @property
     def evaluation(self) -> dict[str, float]:
         """What the last evaluation in training found, by name; empty if there was none."""
-        return course.last(self.history)
+        return course.evaluation(self.history)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""

@@ -1,11 +1,13 @@
 """Proximal policy optimisation on whole trials, with one probability ratio, advantage and clip for each task.
 
-What an answer to one task pays does not depend on the answers to the others, given the state: so the objective of
-Schulman et al. 2017 (arXiv:1707.06347) is the sum of one such objective for each task, each with its own return. The
-return of the whole trial, which plain PPO has, is the same in expectation and adds the noise of all other tasks to each
-(Wu et al. 2018, arXiv:1803.07246, for action-dependent baselines in factored policies).
+Given the state, answers are independent, and what an answer to one task pays does not depend on the others. So in the
+gradient of the expected reward each answer's log-probability can stand with the return of its own task alone: the
+returns of the others add nothing but noise to it (for factored policies see Wu et al. 2018, arXiv:1803.07246). Here
+each answer then has a clipped objective (Schulman et al. 2017, arXiv:1707.06347) of its own, and the loss is their
+mean; a common stop, which all tasks share, stands with the sum of their advantages. Plain PPO clips one ratio, that of
+the whole action, and has the return of all.
 
-Axes: N trials, S steps on which actions may count, A answers, M parts of an action, E expected values: A, or 1.
+Axes: N trials, S steps on which actions may count, A answers, M parts of an action, E values: A, or 1.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ class Rollout(NamedTuple):
         before: their log-probabilities when they were drawn, `[N, S, M]`.
         counts: which of them made a difference, 1 or 0, `[N, S, M]`.
         advantages: `[N, S, M]`, or of the actions as a whole `[N, S, 1]`, of standard deviation 1 where they count.
-        returns: what the expected values should have been, `[N, S, E]`.
-        open: which of the expected values are asked for, 1 or 0, `[N, S, E]`.
+        returns: what the values should have been, `[N, S, E]`.
+        open: which of the values are asked for, 1 or 0, `[N, S, E]`.
     """
 
     observations: Float[Tensor, "N T F"]
@@ -56,14 +58,14 @@ class Objective(NamedTuple):
 
     Attributes:
         loss: a number to differentiate.
-        divergence: an estimate of the mean Kullback-Leibler divergence from the policy that acted, for each part.
-        clipped: the share of ratios that are clipped.
-        value_loss: mean squared error of the expected values.
+        approx_kl: an estimate of the mean Kullback-Leibler divergence from the policy that acted, for each part.
+        clip_fraction: the share of ratios that are clipped.
+        value_loss: mean squared error of the values.
     """
 
     loss: Tensor
-    divergence: Tensor
-    clipped: Tensor
+    approx_kl: Tensor
+    clip_fraction: Tensor
     value_loss: Tensor
 
 
@@ -90,7 +92,7 @@ def roll_out(
     uniform = torch.from_numpy(rng.random((*outputs.shape[:2], head.n_parts), np.float32))
     actions = draw(head, outputs, uniform)
     paid = payments(task, trials, actions.numpy())
-    advantages, returns, open_ = learned_from(head, paid, head.expected(outputs).numpy(), gae_lambda)
+    advantages, returns, open_ = learned_from(head, paid, head.values(outputs).numpy(), gae_lambda)
     rollout = Rollout(
         observations,
         noise,
@@ -107,21 +109,21 @@ def mean_entropy(head: Head, outputs: Float[Tensor, "N S O"], rollout: Rollout) 
 
 
 def learned_from(
-    head: Head, paid: Payments, expected: Float[np.ndarray, "N S E"], gae_lambda: float
+    head: Head, paid: Payments, values: Float[np.ndarray, "N S E"], gae_lambda: float
 ) -> tuple[Float[np.ndarray, "N S P"], Float[np.ndarray, "N S E"], Bool[np.ndarray, "N S E"]]:
-    """Advantages (scaled), returns, and where these are open, from what was paid and expected.
+    """Advantages (scaled), returns, and where these are open, from what was paid and what values were given.
 
-    With one expected value for each task, rewards are those of one task, times A, so that they do not shrink with the
-    number of tasks; the common stop, where there is one, has the sum of the advantages of all tasks. With one expected
-    value in all, rewards are those of the environment.
+    With one value for each task, rewards are those of one task, times A, so that they do not shrink with the number of
+    tasks; the common stop, where there is one, has the sum of the advantages of all tasks. With one value in all,
+    rewards are those of the environment.
     """
-    if head.n_expected == 1 and head.n_answers > 1:
-        rewards, open_ = paid.rewards.sum(-1, keepdims=True), np.asarray(paid.open.any(-1, keepdims=True))
-    else:
+    if head.factored:
         rewards, open_ = paid.rewards * np.float32(head.n_answers), paid.open
-    advantages = generalized_advantages(rewards, expected, open_, gae_lambda)
-    returns, counting = advantages + expected, open_
-    if head.n_expected == head.n_answers:
+    else:
+        rewards, open_ = paid.rewards.sum(-1, keepdims=True), np.asarray(paid.open.any(-1, keepdims=True))
+    advantages = generalized_advantages(rewards, values, open_, gae_lambda)
+    returns, counting = advantages + values, open_
+    if head.factored:
         counting = paid.counts
         if head.stops:
             advantages = np.concatenate([advantages.sum(-1, keepdims=True), advantages], -1)
@@ -131,7 +133,7 @@ def learned_from(
 
 def generalized_advantages(
     rewards: Float[np.ndarray, "N S E"],
-    expected: Float[np.ndarray, "N S E"],
+    values: Float[np.ndarray, "N S E"],
     open_: Bool[np.ndarray, "N S E"],
     gae_lambda: float,
 ) -> Float[np.ndarray, "N S E"]:
@@ -144,9 +146,9 @@ def generalized_advantages(
     advantages, later = np.zeros_like(rewards), np.zeros_like(rewards[:, 0])
     upcoming = np.zeros_like(later)
     for s in range(rewards.shape[1] - 1, -1, -1):
-        error = rewards[:, s] + upcoming - expected[:, s]
+        error = rewards[:, s] + upcoming - values[:, s]
         advantages[:, s] = later = np.where(open_[:, s], error + gae_lambda * later, 0)
-        upcoming = np.where(open_[:, s], expected[:, s], 0)
+        upcoming = np.where(open_[:, s], values[:, s], 0)
     return advantages
 
 
@@ -162,23 +164,23 @@ def objective(
 
         - mean min(ratio A, clip(ratio, 1 - c, 1 + c) A) + value_weight mean (V - return)² - entropy_weight mean H
 
-    The means are over what counted. Ratios and advantages are those of each part of an action, or, with a single
-    expected value, those of the whole action: the product of the ratios of the parts that counted.
+    The means are over what counted. Ratios and advantages are those of each part of an action, or, where the head is
+    not factored, those of the whole action: the product of the ratios of the parts that counted.
     """
     change, counts = log_probabilities(head, outputs, rollout.actions) - rollout.before, rollout.counts
     number = counts.sum().clamp(min=1)
-    if rollout.advantages.shape[-1] != change.shape[-1]:
+    if not head.factored:
         change, counts = (change * counts).sum(-1, keepdim=True), counts.amax(-1, keepdim=True)
         number = counts.sum().clamp(min=1)
     ratio, advantages = change.exp(), rollout.advantages
     worse = torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
-    errors = (head.expected(outputs) - rollout.returns) ** 2
+    errors = (head.values(outputs) - rollout.returns) ** 2
     value_loss = (errors * rollout.open).sum() / rollout.open.sum().clamp(min=1)
     with torch.no_grad():
         # k3 of J. Schulman, "Approximating KL divergence" (2020): unbiased, and never below 0.
-        divergence = ((ratio - 1 - change) * counts).sum() / number
-        clipped = (((ratio - 1).abs() > clip).float() * counts).sum() / number
+        approx_kl = ((ratio - 1 - change) * counts).sum() / number
+        clip_fraction = (((ratio - 1).abs() > clip).float() * counts).sum() / number
     loss = -(worse * counts).sum() / number + value_weight * value_loss
     if entropy_weight:
         loss = loss - entropy_weight * mean_entropy(head, outputs, rollout)
-    return Objective(loss, divergence, clipped, value_loss.detach())
+    return Objective(loss, approx_kl, clip_fraction, value_loss.detach())

@@ -21,7 +21,7 @@ class Training:
     network: AnyNetwork = option(LeakyRNN(), "the architecture")  # noqa: RUF009 (it is frozen)
     factored: bool = option(
         True,
-        "one probability ratio, advantage, clip and expected value for each task; else one for the whole action, from "
+        "one probability ratio, advantage, clip and value for each task; else one for the whole action, from "
         "the reward that the environment pays",
     )
     n_iterations: int = option(300, "rollouts, each of which is learned from")
@@ -32,10 +32,10 @@ class Training:
     schedule: str = option("cosine", "how the rate falls to 0 over all rollouts: 'cosine', 'linear', or 'constant'")
     clip_range: float = option(0.2, "how far a probability ratio may be from 1 to be learned from")
     gae_lambda: float = option(0.9, "lambda of generalised advantages, in [0, 1]")
-    value_weight: float = option(0.5, "weight of the squared error of the expected values")
+    value_weight: float = option(0.5, "weight of the squared error of the values")
     entropy_weight: float = option(0.0, "weight of the entropy of the policy")
     clip_norm: float = option(0.5, "norm at which the gradient is clipped")
-    first_patience: float = option(3.0, "log-odds that waiting begins with above each other value, where one can wait")
+    wait_bias: float = option(3.0, "log-odds that waiting begins with above each other value, where one can wait")
     evaluate_every: int = option(10, "rollouts between evaluations on validation trials")
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class Training:
             real_field(self, name, 0, 1e30)
         for name, high in (("gae_lambda", 1), ("value_weight", 1e30), ("entropy_weight", 1e30)):
             real_field(self, name, 0, high, low_is_allowed=True)
-        real_field(self, "first_patience", 0, 100, low_is_allowed=True)
+        real_field(self, "wait_bias", 0, 100, low_is_allowed=True)
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule={self.schedule!r} is not one of {sorted(SCHEDULES)}")
 

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation on whole trials, of the networks that elsewhere here are trained by gradient descent.
+"""Proximal policy optimisation on whole trials, of the networks that elsewhere here are trained on labels.
 
     agent = train(EvidenceTask(), seed=0, folder="results/mine")
 
@@ -101,7 +101,8 @@ def train(
     first = resume(run, training, place)
     folders = None if place is None else [place]
     start = first.n_iterations * training.n_trials
-    shows = monitor([task], folders, training.n_iterations * training.n_trials, start, progress, "trials")
+    total = training.n_iterations * training.n_trials
+    shows = monitor([task], folders, total, start, progress, "trials", shown_until=first.n_steps)
     with one_thread(), shows as shown:
         last = carried_on(
             first,
@@ -133,7 +134,7 @@ def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -
 def first_weights(run: Run, training: Training) -> Weights:
     """The weights that training starts from: they follow from the seed alone."""
     weights = training.network.first_weights(sizes_of(run.task, training), torch_generator(run.seed, "network"))
-    head_of(run.task, training).patient(weights["output.bias"], training.first_patience)
+    head_of(run.task, training).patient(weights["output.bias"], training.wait_bias)
     return weights
 
 
@@ -172,7 +173,7 @@ def steps(run: Run, training: Training, now: Progress, shown: Monitor, metrics: 
             row = {"steps": now.n_steps, **found}
             row |= {name: value / since for name, value in now.sums.items() if name != "rollouts"}
             now = replace(now, sums={}, course=course.extended(now.course, row, len(now.course.get("steps", ()))))
-            shown.show(done * training.n_trials, [course.last(now.course)])
+            shown.show(now.n_steps, [course.last(now.course)])
         shown.advance(done * training.n_trials)
         yield now
 

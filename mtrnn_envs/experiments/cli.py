@@ -110,8 +110,9 @@ def _report(do: Train, trained: Any, folder: Path, agent: Any) -> list[str]:
     """What came of a run, and how to go on."""
     found, lines = dict(getattr(trained, "evaluation", {})), []
     if found:
-        unit = next(name for name in ("updates", "steps") if name in found)
-        lines += [f"on validation trials, after {found.pop(unit):.0f} {unit}:"]
+        unit = next((name for name in ("updates", "steps") if name in found), None)
+        after = f", after {found.pop(unit):.0f} {unit}" if unit else ""
+        lines += [f"on validation trials{after}:"]
         best = {name: f", ideal {value:.4f}" for name, value in ideals(do.task, found).items()}
         lines += [f"  {name:14}  {value:.4f}{best.get(name, '')}" for name, value in found.items()]
     if isinstance(agent, ModuleType):

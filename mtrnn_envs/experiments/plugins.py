@@ -47,7 +47,7 @@ class AgentPlugin(Protocol):
         """The trained agent, kept in `folder` and taken from there if the same run is finished.
 
         `metrics` gives numbers by name, from states `[N, H]` and latents `[N, D]`, to be shown on the way. If the agent
-        has an `evaluation`, numbers by name, one of them "updates" or "steps", it is reported.
+        has an `evaluation`, numbers by name (of validation trials, after so many "updates" or "steps"), it is reported.
 
         Raises:
             ValueError: if the task or settings cannot be trained, or the folder holds another run or a broken file.
