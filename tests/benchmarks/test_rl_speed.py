@@ -27,6 +27,7 @@ SHARED = {"shared_lstm": True, "enable_critic_lstm": False}
 # What learns, in which actions, with which policy; and how many times as fast as stock it is to be.
 LEARNERS = {
     "stock, MultiDiscrete": (RecurrentPPO, {}, {}, "1"),
+    "stock, MultiDiscrete, LSTM shared": (RecurrentPPO, {}, SHARED, ""),
     "MultiDiscrete": (WholeTrialPPO, {}, {}, ""),
     "MultiBinary": (WholeTrialPPO, {"action_encoding": "multi_binary"}, {}, "3"),
     "MultiBinary, LSTM shared": (WholeTrialPPO, {"action_encoding": "multi_binary"}, SHARED, ""),
