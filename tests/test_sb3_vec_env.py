@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, Ve
 import mtrnn_envs
 from mtrnn_agents.loop import one_thread
 from mtrnn_agents.stable_baselines import SB3VecEnv, make_sb3_env
+from mtrnn_envs import EvidenceTask
 from mtrnn_envs.testing import ENCODER_TOLERANCE, assert_same, random_action, task_of
 
 N_ENVS, N_STEPS = 4, 150
@@ -365,6 +366,18 @@ def test_ppo_learns_the_same_in_ours_as_in_sb3s_own(env_id: str) -> None:
     ]
     mine, other = ({name: v.numpy() for name, v in model.policy.state_dict().items()} for model in models)
     assert_same(mine, other, "weights")
+
+
+def test_binary_actions_may_be_floats_but_nothing_between_0_and_1() -> None:
+    kwargs: dict[str, Any] = {"action_encoding": "multi_binary", "encoder": None, "n_tasks": 3}
+    ours, theirs = (make("MultiTaskEvidence-v0", **kwargs) for make in (native, dummy))
+    check_same(ours, theirs, lambda rng: rng.integers(0, 2, (N_ENVS, 3)).astype(np.float32), "floats")
+    for env in (ours, theirs):
+        env.reset()
+        for _ in range(EvidenceTask(**kwargs).n_steps - 1):
+            env.step(np.zeros((N_ENVS, 3), np.float32))
+        with pytest.raises(ValueError, match="is not made of whole numbers"):  # in the last step, where answers count
+            env.step(np.full((N_ENVS, 3), 0.7, np.float32))
 
 
 def test_policies_of_sb3_act_in_multi_binary_environments() -> None:

