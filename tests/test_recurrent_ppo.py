@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +21,7 @@ from stable_baselines3.common.distributions import BernoulliDistribution, MultiC
 from stable_baselines3.common.env_util import make_vec_env
 
 import mtrnn_envs
+from mtrnn_agents import storage
 from mtrnn_agents.loop import one_thread
 from mtrnn_agents.stable_baselines import recurrent_ppo
 from mtrnn_agents.stable_baselines.whole_trials import (
@@ -319,20 +323,65 @@ def test_training_that_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) 
         assert torch.equal(resumed.policy.state_dict()[name], value), name
 
 
-@pytest.mark.parametrize("commit", ["each", "common"])
-def test_the_first_policy_waits_by_its_patience(commit: str) -> None:
-    task = EvidenceTask(**mtrnn_envs.IDS["MultiTaskEvidenceRT-v0"][0], n_tasks=3, encoder=None, commit=commit)
-    settings = replace(QUICK, total_steps=1, learning_rate=1e-12, first_patience=2.0)
+KILLED = """
+import os, signal
+from mtrnn_agents import keeping
+from mtrnn_agents.stable_baselines import recurrent_ppo
+from mtrnn_envs import EvidenceTask
+
+keeping.SECONDS_BETWEEN_SAVES = 0
+looks = []
+
+
+def metrics(states, latents):
+    looks.append(states)
+    if len(looks) == 3:  # after an update, of which nothing is kept
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {{}}
+
+
+recurrent_ppo.train({task!r}, 0, recurrent_ppo.{training!r}, folder={folder!r}, progress=False, metrics=metrics)
+"""
+
+
+@pytest.mark.slow
+def test_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    code = KILLED.format(task=SMALL, training=QUICK, folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    _, about = storage.read(tmp_path / "checkpoint.safetensors", "checkpoint")
+    assert about["iteration"] == 3, "of 5"
+    resumed = recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False)
+    whole = recurrent_ppo.train(SMALL, 0, QUICK, progress=False)
+    assert resumed.history == whole.history
+    for name, value in whole.policy.state_dict().items():
+        assert torch.equal(resumed.policy.state_dict()[name], value), name
+
+
+TIMED = EvidenceTask(**mtrnn_envs.IDS["MultiTaskEvidenceRT-v0"][0], n_tasks=3, encoder=None)
+
+
+@pytest.mark.parametrize(
+    ("task", "waits"),
+    [
+        (TIMED, [True] * 3),
+        (replace(TIMED, commit="common"), [True, False, False, False]),
+        (replace(SMALL, withhold=True), [True] * 3),
+        (SMALL, [False] * 3),
+    ],
+)
+def test_the_first_policy_waits_where_one_can(task: EvidenceTask, waits: list[bool]) -> None:
+    # Stock has a logit for each value in every task.
+    settings = replace(QUICK, total_steps=1, learning_rate=1e-12, wait_bias=2.0, stock=True)
     agent = recurrent_ppo.train(task, 0, settings, progress=False)
     _, state = agent.predict(np.zeros((1, 3), np.float32))
     policy: Any = agent.policy
     with torch.no_grad():
         logits = policy.action_net(policy.mlp_extractor.forward_actor(torch.from_numpy(state[0][-1])))[0]
     sizes = action_sizes(task)
-    for i, part in enumerate(logits.split(sizes)):
-        can_wait = commit == "each" or i == 0
+    for part, size, can_wait in zip(logits.split(sizes), sizes, waits, strict=True):
         odds = np.exp(2.0) if can_wait else 1.0
-        assert part.softmax(0)[0].item() == pytest.approx(odds / (odds + sizes[i] - 1), abs=0.02)
+        assert part.softmax(0)[0].item() == pytest.approx(odds / (odds + size - 1), abs=0.02)
 
 
 def test_stock_is_the_class_of_sb3_contrib_with_the_same_settings() -> None:
@@ -346,7 +395,7 @@ def test_stock_is_the_class_of_sb3_contrib_with_the_same_settings() -> None:
 @pytest.mark.parametrize(
     ("bad", "match"),
     [
-        ({"first_patience": -1.0}, "first_patience=-1.0"),
+        ({"wait_bias": -1.0}, "wait_bias=-1.0"),
         ({"n_layers": -1}, "n_layers=-1"),
         ({"clip_range": 0.0}, "clip_range=0.0"),
     ],

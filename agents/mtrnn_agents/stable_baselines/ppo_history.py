@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from mtrnn_agents.network import option, real_field, whole_field
+from mtrnn_agents.network import option, whole_field
 from mtrnn_agents.stable_baselines import features
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
 from mtrnn_agents.stable_baselines.learning import OnPolicyTraining, learn, load
@@ -39,7 +38,7 @@ class Training(OnPolicyTraining):
         1, "trials of a rollout in each environment, if they are of the longest length; those not over are cut off"
     )
     total_steps: int = option(400_000, "steps of training, over all environments, up to whole rollouts")
-    algorithm: str = option("ppo", "'ppo' (arXiv:1707.06347), or 'a2c'")
+    algorithm: str = option("ppo", "'ppo' (arXiv:1707.06347), or 'a2c' (arXiv:1602.01783)")
     history: str = option(
         "frames",
         "what is seen of the trial: 'frames' (all its observations so far, zeros before it), or 'mean' (the mean of "
@@ -47,15 +46,11 @@ class Training(OnPolicyTraining):
     )
     n_units: int = option(64, "units of each layer of the policy's network, and of the value's")
     n_layers: int = option(2, "layers of either")
-    n_epochs: int = option(4, "PPO: passes over a rollout")
-    n_minibatches: int = option(4, "PPO: updates in a pass")
-    clip_range: float = option(0.2, "PPO: how far the probability ratio may go from 1")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("n_units", "n_layers", "n_epochs", "n_minibatches"):
+        for name in ("n_units", "n_layers"):
             whole_field(self, name, 1)
-        real_field(self, "clip_range", 0, 1e30)
         for name, allowed in (("algorithm", ALGORITHMS), ("history", features.KINDS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {allowed}")
@@ -87,29 +82,10 @@ def train(
     training = training or Training()
 
     def make_model(envs: VecEnv, seed: int, training: Training) -> OnPolicyAlgorithm:
-        n_steps = training.rollout_trials * task.n_steps
-        common: dict[str, Any] = {
-            "learning_rate": training.rate,
-            "n_steps": n_steps,
-            "gamma": training.gamma,
-            "gae_lambda": training.gae_lambda,
-            "ent_coef": training.entropy_weight,
-            "vf_coef": training.value_weight,
-            "max_grad_norm": training.clip_norm,
-            "policy_kwargs": {"net_arch": [training.n_units] * training.n_layers},
-            "seed": seed,
-            "device": "cpu",
-        }
+        layers = {"net_arch": [training.n_units] * training.n_layers}
         if training.algorithm == "a2c":
-            return A2C("MlpPolicy", envs, **common)
-        return PPO(
-            "MlpPolicy",
-            envs,
-            batch_size=-(-n_steps * training.n_envs // training.n_minibatches),
-            n_epochs=training.n_epochs,
-            clip_range=training.clip_range,
-            **common,
-        )
+            return A2C("MlpPolicy", envs, seed=seed, policy_kwargs=layers, **training.keywords(task.n_steps))
+        return PPO("MlpPolicy", envs, seed=seed, policy_kwargs=layers, **training.ppo_keywords(task.n_steps))
 
     return learn(
         make_model,

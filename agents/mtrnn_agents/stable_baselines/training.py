@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from mtrnn_agents.network import option, real_field, whole_field
 from mtrnn_agents.settings import SCHEDULES
@@ -10,7 +11,7 @@ from mtrnn_agents.settings import SCHEDULES
 
 @dataclass(frozen=True, kw_only=True)
 class OnPolicyTraining:
-    """How a policy is trained by its own rollouts; what PPO and A2C have in common.
+    """How a policy is trained by its own rollouts, by PPO (arXiv:1707.06347) or A2C (arXiv:1602.01783).
 
     Raises:
         ValueError: if a field is out of its range.
@@ -28,12 +29,15 @@ class OnPolicyTraining:
     entropy_weight: float = option(0.0, "weight of the policy's entropy in the loss")
     value_weight: float = option(0.5, "weight of the value's error in the loss")
     clip_norm: float = option(0.5, "norm at which the gradient is clipped")
+    n_epochs: int = option(4, "PPO: passes over a rollout")
+    n_minibatches: int = option(4, "PPO: updates in a pass")
+    clip_range: float = option(0.2, "PPO: how far the probability ratio may go from 1")
     evaluate_every: int = option(20_000, "steps between evaluations on the validation stream, up to whole rollouts")
 
     def __post_init__(self) -> None:
-        for name in ("n_envs", "rollout_trials", "total_steps", "evaluate_every"):
+        for name in ("n_envs", "rollout_trials", "total_steps", "n_epochs", "n_minibatches", "evaluate_every"):
             whole_field(self, name, 1)
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "clip_norm", "clip_range"):
             real_field(self, name, 0, 1e30)
         for name in ("gamma", "gae_lambda"):
             real_field(self, name, 0, 1, low_is_allowed=True)
@@ -45,3 +49,26 @@ class OnPolicyTraining:
     def rate(self, left: float) -> float:
         """The learning rate when a share of training, from 1 to 0, is left: SB3's `learning_rate`."""
         return self.learning_rate * SCHEDULES[self.schedule](1 - left)
+
+    def keywords(self, trial_steps: int) -> dict[str, Any]:
+        """What models of SB3 are made with, for trials of at most `trial_steps` steps."""
+        return {
+            "learning_rate": self.rate,
+            "n_steps": self.rollout_trials * trial_steps,
+            "gamma": self.gamma,
+            "gae_lambda": self.gae_lambda,
+            "ent_coef": self.entropy_weight,
+            "vf_coef": self.value_weight,
+            "max_grad_norm": self.clip_norm,
+            "device": "cpu",
+        }
+
+    def ppo_keywords(self, trial_steps: int) -> dict[str, Any]:
+        """`keywords`, and what PPO alone has; its minibatches are rounded up to whole steps."""
+        common = self.keywords(trial_steps)
+        return {
+            **common,
+            "batch_size": -(-common["n_steps"] * self.n_envs // self.n_minibatches),
+            "n_epochs": self.n_epochs,
+            "clip_range": self.clip_range,
+        }

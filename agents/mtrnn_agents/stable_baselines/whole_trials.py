@@ -10,6 +10,8 @@ What is another here than there, and why it changes no loss and no gradient of t
 - **The LSTM is called once for a whole sequence.** sb3-contrib calls it step by step where an episode starts anywhere
   in the sequences; but these are cut at starts, so that it is enough to reset the state before the first step.
 - **The components of a `MultiDiscrete` action are one tensor**, not one `Categorical` each.
+
+Methods that sb3-contrib and Stable-Baselines3 keep to themselves are overridden: tested with 2.9.2 of both.
 """
 
 from __future__ import annotations
