@@ -28,6 +28,7 @@ from mtrnn_agents.memory import checked_observation
 from mtrnn_agents.policy import answer_probabilities
 from mtrnn_agents.stable_baselines import features, policies
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.checks import whole
 from mtrnn_envs.env import action_space, observation_space
 from mtrnn_envs.score import action_sizes, is_discrete
 from mtrnn_envs.seeding import generator
@@ -68,7 +69,10 @@ class Scaling(NamedTuple):
 
 
 class StableBaselinesAgent:
-    """An actor-critic policy of SB3 as an agent in the protocol of `mtrnn_envs`; it does not change the model.
+    """An actor-critic policy of SB3 as an agent in the protocol of `mtrnn_envs`.
+
+    The policy is that of the model, not a copy. Its weights are not changed; as by SB3's own `predict`, it is left in
+    evaluation mode.
 
     `predict` has the signature of SB3's own and gives the same actions where it is deterministic; where it draws them,
     it draws from a generator of its own and leaves the global ones alone. The state of a recurrent policy is SB3's:
@@ -81,7 +85,7 @@ class StableBaselinesAgent:
         scaling: what `VecNormalize` has made of observations; if None, that of the model's environments, if they are
             in one.
         kind: the features of `mtrnn_agents.stable_baselines.features` that the policy is shown; None for observations.
-        seed: of its draws.
+        seed: of its draws, a whole number, 0 or more.
         run: what it was trained by, as JSON, if known.
         history: the course of training if known; its first column is "steps".
 
@@ -111,7 +115,8 @@ class StableBaselinesAgent:
         self.observation_space = observation_space(task)
         self.action_space: Any = action_space(task)
         self.run, self.history = run, dict(history or {})
-        self._rng = generator(seed, "noise")
+        self.seed = whole("seed", seed, 0)
+        self._rng = generator(self.seed, "actions")
 
     @property
     def recurrent(self) -> bool:
@@ -205,7 +210,7 @@ class StableBaselinesAgent:
     @property
     def evaluation(self) -> dict[str, float]:
         """What the last evaluation in training found, by name; empty if there was none."""
-        return course.last(self.history)
+        return course.evaluation(self.history)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and what is needed to build the policy to one safetensors file, without any code.
@@ -217,6 +222,7 @@ class StableBaselinesAgent:
             "task": json.loads(self.task.to_json()),
             "kind_of_features": self.kind,
             "policy": policies.describe(self.policy),
+            "seed": self.seed,
             "run": self.run,
             "history": self.history,
             "clip": None if self.scaling is None else self.scaling.clip,
@@ -238,14 +244,17 @@ class StableBaselinesAgent:
         arrays, about = storage.read(path, "stable_baselines")
         task, kind = EvidenceTask.from_fields(about["task"]), about["kind_of_features"]
         policy = policies.build(about["policy"])
-        policy.load_state_dict(
-            {name[len("policy.") :]: torch.from_numpy(v) for name, v in arrays.items() if name.startswith("policy.")}
-        )
+        weights = policy.state_dict()
+        needed = {f"policy.{name}": tuple(v.shape) for name, v in weights.items()}
+        if about["clip"] is not None:
+            needed |= dict.fromkeys(("scaling.mean", "scaling.deviation"), (about["policy"]["n_inputs"],))
+        policies.check_shapes(arrays, needed)
+        policy.load_state_dict({name: torch.from_numpy(arrays[f"policy.{name}"]) for name in weights})
         scaling = None
         if about["clip"] is not None:
             scaling = Scaling(arrays["scaling.mean"], arrays["scaling.deviation"], about["clip"])
         history = course.from_json(about["history"])
-        return cls(policy, task, scaling=scaling, kind=kind, run=about["run"], history=history)
+        return cls(policy, task, scaling=scaling, kind=kind, seed=about["seed"], run=about["run"], history=history)
 
     @classmethod
     def from_zip(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from mtrnn_agents import course, storage
 from mtrnn_agents.course import Course
+from mtrnn_agents.stable_baselines.policies import check_shapes
 from mtrnn_agents.state import refuse_other
 
 
@@ -46,7 +49,12 @@ def snapshot(model: OnPolicyAlgorithm, iteration: int, history: Course) -> Progr
 
 
 def restore(model: OnPolicyAlgorithm, state: Progress) -> None:
-    """Puts the model in the state."""
+    """Puts the model in a state from a file.
+
+    Raises:
+        ValueError: if that is not one of such a model.
+    """
+    check_shapes(state.arrays, _shapes(model, state.arrays))
     weights: dict[str, Any] = {}
     optimizer: dict[int, dict[str, Any]] = {}
     tensors: dict[str, Any] = {name: torch.from_numpy(v.copy()) for name, v in state.arrays.items()}
@@ -60,6 +68,17 @@ def restore(model: OnPolicyAlgorithm, state: Progress) -> None:
     model.policy.load_state_dict(weights)
     groups = model.policy.optimizer.state_dict()["param_groups"]
     model.policy.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
+
+
+def _shapes(model: OnPolicyAlgorithm, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """The shape of each array; of the optimiser's, whose names are not known before, of all that go with `names`."""
+    found = [name.split(".")[1:] for name in names if name.startswith("optimizer.")]
+    parameters = model.policy.optimizer.param_groups[0]["params"]
+    shapes = {f"policy.{name}": tuple(v.shape) for name, v in model.policy.state_dict().items()}
+    for index, what in product({int(i) for i, _ in found}, {what for _, what in found}):
+        if index < len(parameters):  # a file has no array of no axis
+            shapes[f"optimizer.{index}.{what}"] = (1,) if what == "step" else tuple(parameters[index].shape)
+    return shapes
 
 
 def write(path: Path, run: dict[str, Any], state: Progress) -> None:

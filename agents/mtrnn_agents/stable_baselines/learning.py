@@ -3,6 +3,8 @@
 A rollout and the updates after it, an iteration, follow from the weights, the state of the optimiser, the seed and the
 iteration's number alone: the environments then begin the trials of seeds of their own, and SB3 draws from global
 generators that are seeded for it and put back afterwards. So a run that was stopped goes on as if it had not been.
+
+SB3's own loop is taken apart for this, by methods that it keeps to itself: tested with Stable-Baselines3 2.9.2.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from mtrnn_agents import course
+from mtrnn_agents.batches import N_VALIDATION
 from mtrnn_agents.keeping import carried_on, folder_of
 from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread
@@ -41,6 +45,7 @@ from mtrnn_agents.state import CHECKPOINT, named_contents, refuse_other
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
+from mtrnn_envs.score import action_sizes
 from mtrnn_envs.seeding import seed_sequence
 from mtrnn_envs.vector_env import EvidenceVectorEnv
 
@@ -49,9 +54,12 @@ __all__ = ["MakeModel", "OnPolicyTraining", "learn", "load"]
 # From environments, a seed and settings to a model that has not learned yet.
 MakeModel: TypeAlias = Callable[[VecEnv, int, Any], OnPolicyAlgorithm]
 
-VALIDATION_TRIALS, VALIDATION_ENVS = 1000, 250
-# What SB3 tells its logger of the updates, by the names that it has in a history.
-LOGGED = {"train/value_loss": "value_loss", "train/approx_kl": "divergence", "train/clip_fraction": "clipped"}
+VALIDATION_ENVS = 512
+# What SB3 tells its logger of the updates, and stands in a history under the same names. Its probability ratios, and so
+# these numbers of them, are of whole actions; those of `mtrnn_agents.trial_ppo` are of each part of an action. The
+# entropy, which SB3 too has of the whole action, is given for each part in both: here over all steps, there over those
+# that count.
+LOGGED = ("value_loss", "approx_kl", "clip_fraction")
 
 
 class Learner(NamedTuple):
@@ -255,15 +263,28 @@ def iterate(learner: Learner, callback: Any, iteration: int) -> dict[str, float]
             zeros = (tuple(torch.zeros_like(v) for v in part) for part in model._last_lstm_states)
             model._last_lstm_states = RNNStates(*zeros)
         model.num_timesteps = iteration * learner.steps
-        model.collect_rollouts(envs, callback, buffer, n_rollout_steps=model.n_steps)
-        # A trial that was cut off has not paid all that it pays: its share counts, but not the trial.
-        n_ended = np.count_nonzero(buffer.episode_starts[1:]) + np.count_nonzero(model._last_episode_starts)
-        reward = float(buffer.rewards.sum() / n_ended) if n_ended else math.nan
+        # The schedule is of the share that was done before the rollout, as in `mtrnn_agents.trial_ppo`. SB3's own loop
+        # counts this rollout too, so that the last of a rate that falls to 0 teaches nothing.
         model._update_current_progress_remaining(model.num_timesteps, learner.iterations * learner.steps)
+        model.collect_rollouts(envs, callback, buffer, n_rollout_steps=model.n_steps)
+        ends = np.concatenate([buffer.episode_starts[1:], model._last_episode_starts[None]]) != 0
+        reward = reward_of_ended(buffer.rewards, ends)
         model.train()
-    logged = model.logger.name_to_value
-    told = {"rollout_reward": reward, "entropy": -float(logged["train/entropy_loss"])}
-    return told | {name: float(logged[key]) for key, name in LOGGED.items() if key in logged}
+    logged = {name.removeprefix("train/"): float(value) for name, value in model.logger.name_to_value.items()}
+    # That of a whole action is the sum of those of its parts, which are independent.
+    entropy = -logged["entropy_loss"] / len(action_sizes(learner.task))
+    return {"rollout_reward": reward, "entropy": entropy} | {name: logged[name] for name in LOGGED if name in logged}
+
+
+def reward_of_ended(rewards: Float[np.ndarray, "T N"], ends: Bool[np.ndarray, "T N"]) -> float:
+    """The mean reward of the trials that ended within a rollout, at the steps where `ends`; nan if none did.
+
+    The rollout begins with trials, so that these are whole. Those cut off at its end are left out; where lengths
+    differ, more of them are long than of the others.
+    """
+    whole_trials = np.logical_or.accumulate(ends[::-1])[::-1]
+    n_ended = np.count_nonzero(ends)
+    return float(rewards[whole_trials].sum() / n_ended) if n_ended else math.nan
 
 
 def evaluated(agent: StableBaselinesAgent, seed: int, metrics: Metrics | None) -> dict[str, float]:
@@ -272,7 +293,7 @@ def evaluated(agent: StableBaselinesAgent, seed: int, metrics: Metrics | None) -
     What the numbers are is said at `mtrnn_agents.trial_ppo.evaluate`.
     """
     envs = EvidenceVectorEnv(VALIDATION_ENVS, split="validation", **asdict(agent.task))
-    recording = record(agent, envs, VALIDATION_TRIALS, _start(seed, "validation"))
+    recording = record(agent, envs, N_VALIDATION, _start(seed, "validation"))
     found = {"reward": float(recording.rewards.sum(axis=1).mean()), "accuracy": float(recording.correct.mean())}
     if agent.task.reaction_time:
         given = recording.answers != 0

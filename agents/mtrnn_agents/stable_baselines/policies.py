@@ -107,6 +107,14 @@ def build(about: Mapping[str, Any]) -> ActorCriticPolicy:
         )
 
 
+def check_shapes(arrays: Mapping[str, np.ndarray], needed: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises `ValueError` unless `arrays` are those that are needed, by name and shape."""
+    for name in dict.fromkeys([*needed, *arrays]):
+        have, need = arrays[name].shape if name in arrays else None, needed.get(name)
+        if have != need:
+            raise ValueError(f"arrays[{name!r}] has shape {have}; the policy needs {need}")
+
+
 def _sizes(space: Any) -> tuple[str, Any]:
     """The name of an action space and what it is built from."""
     return type(space).__name__, space.nvec.tolist() if isinstance(space, spaces.MultiDiscrete) else int(space.n)
