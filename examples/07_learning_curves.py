@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from mtrnn_agents.networks import NETWORKS
+from mtrnn_agents.gated import GRU, LSTM
 from mtrnn_analysis.figures import save
 from mtrnn_analysis.learning_figures import Curve, learning_figure
 from mtrnn_analysis.report import table
@@ -22,11 +22,11 @@ from mtrnn_envs.experiments.run import decoding
 
 # An agent is one row: its plug-in, its preset in either panel (if it has one), and in what it differs from these.
 AGENTS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
-    "labels, leaky RNN": ("supervised", ["dense"], {"n_updates": 20_000}),
-    "reward of each task, leaky RNN": ("trial_ppo", ["factored", "factored"], {}),
-    "reward of each task, GRU": ("trial_ppo", ["factored", "factored"], {"network": NETWORKS["gru"]()}),
-    "reward of each task, LSTM": ("trial_ppo", ["factored", "factored"], {"network": NETWORKS["lstm"]()}),
-    "reward in all, leaky RNN": ("trial_ppo", ["scalar", "scalar"], {}),
+    "labels, leaky RNN": ("supervised", ["dense"], {"n_updates": 20_000, "evaluate_every": 256}),
+    "reward of each task, leaky RNN": ("trial_ppo", ["factored", "reaction_time"], {"evaluate_every": 4}),
+    "reward of each task, GRU": ("trial_ppo", ["factored", "reaction_time"], {"network": GRU(), "evaluate_every": 4}),
+    "reward of each task, LSTM": ("trial_ppo", ["factored", "reaction_time"], {"network": LSTM(), "evaluate_every": 4}),
+    "reward in all, leaky RNN": ("trial_ppo", ["scalar", "scalar"], {"evaluate_every": 4}),
     "recurrent PPO of sb3-contrib": ("recurrent_ppo", ["whole_trials", "reaction_time"], {}),
     "PPO on the mean, no memory": ("ppo_history", ["mean"], {}),
 }
@@ -54,6 +54,8 @@ if __name__ == "__main__":
     parser.add_argument("--shorter", type=int, default=1, help="how many times shorter than usual all trainings are")
     parser.add_argument("--folder", type=Path, default=Path("results/learning"), help="where the results go")
     a = parser.parse_args()
+    if a.seeds < 1 or a.shorter < 1:
+        parser.error("--seeds and --shorter are 1 or more")
     panels = [(name, what) for i, what in enumerate(TASKS) for name, row in AGENTS.items() if len(row[1]) > i]
     cells = [(*panel, seed) for panel in panels for seed in range(a.seeds)]
     found: Any = Parallel(n_jobs=-1, verbose=5)(delayed(run)(*cell, a.folder, a.shorter) for cell in cells)

@@ -248,6 +248,12 @@ def _check(agent: Any, env: Any, n_trials: Any, seed: Any) -> None:
     made_for = getattr(getattr(agent, "observation_space", None), "shape", space.shape)
     if made_for != space.shape:
         raise ValueError(f"agent={agent!r} is made for observations of shape {made_for}; env shows {space.shape}")
+    theirs, ours = getattr(agent, "task", None), _attribute(env, "task")
+    if isinstance(theirs, EvidenceTask) and action_sizes(theirs) != action_sizes(ours):
+        raise ValueError(
+            f"agent.task has payoff={theirs.payoff!r}, n_tasks={theirs.n_tasks}, env.task payoff={ours.payoff!r}, "
+            f"n_tasks={ours.n_tasks}: actions for one are not actions for the other"
+        )
 
 
 def _attribute(env: Any, name: str) -> Any:
@@ -286,7 +292,7 @@ def _hidden(agent: Any, state: Any, n: int) -> np.ndarray | None:
     """The units of the agent, `[B, H]`, if it has any; see `record`."""
     if (told := _rows(agent, "hidden", state, n)) is not None:
         return told
-    if isinstance(state, tuple) and len(state) == 2 and all(np.ndim(part) == 3 for part in state):
+    if isinstance(state, tuple) and len(state) == 2 and all(getattr(part, "ndim", None) == 3 for part in state):
         return np.asarray(state[0])[-1]
     return state if isinstance(state, np.ndarray) and state.ndim == 2 else None
 

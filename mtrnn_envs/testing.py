@@ -69,7 +69,8 @@ def check_env(env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 120
 def check_agent(agent: Any, env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 60, **kwargs: Any) -> None:
     """Checks an agent against the protocol of this package: Stable-Baselines3's `predict` on batches.
 
-    Actions are whole numbers within the action space; `hidden` is `[n_envs, H]` and `probabilities` are in [0, 1].
+    Actions are whole numbers within the action space; `hidden` is `[n_envs, H]` and finite; `probabilities` are
+    `[n_envs, A]`, or `[n_envs, K]`, and in [0, 1].
     Every episode, shown to the agent again, alone and from no state, is answered in the same way: `episode_start`
     wipes the memory of what was before, environments do not leak into each other, and, with `deterministic=True`,
     there is no chance. (So an agent that is random by design cannot pass.)
@@ -83,22 +84,30 @@ def check_agent(agent: Any, env_id: str, *, seed: int = 0, n_envs: int = 3, n_st
         kwargs: arguments of `gym.make_vec`.
     """
     envs = gym.make_vec(env_id, num_envs=n_envs, **kwargs)
+    task = envs.unwrapped.task  # pyright: ignore[reportAttributeAccessIssue]
     observation, _ = envs.reset(seed=seed)
     begins, state = np.ones(n_envs, bool), None
     episodes: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(n_envs)]
     for t in range(n_steps):
-        action, state = agent.predict(observation, state=state, episode_start=begins, deterministic=True)
+        answer = agent.predict(observation, state=state, episode_start=begins, deterministic=True)
+        assert isinstance(answer, tuple), f"step {t}: predict gave {type(answer).__name__}, not (action, state)"
+        assert len(answer) == 2, f"step {t}: predict gave a tuple of {len(answer)}, not (action, state)"
+        action, state = answer
         assert np.asarray(action).dtype.kind in "iub", f"step {t}: actions are {np.asarray(action).dtype}, not integers"
         assert np.asarray(action) in envs.action_space, f"step {t}: {action!r} is not in {envs.action_space}"
         for i, episode in enumerate(episodes):
             episode.append((observation[i : i + 1].copy(), np.array(action[i])))
         if callable(getattr(agent, "hidden", None)):
-            shape = np.shape(agent.hidden(state))
-            assert shape[:1] == (n_envs,), f"step {t}: hidden is {shape}, not ({n_envs}, H)"
-            assert len(shape) == 2, f"step {t}: hidden is {shape}, not ({n_envs}, H)"
+            hidden = np.asarray(agent.hidden(state))
+            assert hidden.shape[:1] == (n_envs,), f"step {t}: hidden is {hidden.shape}, not ({n_envs}, H)"
+            assert hidden.ndim == 2, f"step {t}: hidden is {hidden.shape}, not ({n_envs}, H)"
+            assert np.isfinite(hidden).all(), f"step {t}: hidden is not finite"
         if callable(getattr(agent, "probabilities", None)):
             p = np.asarray(agent.probabilities(state))
+            widths = {task.n_answers, task.n_tasks}
+            assert p.ndim == 2, f"step {t}: probabilities are {p.shape}, not ({n_envs}, A)"
             assert len(p) == n_envs, f"step {t}: there are {len(p)} rows of probabilities for {n_envs} environments"
+            assert p.shape[1] in widths, f"step {t}: probabilities are {p.shape[1]} wide, not one of {sorted(widths)}"
             assert np.all((p >= 0) & (p <= 1)), f"step {t}: probabilities are {p!r}"
         observation, _, terminated, truncated, _ = envs.step(action)
         begins = terminated | truncated

@@ -417,7 +417,15 @@ def test_an_agent_in_the_working_folder_is_found(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.usefixtures("third_party")
 def test_plugins_that_are_not_there() -> None:
-    assert plugins.names("agent") == ["needy", "object", "supervised", "theirs"]
+    assert plugins.names("agent") == [
+        "needy",
+        "object",
+        "ppo_history",
+        "recurrent_ppo",
+        "supervised",
+        "theirs",
+        "trial_ppo",
+    ]
     assert "decoding" in plugins.names("probe")
     for name, sentence in (
         ("supervised", "agent 'supervised' may be mtrnn_agents.supervised or someone.agent; give one of these"),

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 
 from mtrnn_agents import settings, storage
+from mtrnn_agents.contents import named_contents
 from mtrnn_agents.decisions import accumulator_probability, checked_threshold, decide
 from mtrnn_agents.memory import Memory, checked_observation, remembered
 from mtrnn_agents.network import Sizes, Weights, fitting, read
@@ -131,8 +132,9 @@ class SupervisedAgent:
 def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: Any) -> None:
     """Writes the weights, task, settings and seed of an agent that is a network, and `more` that JSON can hold."""
     about = {"task": json.loads(agent.task.to_json()), "training": settings.to_fields(agent.training)}
+    about |= {"seed": agent.seed, "contents": named_contents(agent.task, agent.network)}
     arrays = {name: v.detach().numpy() for name, v in agent.weights.items()}
-    storage.write(path, kind, arrays, {**about, "seed": agent.seed, **more})
+    storage.write(path, kind, arrays, {**about, **more})
 
 
 def read_network(

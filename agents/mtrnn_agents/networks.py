@@ -29,7 +29,10 @@ def name_of(network: Network) -> str:
     for name, kind in NETWORKS.items():
         if type(network) is kind:
             return name
-    raise ValueError(f"network={network!r} is of none of the registered kinds {sorted(NETWORKS)}")
+    classes = ", ".join(kind.__name__ for kind in NETWORKS.values())
+    raise ValueError(
+        f"network={network!r} is no network: give one of {classes}, as {next(iter(NETWORKS.values())).__name__}()"
+    )
 
 
 def to_fields(network: Any) -> dict[str, Any]:

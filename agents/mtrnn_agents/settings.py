@@ -126,6 +126,21 @@ def from_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     return kind(**parts)
 
 
+def checked_settings(training: Any, kind: type[Settings]) -> Settings:
+    """`training`, if it is of the class `kind`; else `ValueError`: every trainer has a `Training` of its own."""
+    if not isinstance(training, kind):
+        theirs, ours = (f"{one.__module__}.{one.__qualname__}" for one in (type(training), kind))
+        raise ValueError(f"training={training!r} is a {theirs}; a {ours} is needed here")
+    return training
+
+
+def checked_task(task: Any) -> EvidenceTask:
+    """`task`, if it is an `EvidenceTask`; else `ValueError`."""
+    if not isinstance(task, EvidenceTask):
+        raise ValueError(f"task={task!r} is no EvidenceTask; give one, as EvidenceTask(n_tasks=6)")
+    return task
+
+
 # "dense" is the recipe of this package: labels at every stimulus step, small batches, and a large rate that falls.
 # "paper" is the protocol of the public code of arXiv:2407.11249.
 PRESETS: dict[str, Training] = {

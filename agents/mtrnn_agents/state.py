@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -11,16 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from mtrnn_agents import storage
 from mtrnn_agents.batches import Run
+from mtrnn_agents.contents import named_contents
 from mtrnn_agents.layout import Layout
 from mtrnn_agents.loading import AGENT
-from mtrnn_agents.network import FIXED, Sizes, Weights
+from mtrnn_agents.network import Sizes, Weights
 from mtrnn_agents.settings import History, Training, to_fields
-from mtrnn_envs import EvidenceTask
 from mtrnn_envs.seeding import torch_generator
 
 Agent = TypeVar("Agent")
@@ -69,28 +67,12 @@ def first_weights(run: Run, training: Training) -> Weights:
 
 def identity(run: Run, training: Any) -> dict[str, Any]:
     """All that determines a run, as JSON; of what it names as "module:attribute", a hash of what that holds now."""
-    contents = named_contents(run.task)
-    if isinstance(getattr(training.network, "connectivity", None), str):
-        weights = training.network.first_weights(Sizes.of(run.task), torch.Generator())
-        contents["connectivity"] = _hash(weights[FIXED + "mask"].numpy())
     return {
         "task": json.loads(run.task.to_json()),
         "seed": run.seed,
         "training": to_fields(training),
-        "contents": contents,
+        "contents": named_contents(run.task, training.network),
     }
-
-
-def named_contents(task: EvidenceTask) -> dict[str, str]:
-    """A hash of what the boundaries of `task` are now, if they are named as "module:attribute"."""
-    if ":" not in task.boundaries:
-        return {}
-    points = np.linspace(-0.49, 0.48, 16 * task.n_dims).reshape(16, task.n_dims)
-    return {"boundaries": _hash(task.boundary.margins(points))}
-
-
-def _hash(values: np.ndarray) -> str:
-    return hashlib.sha256(values.tobytes()).hexdigest()[:16]
 
 
 def save(runs: Sequence[Run], training: Training, states: Sequence[Progress], folders: Sequence[Path] | None) -> None:
@@ -144,6 +126,8 @@ def finished(kind: type[Agent], run: Run, training: Any, folder: Path | None) ->
     agent: Any = kind
     agent = agent.load(folder / AGENT)
     theirs = identity(Run(agent.task, agent.seed), agent.training)
+    # What was named is now what it was when the agent was trained, or this is another run.
+    theirs |= {"contents": storage.about(folder / AGENT)["contents"]}
     refuse_other(folder / AGENT, theirs, identity(run, training))
     return agent
 

@@ -45,9 +45,9 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray]
     return arrays, about
 
 
-def kind_of(path: str | os.PathLike[str]) -> str:
-    """The kind of the file that `write` wrote; raises as `read` does."""
-    return _read(path)[1]["kind"]
+def about(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the arrays that `write` wrote are about, "kind" among it; raises as `read` does."""
+    return _read(path)[1]
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -56,7 +56,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
             about = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a whole safetensors file: {error}; to begin anew, delete it") from error
     if about.get("schema") != SCHEMA:
         raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
     return arrays, about

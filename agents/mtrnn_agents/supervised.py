@@ -21,7 +21,7 @@ from mtrnn_agents.layout import Layout
 from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread, train_together
 from mtrnn_agents.network import FIXED, read
-from mtrnn_agents.settings import PRESETS, Training
+from mtrnn_agents.settings import PRESETS, Training, checked_settings, checked_task
 from mtrnn_agents.state import CHECKPOINT, Progress, finished, first_weights, resume
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.checks import whole
@@ -61,7 +61,8 @@ def train(
         FloatingPointError: if training diverges; the state before that is kept in the folder.
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
-    run, training = Run(task, whole("seed", seed, 0)), training or Training()
+    run = Run(checked_task(task), whole("seed", seed, 0))
+    training = checked_settings(Training() if training is None else training, Training)
     place = folder_of(folder)
     if (agent := finished(SupervisedAgent, run, training, place)) is not None:
         return agent
@@ -93,7 +94,8 @@ def completed(run: Run, training: Training, state: Progress, folder: Path | None
         kept = "" if folder is None else f"; the state before it is kept in {folder / CHECKPOINT}"
         raise FloatingPointError(
             f"training diverged: the loss or gradient of update {state.diverged} is not finite, at "
-            f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"
+            f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them, in another "
+            f"folder{kept}"
         )
     first = first_weights(run, training)
     flat = torch.from_numpy(state.weights if training.patience is None else state.best)

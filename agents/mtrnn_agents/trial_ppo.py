@@ -32,6 +32,7 @@ from mtrnn_agents.policy import likeliest
 from mtrnn_agents.policy_agent import PolicyAgent, head_of, sizes_of
 from mtrnn_agents.ppo import Objective, objective, roll_out
 from mtrnn_agents.ppo_settings import PRESETS, Training
+from mtrnn_agents.settings import checked_settings, checked_task
 from mtrnn_envs import EvidenceTask, Trials, observe
 from mtrnn_envs.checks import whole
 from mtrnn_envs.counter import Counter
@@ -94,7 +95,8 @@ def train(
         FloatingPointError: if training diverges; the state before that is kept in the folder.
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
-    run, training = Run(task, whole("seed", seed, 0)), training or Training()
+    run = Run(checked_task(task), whole("seed", seed, 0))
+    training = checked_settings(Training() if training is None else training, Training)
     place = folder_of(folder)
     if (agent := state.finished(PolicyAgent, run, training, place)) is not None:
         return agent
@@ -117,7 +119,7 @@ def train(
         kept = "" if place is None else f"; the state before it is kept in {place / state.CHECKPOINT}"
         raise FloatingPointError(
             f"training diverged: the loss or gradient of rollout {last.diverged} is not finite, at "
-            f"learning_rate={training.learning_rate}; lower it{kept}"
+            f"learning_rate={training.learning_rate}; lower it, in another folder{kept}"
         )
     agent = PolicyAgent(task, training, weights_of(run, training, last.weights), seed, history=last.course)
     if place is not None:

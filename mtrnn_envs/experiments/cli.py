@@ -100,6 +100,8 @@ def train(args: Sequence[str]) -> None:
     lines = ["Trains an agent on a task. The same command again goes on where it was interrupted."]
     lines += [f"{name}: {', '.join(values)}" for name, values in lists.items()]
     do = options.parsed(start, args, "mtrnn train", "\n\n".join(lines))
+    if do.folder == Path() and "" in args:
+        raise ValueError("--folder '' names no folder; leave it out, or write --folder . for the current one")
     folder = do.folder or Path("results", "train", digest(do.agent, do.task, do.seed, do.training))
     _say(f"all goes to {folder}")
     trained = agent.train(do.task, do.seed, do.training, folder=folder, progress=True, metrics=decoding(_say))

@@ -3,7 +3,7 @@
     [project.entry-points."mtrnn.agents"]
     mine = "my_package.my_agent"
 
-"package.module" and "package.module:attribute" are taken as they are.
+"package.module", "package.module:attribute", and "module" where no plug-in has that name, are taken as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -94,9 +95,9 @@ def names(kind: str) -> list[str]:
 
 
 def _find(kind: str, name: str) -> Any:
-    if "." in name or ":" in name:
-        return _imported(kind, name)
     group, extra = GROUPS[kind]
+    if "." in name or ":" in name or (name not in names(kind) and name.isidentifier() and find_spec(name)):
+        return _imported(kind, name)
     known(name, names(kind), "name", f"entry-point group {group}")
     entry, *others = entry_points(group=group, name=name)
     if others:

@@ -41,7 +41,8 @@ from mtrnn_agents.stable_baselines.features import FeaturesVecEnv
 from mtrnn_agents.stable_baselines.policies import takes_binary
 from mtrnn_agents.stable_baselines.training import OnPolicyTraining
 from mtrnn_agents.stable_baselines.vec_env import SB3VecEnv
-from mtrnn_agents.state import CHECKPOINT, named_contents, refuse_other
+from mtrnn_agents.contents import named_contents
+from mtrnn_agents.state import CHECKPOINT, refuse_other
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
