@@ -413,6 +413,19 @@ def test_an_agent_in_the_working_folder_is_found(tmp_path: Path, monkeypatch: py
     script = Path(sysconfig.get_path("scripts"), "mtrnn")
     finished(script, "train", "--agent", "nearby.agent", "--task.n-tasks", 4, "--folder", "a")
     assert (tmp_path / "a" / "agent.txt").read_text() == "(4, 0, Training(effort=0.1))"
+    (tmp_path / "lonely.py").write_text(THIRD_PARTY)
+    finished(script, "train", "--agent", "lonely", "--task.n-tasks", 4, "--folder", "b")
+    assert (tmp_path / "b" / "agent.txt").exists()
+
+
+def test_an_empty_folder_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a variable that is not set; it would mean the current folder."""
+    monkeypatch.chdir(tmp_path)
+    assert code_of("--folder", "") == 2
+    assert "--folder '' names no folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("third_party")

@@ -14,6 +14,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 import mtrnn_envs
+from mtrnn_agents import RandomAgent
 from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.files import replacing
 from mtrnn_envs.recording import AXES, Recording, record
@@ -243,6 +244,22 @@ def test_agents_that_do_not_fit_are_refused_by_name() -> None:
         record(Agent(right, hidden=lambda state: np.zeros(5)), make({}, None), 1, seed=0)
     with pytest.raises(ValueError, match=r"agent\.probabilities\(state\) has shape \(2, 24\)"):
         record(Agent(right, probabilities=lambda state: np.zeros((2, 24))), make({}, None), 1, seed=0)
+
+
+def test_a_state_of_ones_own_shape_is_no_hidden_activity() -> None:
+    """A pair of which one part holds others, as an agent may carry: it is handed back, and nothing is read from it."""
+
+    class Nested:
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            return np.zeros((len(observation), 3), int), ((1, np.zeros((2, 2))), None)
+
+    assert record(Nested(), gym.make("MultiTaskEvidence-v0", n_tasks=3), 2, seed=0).hidden is None
+
+
+def test_an_agent_of_another_kind_of_task_is_refused() -> None:
+    agent = RandomAgent(EvidenceTask(n_tasks=3), np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"agent\.task has payoff='share', n_tasks=3, env\.task payoff='quadratic'"):
+        record(agent, gym.make("MultiTaskEvidenceRT-v0", n_tasks=3), 2, seed=0)
 
 
 def test_environments_that_break_off_or_hide_the_cue_are_refused() -> None:

@@ -77,6 +77,21 @@ class TellsNonsense(Integrator):
         return state[:, None]
 
 
+class TellsTooMuch(Integrator):
+    def probabilities(self, state):
+        return np.full((len(state), 5), 0.5)
+
+
+class HasNoUnits(Integrator):
+    def hidden(self, state):
+        return np.full((len(state), 2), np.nan)
+
+
+class GivesNoState(Integrator):
+    def predict(self, *args, **kwargs):
+        return super().predict(*args, **kwargs)[0]
+
+
 BARE = {"encoder": None, "n_tasks": 1}
 
 
@@ -93,6 +108,9 @@ def test_an_integrator_passes():
         (AnswersInFloats(), "actions are float64, not integers"),
         (AnswersOutOfRange(), "is not in Box"),
         (TellsNonsense(), "probabilities are"),
+        (TellsTooMuch(), r"probabilities are 5 wide, not one of \[1\]"),
+        (HasNoUnits(), "hidden is not finite"),
+        (GivesNoState(), r"predict gave ndarray, not \(action, state\)"),
     ],
 )
 def test_broken_agents_fail(broken, message):

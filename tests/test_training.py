@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import signal
@@ -26,6 +27,7 @@ from mtrnn_agents.networks import NETWORKS
 from mtrnn_agents.settings import SCHEDULES, Evaluation, History, from_fields, to_fields
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.counter import Counter
+from mtrnn_envs.experiments import plugins
 from mtrnn_envs.targets import targets
 
 TASK = EvidenceTask(n_tasks=4, stimulus=8)
@@ -218,7 +220,7 @@ def test_other_runs_and_broken_files_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", ["MASK", "SHIFT"])
 def test_what_a_name_holds_is_part_of_a_run(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mask or a boundary that is edited between stop and resume makes another run."""
+    """A mask or a boundary that is edited makes another run: of one that was stopped, and of one that is finished."""
     task = EvidenceTask(n_tasks=1, boundaries=f"{__name__}:margins", stimulus=3)
     training = replace(QUICK, network=LeakyRNN(n_units=6, connectivity=f"{__name__}:MASK"))
     with pytest.raises(KeyboardInterrupt):
@@ -229,6 +231,22 @@ def test_what_a_name_holds_is_part_of_a_run(changed: str, tmp_path: Path, monkey
         train(task, 0, training, folder=tmp_path, progress=False)
     monkeypatch.undo()
     assert train(task, 0, training, folder=tmp_path, progress=False).history
+    monkeypatch.setattr(sys.modules[__name__], changed, {"MASK": 1 - MASK, "SHIFT": 0.1}[changed])
+    with pytest.raises(ValueError, match=f"agent.safetensors is of another run: contents.{name} is"):
+        train(task, 0, training, folder=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("supervised", "trial_ppo"), ("trial_ppo", "supervised")])
+def test_settings_and_tasks_of_another_kind_are_refused(name: str, theirs: str) -> None:
+    agent, other = plugins.agent(name), plugins.agent(theirs)
+    settings: Any = next(iter(other.PRESETS.values()))
+    untyped: Any = inspect.unwrap(agent.train)
+    with pytest.raises(ValueError, match=rf"is a {other.Training.__module__}.Training; a {agent.Training.__module__}"):
+        untyped(TASK, 0, settings, progress=False)
+    with pytest.raises(ValueError, match=r"training='dense' is a builtins\.str"):
+        untyped(TASK, 0, "dense", progress=False)
+    with pytest.raises(ValueError, match="task='MultiTaskEvidence-v0' is no EvidenceTask"):
+        untyped("MultiTaskEvidence-v0", 0, progress=False)
 
 
 def test_divergence_names_the_update_and_keeps_the_state_before(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ class Training:
         return self.learning_rate * SCHEDULES[self.schedule](n_iterations / self.n_iterations)
 
 
-# "factored" is the recipe of this package; "reaction_time" is the same for where time costs, at a greater rate: with the
-# encoder, leaky RNNs get further by it. "scalar" is plain PPO, which wants a smaller rate: its gradient is noisier.
+# "factored" is the recipe of this package. "reaction_time" is the same where time costs, at a greater rate, by which
+# leaky RNNs get further there. "scalar" is plain PPO, which wants a smaller one: its gradient is noisier.
 PRESETS: dict[str, Training] = {
     "factored": Training(),
     "reaction_time": Training(learning_rate=1e-2),
