@@ -45,5 +45,5 @@ def known(name: Any, names: Iterable[str], noun: str, of: str) -> str:
     if name not in names:
         close = difflib.get_close_matches(str(name), names, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the {noun}s are {', '.join(names)}"
-        raise ValueError(f"{name!r} is not a {noun} of {of}; {hint}")
+        raise ValueError(f"{name!r} is not {'an' if noun[0] in 'aeiou' else 'a'} {noun} of {of}; {hint}")
     return name
