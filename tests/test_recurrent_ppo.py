@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -21,12 +22,13 @@ from stable_baselines3.common.distributions import BernoulliDistribution, MultiC
 from stable_baselines3.common.env_util import make_vec_env
 
 import mtrnn_envs
-from mtrnn_agents import storage
+from mtrnn_agents import storage, trial_ppo
 from mtrnn_agents.loop import one_thread
-from mtrnn_agents.stable_baselines import recurrent_ppo
+from mtrnn_agents.stable_baselines import ppo_history, recurrent_ppo
 from mtrnn_agents.stable_baselines.whole_trials import (
     StackedCategoricals,
     WholeBernoulli,
+    WholeTrialBuffer,
     WholeTrialPPO,
     minibatches,
     sequences,
@@ -398,11 +400,33 @@ def test_stock_is_the_class_of_sb3_contrib_with_the_same_settings() -> None:
         ({"wait_bias": -1.0}, "wait_bias=-1.0"),
         ({"n_layers": -1}, "n_layers=-1"),
         ({"clip_range": 0.0}, "clip_range=0.0"),
+        ({"n_envs": 3, "n_minibatches": 7}, "n_minibatches=7 are more than .* whole one; at most 6 are allowed"),
     ],
 )
 def test_settings_out_of_range_are_refused(bad: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         recurrent_ppo.Training(**bad)
+
+
+def test_as_many_minibatches_as_trials_are_as_many_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, batch = [], WholeTrialBuffer._batch
+    monkeypatch.setattr(WholeTrialBuffer, "_batch", lambda *given: made.append(len(given[1])) or batch(*given))
+    recurrent_ppo.train(SMALL, 0, replace(QUICK, n_minibatches=16, n_epochs=1, total_steps=1), progress=False)
+    assert made == [1] * 16
+
+
+def test_stock_is_refused_where_it_would_fail(tmp_path: Path) -> None:
+    binary = replace(SMALL, action_encoding="multi_binary")
+    with pytest.raises(ValueError, match="stock=True with action_encoding='multi_binary'"):
+        recurrent_ppo.train(binary, 0, replace(QUICK, stock=True), folder=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("other", [ppo_history.Training(), trial_ppo.Training()])
+def test_settings_of_another_training_are_refused(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users
+    with pytest.raises(ValueError, match=r"is a \S+.Training; a \S+.recurrent_ppo.Training is needed"):
+        recurrent_ppo.train(SMALL, 0, other, progress=False)
 
 
 @pytest.mark.slow

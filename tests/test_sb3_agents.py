@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -31,6 +32,7 @@ from mtrnn_agents.settings import SCHEDULES
 from mtrnn_agents.stable_baselines import SB3VecEnv, StableBaselinesAgent, learning, make_sb3_env, ppo_history
 from mtrnn_agents.stable_baselines.features import KINDS, FeaturesVecEnv, begin, extended
 from mtrnn_agents.stable_baselines.ppo_history import PRESETS, Training, load, train
+from mtrnn_agents.stable_baselines.scaling import Scaling
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.experiments.plugins import AgentPlugin
 from mtrnn_envs.score import action_sizes, claimed, is_discrete, sides
@@ -60,6 +62,12 @@ QUICK = Training(n_envs=4, rollout_trials=2, total_steps=900, evaluate_every=300
 def quickly() -> Iterator[None]:
     with one_thread():
         yield
+
+
+@pytest.fixture
+def unannotated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotations are not checked, as they are not for users: what is said is said by the package."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def model_of(algorithm: Any, n_envs: int = 4, env_id: str = "MultiTaskEvidence-v0", **kwargs: Any) -> Any:
@@ -275,6 +283,74 @@ def test_scaled_observations_are_scaled_for_the_agent_too(tmp_path: Path) -> Non
     assert np.abs(bare.probabilities(bare.predict(observation)[1]) - p).max() > 1e-3
 
 
+def test_a_zip_needs_the_scaling_that_is_not_in_it(tmp_path: Path) -> None:
+    task, kwargs = EvidenceTask(n_tasks=3, encoder=None), {"n_tasks": 3, "encoder": None}
+    scaled = VecNormalize(make_sb3_env("MultiTaskEvidence-v0", 4, seed=0, **kwargs))
+    model = PPO("MlpPolicy", scaled, **FEW).learn(200)
+    model.save(tmp_path / "model.zip")
+    scaled.save(str(tmp_path / "scaling.pkl"))
+    kept = VecNormalize.load(str(tmp_path / "scaling.pkl"), make_sb3_env("MultiTaskEvidence-v0", 1, **kwargs))
+    observation = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    parts: Any = model.policy.get_distribution(torch.from_numpy(np.asarray(scaled.normalize_obs(observation))))
+    p = np.stack([part.probs[:, 1].detach().numpy() for part in parts.distribution], 1)
+    for scaling in (kept, Scaling.of(scaled)):
+        agent = StableBaselinesAgent.from_zip(tmp_path / "model.zip", PPO, task, trust=True, scaling=scaling)
+        np.testing.assert_allclose(agent.probabilities(agent.predict(observation)[1]), p, atol=1e-6)
+    with pytest.raises(ValueError, match="scaling is of 2 channels; the policy is shown 3"):
+        StableBaselinesAgent(model.policy, task, scaling=Scaling(np.zeros(2), np.ones(2), 1.0))
+
+
+@pytest.mark.usefixtures("unannotated")
+def test_a_scaling_that_is_none_is_refused() -> None:
+    path: Any = "scaling.pkl"
+    with pytest.raises(ValueError, match="scaling='scaling.pkl' is neither a VecNormalize nor a Scaling"):
+        StableBaselinesAgent(model_of(PPO, n_tasks=3), EvidenceTask(n_tasks=3), scaling=path)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_frames_are_scaled_before_they_are_stacked_or_after(first: bool, tmp_path: Path) -> None:
+    task, kwargs = EvidenceTask(n_tasks=3, encoder=None), {"n_tasks": 3, "encoder": None}
+    envs = make_sb3_env("MultiTaskEvidence-v0", 4, seed=0, **kwargs)
+    if first:
+        stacked: Any = VecFrameStack(VecNormalize(envs, clip_obs=1.5), task.n_steps)
+    else:
+        stacked = VecNormalize(VecFrameStack(envs, task.n_steps), clip_obs=1.5)
+    model = PPO("MlpPolicy", stacked, **FEW).learn(200)
+    scaling: Any = model.get_vec_normalize_env()
+    scaling.training = False
+    agent = StableBaselinesAgent(model, task, kind="frames")
+    agent.save(tmp_path / "agent.safetensors")
+    model.save(tmp_path / "model.zip")
+    zipped = {"trust": True, "scaling": scaling, "kind": "frames"}
+    agents = [
+        agent,
+        StableBaselinesAgent.load(tmp_path / "agent.safetensors"),
+        StableBaselinesAgent.from_zip(tmp_path / "model.zip", PPO, task, **zipped),
+    ]
+    bare = make_sb3_env("MultiTaskEvidence-v0", 4, **kwargs)
+    for each in (stacked, bare):
+        each.seed(5)
+    seen, shown, starts, rng = stacked.reset(), bare.reset(), np.ones(4, bool), np.random.default_rng(0)
+    states: list[Any] = [None] * len(agents)
+    for _ in range(30):
+        latent = model.policy.mlp_extractor.forward_actor(torch.from_numpy(seen)).detach().numpy()
+        for i, each in enumerate(agents):
+            _, states[i] = each.predict(np.asarray(shown), states[i], starts)
+            np.testing.assert_allclose(each.hidden(states[i]), latent, atol=1e-5)
+        actions = np.array([random_action(stacked.action_space, task, rng) for _ in range(4)])
+        seen, (shown, _, starts, _) = stacked.step(actions)[0], bare.step(actions)
+
+
+def test_means_of_what_was_scaled_before_are_refused() -> None:
+    task = EvidenceTask(n_tasks=3, encoder=None)
+    envs = make_sb3_env("MultiTaskEvidence-v0", 4, n_tasks=3, encoder=None)
+    after = PPO("MlpPolicy", VecNormalize(FeaturesVecEnv(envs, task, "mean")), **FEW)
+    assert StableBaselinesAgent(after, task, kind="mean").scaling is not None
+    before = PPO("MlpPolicy", FeaturesVecEnv(VecNormalize(envs), task, "mean"), **FEW)
+    with pytest.raises(ValueError, match="kind='mean' of observations that were scaled before"):
+        StableBaselinesAgent(before, task, kind="mean")
+
+
 @every_algorithm
 def test_files_of_sb3_are_read_only_where_they_are_trusted(algorithm: Any, tmp_path: Path) -> None:
     model, task = model_of(algorithm, n_tasks=3), EvidenceTask(n_tasks=3)
@@ -323,8 +399,54 @@ def test_models_that_do_not_fit_are_refused() -> None:
     binary = model_of(PPO, n_tasks=4, action_encoding="multi_binary")
     with pytest.raises(ValueError, match=r"acts in MultiBinary\(4\); the task takes MultiDiscrete"):
         StableBaselinesAgent(binary, timed)
-    with pytest.raises(ValueError, match="its policy is no ActorCriticPolicy"):
+    with pytest.raises(ValueError, match="model=<DQN>: its policy is no ActorCriticPolicy"):
         StableBaselinesAgent(DQN("MlpPolicy", "CartPole-v1", buffer_size=10), EvidenceTask())
+
+
+@every_algorithm
+def test_refusals_name_the_class_and_fit_on_a_line(algorithm: Any) -> None:
+    model = model_of(algorithm, n_tasks=3)
+    for task in (EvidenceTask(n_tasks=4), EvidenceTask(n_tasks=3, encoder=None)):
+        with pytest.raises(ValueError, match=rf"^model=<{type(model.policy).__name__}> (acts|sees)") as refused:
+            StableBaselinesAgent(model, task)
+        assert "\n" not in str(refused.value)
+
+
+def test_stacked_frames_are_refused_with_the_kind_that_they_need() -> None:
+    task = EvidenceTask(n_tasks=3, encoder=None)
+
+    def stacked(algorithm: Any, n_frames: int) -> Any:
+        envs = make_sb3_env("MultiTaskEvidence-v0", 4, n_tasks=3, encoder=None)
+        policy = {PPO: "MlpPolicy", RecurrentPPO: "MlpLstmPolicy"}[algorithm]
+        return algorithm(policy, VecFrameStack(envs, n_frames), **FEW)
+
+    with pytest.raises(ValueError, match=r"the task shows \(3,\); for stacked frames .* give kind='frames'$"):
+        StableBaselinesAgent(stacked(PPO, 22), task)
+    for kind in (None, "frames"):
+        with pytest.raises(ValueError, match=r"kind='frames' needs those of the whole trial, task.n_steps=22$"):
+            StableBaselinesAgent(stacked(PPO, 4), task, kind=kind)
+    with pytest.raises(ValueError, match=r"shows \(66,\) as kind='frames'; for .* alone, give kind=None"):
+        StableBaselinesAgent(model_of(PPO, n_tasks=3, encoder=None), task, kind="frames")
+    with pytest.raises(ValueError, match=r"sees observations of shape \(66,\); the task shows \(3,\)$"):
+        StableBaselinesAgent(stacked(RecurrentPPO, 22), task)
+    with pytest.raises(ValueError, match="kind='frames': model=<RecurrentActorCriticPolicy> is recurrent"):
+        StableBaselinesAgent(stacked(RecurrentPPO, 22), task, kind="frames")
+    with pytest.raises(ValueError, match=r"kind='frame' is not one of \('frames', 'mean'\) \(or None"):
+        StableBaselinesAgent(stacked(PPO, 22), task, kind="frame")
+
+
+@pytest.mark.usefixtures("unannotated")
+def test_what_is_no_task_is_refused() -> None:
+    model, none = model_of(PPO, n_tasks=3), {"n_tasks": 3}
+    refused: list[Callable[[Any], Any]] = [
+        lambda task: StableBaselinesAgent(model, task),
+        lambda task: StableBaselinesAgent.from_zip("model.zip", PPO, task, trust=True),
+        lambda task: train_quietly(task, 0, QUICK),
+        lambda task: train_recurrent(task, 0, QUICK),
+    ]
+    for each in refused:
+        with pytest.raises(ValueError, match=r"task=\{'n_tasks': 3\} is no EvidenceTask"):
+            each(none)
 
 
 # The history of a trial.
@@ -689,9 +811,13 @@ def test_training_that_diverges_says_so_and_keeps_the_state_before(tmp_path: Pat
     training = replace(QUICK, learning_rate=1e30, clip_norm=1e20)
     for _ in range(2):
         with pytest.raises(
-            FloatingPointError, match=r"not finite after \d+ steps, at learning_rate=1e\+30, .* is kept in"
+            FloatingPointError,
+            match=r"not finite after \d+ steps, at learning_rate=1e\+30, .*; lower one of them, in another folder; the "
+            "state before it is kept in",
         ):
             train_quietly(SMALL, 0, training, folder=tmp_path)
+    with pytest.raises(FloatingPointError, match=r"; lower one of them$"):
+        train_quietly(SMALL, 0, training)
     arrays, _ = learning.checkpoints.storage.read(tmp_path / "checkpoint.safetensors", "checkpoint")
     assert all(np.isfinite(values).all() for values in arrays.values())
 
@@ -710,6 +836,24 @@ def test_training_that_diverges_says_so_and_keeps_the_state_before(tmp_path: Pat
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Training(**settings)
+
+
+@pytest.mark.usefixtures("unannotated")
+@pytest.mark.parametrize("train", [train_quietly, train_recurrent])
+def test_settings_of_another_training_are_refused(train: Callable[..., Any]) -> None:
+    """`learn` itself takes all that are of on-policy training."""
+    needed = {train_quietly: "ppo_history.Training", train_recurrent: "training.OnPolicyTraining"}[train]
+    with pytest.raises(ValueError, match=rf"is a \S+.ppo_settings.Training; a \S+.{needed} is needed"):
+        train(SMALL, 0, TrialTraining())
+
+
+def test_minibatches_of_less_than_two_steps_are_refused(tmp_path: Path) -> None:
+    training = replace(QUICK, n_epochs=1, total_steps=1, n_envs=1)  # of 44 steps
+    train_quietly(SMALL, 0, replace(training, n_minibatches=22))
+    train_quietly(SMALL, 0, replace(training, n_minibatches=23, algorithm="a2c"))  # which has none
+    with pytest.raises(ValueError, match=r"n_minibatches=23 leaves less than 2 of the 44 steps .*; at most 22 are"):
+        train_quietly(SMALL, 0, replace(training, n_minibatches=23), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium as gym
+import jaxtyping
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -354,6 +355,13 @@ def test_make_sb3_env_is_sb3s_own_make_vec_env() -> None:
             if "episode" in info:
                 assert info["episode"]["l"] == there["episode"]["l"]
                 assert info["episode"]["r"] == pytest.approx(there["episode"]["r"], abs=1e-6)  # rounded there
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 0.5, True])
+def test_seeds_that_are_none_are_refused_at_once(seed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users
+    with pytest.raises(ValueError, match=f"seed={seed!r} is not a whole number, 0 or more"):
+        make_sb3_env("MultiTaskEvidence-v0", 2, seed=seed)
 
 
 @pytest.mark.parametrize("env_id", list(mtrnn_envs.IDS))

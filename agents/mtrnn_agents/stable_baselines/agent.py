@@ -21,12 +21,15 @@ from jaxtyping import Float
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.vec_env import VecNormalize
 
 from mtrnn_agents import course, storage
 from mtrnn_agents.course import Course
 from mtrnn_agents.memory import checked_observation
 from mtrnn_agents.policy import answer_probabilities
+from mtrnn_agents.settings import checked_task
 from mtrnn_agents.stable_baselines import features, policies
+from mtrnn_agents.stable_baselines.scaling import Scaling, is_inside, widths
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.checks import whole
 from mtrnn_envs.env import action_space, observation_space
@@ -46,28 +49,6 @@ class Memory(NamedTuple):
     past: features.Past
 
 
-class Scaling(NamedTuple):
-    """How SB3's `VecNormalize` has scaled what the policy was shown: clip((x - mean) / deviation).
-
-    Attributes:
-        mean, deviation: of each channel, `[F]`.
-        clip: the greatest absolute value.
-    """
-
-    mean: Float[np.ndarray, " F"]
-    deviation: Float[np.ndarray, " F"]
-    clip: float
-
-    @classmethod
-    def of(cls, model: BaseAlgorithm) -> Scaling | None:
-        """The scaling under which the model was trained, as it is now; None if there was none."""
-        normalised: Any = model.get_vec_normalize_env()
-        if normalised is None or not normalised.norm_obs:
-            return None
-        rms = normalised.obs_rms
-        return cls(rms.mean.copy(), np.sqrt(rms.var + normalised.epsilon), float(normalised.clip_obs))
-
-
 class StableBaselinesAgent:
     """An actor-critic policy of SB3 as an agent in the protocol of `mtrnn_envs`.
 
@@ -82,15 +63,17 @@ class StableBaselinesAgent:
         model: a trained model (its `policy` is taken), or a policy: `ActorCriticPolicy` or
             `RecurrentActorCriticPolicy`, for one of the action spaces that the task can have.
         task: the task it was trained on.
-        scaling: what `VecNormalize` has made of observations; if None, that of the model's environments, if they are
-            in one.
-        kind: the features of `mtrnn_agents.stable_baselines.features` that the policy is shown; None for observations.
+        scaling: what `VecNormalize` has made of observations: these environments, or a `Scaling`; if None, that of
+            the model's environments, if they are in one. A policy alone, or a model without its environments, does
+            not know of any, and answers wrongly without it. Frames may be scaled before they are stacked, or after.
+        kind: the features of `mtrnn_agents.stable_baselines.features` that the policy is shown: "frames", as
+            `VecFrameStack(envs, task.n_steps)` gives them, or "mean"; None for observations.
         seed: of its draws, a whole number, 0 or more.
         run: what it was trained by, as JSON, if known.
         history: the course of training if known; its first column is "steps".
 
     Raises:
-        ValueError: if the policy is of another kind, or does not fit the task.
+        ValueError: if the policy is of another kind, or it or the scaling does not fit the task.
     """
 
     def __init__(
@@ -98,20 +81,32 @@ class StableBaselinesAgent:
         model: BaseAlgorithm | BasePolicy,
         task: EvidenceTask,
         *,
-        scaling: Scaling | None = None,
+        scaling: Scaling | VecNormalize | None = None,
         kind: str | None = None,
         seed: int = 0,
         run: Mapping[str, Any] | None = None,
         history: Course | None = None,
     ) -> None:
-        policy = model.policy if isinstance(model, BaseAlgorithm) else model
+        task, policy = checked_task(task), model.policy if isinstance(model, BaseAlgorithm) else model
         if not isinstance(policy, ActorCriticPolicy):
             raise ValueError(
-                f"model={model!r}: its policy is no ActorCriticPolicy, of which probabilities could be had"
+                f"model=<{type(model).__name__}>: its policy is no ActorCriticPolicy, of which probabilities could be "
+                "had"
             )
         policies.check_fits(policy, task, kind)
         self.policy, self.task, self.kind = policy, task, kind
-        self.scaling = Scaling.of(model) if scaling is None and isinstance(model, BaseAlgorithm) else scaling
+        if scaling is None and isinstance(model, BaseAlgorithm):
+            scaling = model.get_vec_normalize_env()
+            if kind == "mean" and scaling is not None and is_inside(scaling, model.get_env()):
+                raise ValueError("kind='mean' of observations that were scaled before: use VecNormalize outside of it")
+        self.scaling = Scaling.of(scaling) if isinstance(scaling, VecNormalize) else scaling
+        if not isinstance(self.scaling, Scaling | None):
+            raise ValueError(f"scaling={scaling!r} is neither a VecNormalize nor a Scaling")
+        allowed = widths(task, kind)
+        if self.scaling is not None and len(self.scaling.mean) not in allowed:
+            raise ValueError(
+                f"scaling is of {len(self.scaling.mean)} channels; the policy is shown {' or '.join(map(str, allowed))}"
+            )
         self.observation_space = observation_space(task)
         self.action_space: Any = action_space(task)
         self.run, self.history = run, dict(history or {})
@@ -173,6 +168,8 @@ class StableBaselinesAgent:
         """The last layer of the policy network that sees `shown`, and the past."""
         past: features.Past = ()
         if self.kind is not None:
+            if self._scaled_before:
+                shown = self._scaled(shown)
             past = features.begin(self.task, self.kind, len(shown)) if state is None else state.past
             past, shown = features.extended(self.task, self.kind, past, shown, fresh)
         latent = self.policy.mlp_extractor.forward_actor(self._features(shown))
@@ -180,11 +177,21 @@ class StableBaselinesAgent:
 
     def _features(self, shown: np.ndarray) -> torch.Tensor:
         """What the policy's features extractor makes of what it sees."""
-        if self.scaling is not None:
-            mean, deviation, clip = self.scaling
-            shown = np.clip((shown - mean) / deviation, -clip, clip).astype(np.float32)
+        if self.scaling is not None and not self._scaled_before:
+            shown = self._scaled(shown)
         tensor = torch.as_tensor(shown, device=self.policy.device)
         return BasePolicy.extract_features(self.policy, tensor, self.policy.pi_features_extractor)
+
+    @property
+    def _scaled_before(self) -> bool:
+        """Whether what is scaled is the frames, before they are stacked."""
+        return self.kind == "frames" and self.scaling is not None and len(self.scaling.mean) == self.task.n_features
+
+    def _scaled(self, shown: np.ndarray) -> np.ndarray:
+        """What `VecNormalize` makes of `shown`."""
+        assert self.scaling is not None
+        mean, deviation, clip = self.scaling
+        return np.clip((shown - mean) / deviation, -clip, clip).astype(np.float32)
 
     def _latent(self, state: Any) -> torch.Tensor:
         """The last layer of the policy network in a state, `[N, H]`."""
@@ -247,7 +254,10 @@ class StableBaselinesAgent:
         weights = policy.state_dict()
         needed = {f"policy.{name}": tuple(v.shape) for name, v in weights.items()}
         if about["clip"] is not None:
-            needed |= dict.fromkeys(("scaling.mean", "scaling.deviation"), (about["policy"]["n_inputs"],))
+            found = arrays["scaling.mean"].shape if "scaling.mean" in arrays else ()
+            last, *before = ((n,) for n in widths(task, kind))
+            shape = found if found in before else last
+            needed |= dict.fromkeys(("scaling.mean", "scaling.deviation"), shape)
         policies.check_shapes(arrays, needed)
         policy.load_state_dict({name: torch.from_numpy(arrays[f"policy.{name}"]) for name in weights})
         scaling = None
@@ -258,19 +268,41 @@ class StableBaselinesAgent:
 
     @classmethod
     def from_zip(
-        cls, path: str | os.PathLike[str], algorithm: type[BaseAlgorithm], task: EvidenceTask, *, trust: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        algorithm: type[BaseAlgorithm],
+        task: EvidenceTask,
+        *,
+        trust: bool = False,
+        scaling: Scaling | VecNormalize | None = None,
+        kind: str | None = None,
     ) -> StableBaselinesAgent:
         """The agent in a file that SB3's own `model.save` wrote, for example `from_zip(path, RecurrentPPO, task)`.
 
         Such a file holds pickles: to read it is to run whatever code is in it. So `trust=True` must be given, and
-        should be for files of one's own alone. What `VecNormalize` has learned is not in it.
+        should be for files of one's own alone.
+
+        It does not hold what `VecNormalize` has learned, nor that there was one: an agent of a model that was trained
+        in one answers wrongly, and nothing can notice, unless it is given as `scaling`. SB3 keeps it in another file:
+
+            envs.save("scaling.pkl")  # after training
+            envs = VecNormalize.load("scaling.pkl", make_sb3_env("MultiTaskEvidence-v0", 1))  # a pickle, too
+            agent = StableBaselinesAgent.from_zip("model.zip", PPO, EvidenceTask(), trust=True, scaling=envs)
+
+        Arguments:
+            path: of the file.
+            algorithm: the class of the model.
+            task: the task it was trained on.
+            trust: whether the file may run code.
+            scaling, kind: as of the class.
 
         Raises:
-            ValueError: if `trust` is not True, or the policy does not fit the task.
+            ValueError: if `trust` is not True, or the policy or the scaling does not fit the task.
         """
+        task = checked_task(task)
         if trust is not True:
             raise ValueError(
                 f"trust={trust!r}: reading {path} runs whatever code is in it, as SB3's files hold pickles; if you "
                 "know where it comes from, give trust=True"
             )
-        return cls(algorithm.load(os.fspath(path), device="cpu"), task)
+        return cls(algorithm.load(os.fspath(path), device="cpu"), task, scaling=scaling, kind=kind)

@@ -21,7 +21,13 @@ Past: TypeAlias = tuple[np.ndarray, ...]
 
 
 def width(task: EvidenceTask, kind: str) -> int:
-    """The number of features."""
+    """The number of features.
+
+    Raises:
+        ValueError: if `kind` is none of `KINDS`.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r} is not one of {KINDS} (or None, for a policy that sees observations alone)")
     return task.n_steps * task.n_features if kind == "frames" else task.n_features
 
 

@@ -30,10 +30,12 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from mtrnn_agents import course
 from mtrnn_agents.batches import N_VALIDATION
+from mtrnn_agents.contents import named_contents
 from mtrnn_agents.keeping import carried_on, folder_of
 from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread
 from mtrnn_agents.monitor import Monitor, monitor
+from mtrnn_agents.settings import checked_settings, checked_task
 from mtrnn_agents.stable_baselines import checkpoints
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
 from mtrnn_agents.stable_baselines.checkpoints import Progress
@@ -41,7 +43,6 @@ from mtrnn_agents.stable_baselines.features import FeaturesVecEnv
 from mtrnn_agents.stable_baselines.policies import takes_binary
 from mtrnn_agents.stable_baselines.training import OnPolicyTraining
 from mtrnn_agents.stable_baselines.vec_env import SB3VecEnv
-from mtrnn_agents.contents import named_contents
 from mtrnn_agents.state import CHECKPOINT, refuse_other
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.checks import whole
@@ -127,10 +128,12 @@ def learn(
         multi_binary: whether the policy answers in `MultiBinary` where it can, which is faster and means the same.
 
     Raises:
-        ValueError: if the seed is not allowed, or the folder holds another run or a broken file.
+        ValueError: if the seed, the task, `training` or `kind` is not allowed, or the folder holds another run or a
+            broken file.
         FloatingPointError: if training diverges; the state before that is kept in the folder.
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
+    task, training = checked_task(task), checked_settings(training, OnPolicyTraining)
     place, run = folder_of(folder), identity(name, task, whole("seed", seed, 0), training)
     if place is not None and (place / AGENT).exists():
         agent = StableBaselinesAgent.load(place / AGENT)
@@ -233,7 +236,8 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
         done = after.iteration * steps
         if told is None or not all(np.isfinite(v).all() for v in after.arrays.values()):
             _save(learner, now)
-            kept = "" if learner.folder is None else f"; the state before it is kept in {learner.folder / CHECKPOINT}"
+            place = None if learner.folder is None else learner.folder / CHECKPOINT
+            kept = "" if place is None else f", in another folder; the state before it is kept in {place}"
             raise FloatingPointError(
                 f"training diverged: weights or logits are not finite after {done} steps, at "
                 f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"

@@ -36,16 +36,37 @@ def takes_binary(task: EvidenceTask) -> bool:
 
 def check_fits(policy: ActorCriticPolicy, task: EvidenceTask, kind: str | None) -> None:
     """Raises `ValueError` unless the policy sees what `task` shows (or the features of it), and gives its actions."""
-    seen = (task.n_features if kind is None else features.width(task, kind),)
-    if policy.observation_space.shape != seen:
+    recurrent = isinstance(policy, RecurrentActorCriticPolicy)
+    shown = (task.n_features if kind is None else features.width(task, kind),)
+    sees, name = policy.observation_space.shape, f"model=<{type(policy).__name__}>"
+    if recurrent and kind is not None:
+        raise ValueError(f"kind={kind!r}: {name} is recurrent, and sees observations alone; give kind=None")
+    if sees != shown:
+        as_kind = "" if kind is None else f" as kind={kind!r}"
         raise ValueError(
-            f"model={policy!r} sees observations of shape {policy.observation_space.shape}; the task shows {seen}"
+            f"{name} sees observations of shape {sees}; the task shows {shown}{as_kind}"
+            f"{'' if recurrent else _stacked(sees, task, kind)}"
         )
     needed: list[Any] = [action_space(task)]
     if takes_binary(task):
         needed.append(spaces.MultiBinary(task.n_answers))
     if policy.action_space not in needed:
-        raise ValueError(f"model={policy!r} acts in {policy.action_space}; the task takes {needed[0]}")
+        raise ValueError(f"{name} acts in {policy.action_space}; the task takes {needed[0]}")
+
+
+def _stacked(sees: Any, task: EvidenceTask, kind: str | None) -> str:
+    """What to do about a policy that sees `sees` where that is a number of stacked frames of `task`; else nothing."""
+    if len(sees) != 1 or sees[0] % task.n_features:
+        return ""
+    n_frames = sees[0] // task.n_features
+    if n_frames == task.n_steps:
+        return "; for stacked frames of the whole trial, give kind='frames'"
+    if n_frames == 1:
+        return "; for a policy that sees observations alone, give kind=None" if kind == "frames" else ""
+    return (
+        f"; for {n_frames} stacked frames there is no kind: kind='frames' needs those of the whole trial, "
+        f"task.n_steps={task.n_steps}"
+    )
 
 
 def describe(policy: ActorCriticPolicy) -> dict[str, Any]:
@@ -65,7 +86,7 @@ def describe(policy: ActorCriticPolicy) -> dict[str, Any]:
         "share_features_extractor": policy.share_features_extractor,
     }
     if type(policy.features_extractor) is not FlattenExtractor:
-        raise ValueError(f"features_extractor={policy.features_extractor!r} cannot be written to a file")
+        raise ValueError(f"features_extractor=<{type(policy.features_extractor).__name__}> cannot be written to a file")
     if ACTIVATIONS.get(about["activation"]) is not policy.activation_fn:
         raise ValueError(
             f"activation_fn={policy.activation_fn!r} cannot be written to a file; use one of {[*ACTIVATIONS]}"
@@ -81,7 +102,8 @@ def describe(policy: ActorCriticPolicy) -> dict[str, Any]:
     if ours != theirs:
         odd = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         raise ValueError(
-            f"model={policy!r} has weights of its own, which cannot be written to a file: {', '.join(odd)}"
+            f"model=<{type(policy).__name__}> has weights of its own, which cannot be written to a file: "
+            f"{', '.join(odd)}"
         )
     return about
 

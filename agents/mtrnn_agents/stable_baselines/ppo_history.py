@@ -15,6 +15,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from mtrnn_agents.network import option, whole_field
+from mtrnn_agents.settings import checked_settings
 from mtrnn_agents.stable_baselines import features
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
 from mtrnn_agents.stable_baselines.learning import OnPolicyTraining, learn, load
@@ -79,7 +80,7 @@ def train(
     Arguments, what is kept in `folder`, and errors are those of `mtrnn_agents.stable_baselines.learning.learn`;
     `training` is `Training()`, which is `PRESETS["frames"]`, if None.
     """
-    training = training or Training()
+    training = checked_settings(Training() if training is None else training, Training)
 
     def make_model(envs: VecEnv, seed: int, training: Training) -> OnPolicyAlgorithm:
         layers = {"net_arch": [training.n_units] * training.n_layers}

@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from mtrnn_agents.network import check_flag, option, real_field, whole_field
 from mtrnn_agents.policy import waiting_parts
+from mtrnn_agents.settings import checked_settings, checked_task
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
 from mtrnn_agents.stable_baselines.learning import learn, load
 from mtrnn_agents.stable_baselines.training import OnPolicyTraining
@@ -63,6 +64,12 @@ class Training(OnPolicyTraining):
         real_field(self, "wait_bias", 0, 100, low_is_allowed=True)
         for name in ("shared_lstm", "stock"):
             check_flag(name, getattr(self, name))
+        most = self.n_envs * self.rollout_trials
+        if self.n_minibatches > most:
+            raise ValueError(
+                f"n_minibatches={self.n_minibatches} are more than there are trials in a rollout, and each needs a "
+                f"whole one; at most {most} are allowed with n_envs={self.n_envs}, rollout_trials={self.rollout_trials}"
+            )
 
 
 # One ratio is of 24 tasks, each of which may answer at every step: in reaction time a clip of 0.2 was passed by almost
@@ -84,8 +91,17 @@ def train(
     progress: bool = True,
     metrics: Metrics | None = None,
 ) -> StableBaselinesAgent:
-    """A recurrent policy trained on `task`; see `mtrnn_agents.stable_baselines.learning.learn`."""
-    training = training or Training()
+    """A recurrent policy trained on `task`; see `mtrnn_agents.stable_baselines.learning.learn`.
+
+    Raises:
+        ValueError: also if `training.stock` is asked for a task with action_encoding="multi_binary".
+    """
+    training = checked_settings(Training() if training is None else training, Training)
+    if training.stock and checked_task(task).action_encoding == "multi_binary":
+        raise ValueError(
+            "stock=True with action_encoding='multi_binary': sb3-contrib's RecurrentPPO fails on such actions; take "
+            "stock=False, or action_encoding='multi_discrete'"
+        )
 
     def make_model(envs: VecEnv, seed: int, training: Training) -> RecurrentPPO:
         model = _model(envs, task.n_steps, seed, training)

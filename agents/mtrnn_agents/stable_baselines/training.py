@@ -64,11 +64,21 @@ class OnPolicyTraining:
         }
 
     def ppo_keywords(self, trial_steps: int) -> dict[str, Any]:
-        """`keywords`, and what PPO alone has; its minibatches are rounded up to whole steps."""
+        """`keywords`, and what PPO alone has; its minibatches are rounded up to whole steps.
+
+        Raises:
+            ValueError: if minibatches would hold less than 2 steps, of which there is no deviation of advantages.
+        """
         common = self.keywords(trial_steps)
+        steps = common["n_steps"] * self.n_envs
+        if self.n_minibatches > steps // 2:
+            raise ValueError(
+                f"n_minibatches={self.n_minibatches} leaves less than 2 of the {steps} steps of a rollout for each; at "
+                f"most {steps // 2} are allowed with n_envs={self.n_envs}, rollout_trials={self.rollout_trials}"
+            )
         return {
             **common,
-            "batch_size": -(-common["n_steps"] * self.n_envs // self.n_minibatches),
+            "batch_size": -(-steps // self.n_minibatches),
             "n_epochs": self.n_epochs,
             "clip_range": self.clip_range,
         }

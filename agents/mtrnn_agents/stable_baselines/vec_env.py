@@ -14,6 +14,8 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from mtrnn_envs.checks import whole
+
 # What a vector environment calls by another name than one of its environments does.
 RENAMED = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
 # What a native vector environment has one of for each of its environments.
@@ -175,9 +177,14 @@ def make_sb3_env(env_id: str, num_envs: int, *, seed: int | None = None, **kwarg
     Arguments:
         env_id: the id; one of `mtrnn_envs.IDS`, or another whose vector environment resets in the same step.
         num_envs: their number.
-        seed: environment i has `seed + i` from the first reset on.
+        seed: a whole number, 0 or more: environment i has `seed + i` from the first reset on. If None, it is not set.
         kwargs: arguments of `gym.make_vec`.
+
+    Raises:
+        ValueError: if the seed is not allowed, or an argument of the environments is not.
     """
+    if seed is not None:
+        seed = whole("seed", seed, 0)
     envs = VecMonitor(SB3VecEnv(gym.make_vec(env_id, num_envs=num_envs, **kwargs)))
     if seed is not None:
         envs.seed(seed)
