@@ -303,7 +303,7 @@ def test_a_zip_needs_the_scaling_that_is_not_in_it(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("unannotated")
 def test_a_scaling_that_is_none_is_refused() -> None:
     path: Any = "scaling.pkl"
-    with pytest.raises(ValueError, match="scaling='scaling.pkl' is neither a VecNormalize nor a Scaling"):
+    with pytest.raises(ValueError, match=r"scaling='scaling\.pkl' is neither a VecNormalize nor a Scaling"):
         StableBaselinesAgent(model_of(PPO, n_tasks=3), EvidenceTask(n_tasks=3), scaling=path)
 
 
