@@ -91,11 +91,10 @@ def completed(run: Run, training: Training, state: Progress, folder: Path | None
         FloatingPointError: if the training of this network diverged.
     """
     if state.diverged is not None:
-        kept = "" if folder is None else f"; the state before it is kept in {folder / CHECKPOINT}"
+        kept = "" if folder is None else f", in another folder; the state before it is kept in {folder / CHECKPOINT}"
         raise FloatingPointError(
             f"training diverged: the loss or gradient of update {state.diverged} is not finite, at "
-            f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them, in another "
-            f"folder{kept}"
+            f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"
         )
     first = first_weights(run, training)
     flat = torch.from_numpy(state.weights if training.patience is None else state.best)

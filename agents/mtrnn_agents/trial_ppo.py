@@ -116,10 +116,12 @@ def train(
             place,
         )
     if last.diverged is not None:
-        kept = "" if place is None else f"; the state before it is kept in {place / state.CHECKPOINT}"
+        kept = (
+            "" if place is None else f", in another folder; the state before it is kept in {place / state.CHECKPOINT}"
+        )
         raise FloatingPointError(
             f"training diverged: the loss or gradient of rollout {last.diverged} is not finite, at "
-            f"learning_rate={training.learning_rate}; lower it, in another folder{kept}"
+            f"learning_rate={training.learning_rate}; lower it{kept}"
         )
     agent = PolicyAgent(task, training, weights_of(run, training, last.weights), seed, history=last.course)
     if place is not None:
