@@ -31,7 +31,7 @@ def name_of(network: Network) -> str:
             return name
     classes = ", ".join(kind.__name__ for kind in NETWORKS.values())
     raise ValueError(
-        f"network={network!r} is no network: give one of {classes}, as {next(iter(NETWORKS.values())).__name__}()"
+        f"network={network!r} is of no registered kind: give one of {classes}, as {next(iter(NETWORKS.values())).__name__}()"
     )
 
 
