@@ -30,9 +30,7 @@ def name_of(network: Network) -> str:
         if type(network) is kind:
             return name
     classes = ", ".join(kind.__name__ for kind in NETWORKS.values())
-    raise ValueError(
-        f"network={network!r} is of no registered kind: give one of {classes}, as {next(iter(NETWORKS.values())).__name__}()"
-    )
+    raise ValueError(f"network={network!r} is of no registered kind: give one of {classes}, as LeakyRNN()")
 
 
 def to_fields(network: Any) -> dict[str, Any]:
