@@ -39,6 +39,12 @@ class Layout(NamedTuple):
         return {name: part.unflatten(-1, self.shapes[name]) for name, part in zip(self.shapes, parts, strict=True)}
 
 
+def assembled(first: Weights, flat: Float[np.ndarray, " P"]) -> Weights:
+    """All weights of a network that began with `first`: the trained ones from `flat`, copied, and the fixed ones."""
+    trained = {name: part.clone() for name, part in Layout.of(first).unpack(torch.from_numpy(flat)).items()}
+    return trained | {name: v for name, v in first.items() if name.startswith(FIXED)}
+
+
 def widened(flat: np.ndarray, own: Layout, common: Layout) -> np.ndarray:
     """A flat vector in the common layout, with zeros where the network has nothing."""
     if own == common:

@@ -120,7 +120,7 @@ def likeliest(head: Head, outputs: Float[Tensor, "*B O"]) -> Int[Tensor, "*B M"]
     logits = head.logits(outputs)
     if head.n_choices == 2:
         answers = (logits.squeeze(-2) > 0).long()
-    else:  # value by value: `argmax` along an axis that is not the last takes ten times as long
+    else:  # value by value: `argmax` along an axis that is not the last takes much longer
         answers, best = torch.zeros_like(logits[..., 0, :], dtype=torch.long), logits[..., 0, :]
         for value, logit in enumerate(logits.unbind(-2)):
             answers, best = torch.where(logit > best, value, answers), torch.maximum(best, logit)

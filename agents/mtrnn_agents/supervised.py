@@ -17,10 +17,10 @@ from mtrnn_agents.agent import SupervisedAgent
 from mtrnn_agents.batches import Run, validation_trials
 from mtrnn_agents.decisions import accumulator_probability, fit_gain, fit_threshold
 from mtrnn_agents.keeping import folder_of
-from mtrnn_agents.layout import Layout
+from mtrnn_agents.layout import assembled
 from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread, train_together
-from mtrnn_agents.network import FIXED, read
+from mtrnn_agents.network import read
 from mtrnn_agents.settings import PRESETS, Training, checked_settings, checked_task
 from mtrnn_agents.state import CHECKPOINT, Progress, finished, first_weights, resume
 from mtrnn_envs import EvidenceTask, observe
@@ -97,9 +97,7 @@ def completed(run: Run, training: Training, state: Progress, folder: Path | None
             f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"
         )
     first = first_weights(run, training)
-    flat = torch.from_numpy(state.weights if training.patience is None else state.best)
-    trained = {name: part.clone() for name, part in Layout.of(first).unpack(flat).items()}
-    weights = trained | {name: v for name, v in first.items() if name.startswith(FIXED)}
+    weights = assembled(first, state.weights if training.patience is None else state.best)
     agent = SupervisedAgent(run.task, training, weights, run.seed, history=state.history)
     with one_thread():
         _fit_decisions(agent)

@@ -22,7 +22,7 @@ from mtrnn_agents import course, state
 from mtrnn_agents.batches import Run, validation_trials
 from mtrnn_agents.course import Course
 from mtrnn_agents.keeping import carried_on, folder_of
-from mtrnn_agents.layout import Layout
+from mtrnn_agents.layout import Layout, assembled
 from mtrnn_agents.learners import adam, corrected, flat_gradient
 from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.loop import one_thread
@@ -123,7 +123,8 @@ def train(
             f"training diverged: the loss or gradient of rollout {last.diverged} is not finite, at "
             f"learning_rate={training.learning_rate}; lower it{kept}"
         )
-    agent = PolicyAgent(task, training, weights_of(run, training, last.weights), seed, history=last.course)
+    weights = assembled(first_weights(run, training), last.weights)
+    agent = PolicyAgent(task, training, weights, seed, history=last.course)
     if place is not None:
         agent.save(place / AGENT)
     return agent
@@ -156,13 +157,6 @@ def resume(run: Run, training: Training, folder: Path | None) -> Progress:
     return Progress(**{**values, "course": course.from_json(values["course"])})
 
 
-def weights_of(run: Run, training: Training, flat: Float[np.ndarray, " P"]) -> Weights:
-    """All weights of a network, of which `flat` are the trained ones."""
-    first = first_weights(run, training)
-    trained = {name: part.clone() for name, part in Layout.of(first).unpack(torch.from_numpy(flat)).items()}
-    return trained | {name: v for name, v in first.items() if name.startswith(FIXED)}
-
-
 def steps(run: Run, training: Training, now: Progress, shown: Monitor, metrics: Metrics | None) -> Generator[Progress]:
     """The states behind `now`, one for each rollout, until the end or until training diverges."""
     first = first_weights(run, training)
@@ -172,7 +166,7 @@ def steps(run: Run, training: Training, now: Progress, shown: Monitor, metrics: 
         now = improved(run, training, layout, fixed, now)
         done = now.n_iterations
         if now.diverged is None and (done % training.evaluate_every == 0 or done == training.n_iterations):
-            found = evaluate(run.task, training, layout.unpack(torch.from_numpy(now.weights)) | fixed, trials, metrics)
+            found = evaluate(run.task, training, assembled(first, now.weights), trials, metrics)
             since = now.sums["rollouts"]
             row = {"steps": now.n_steps, **found}
             row |= {name: value / since for name, value in now.sums.items() if name != "rollouts"}
