@@ -11,8 +11,7 @@ import numpy as np
 
 from mtrnn_agents import PRESETS, SupervisedAgent, ensemble
 from mtrnn_analysis.decoding import decode
-from mtrnn_analysis.figures import save
-from mtrnn_analysis.learning_figures import Course, courses_figure
+from mtrnn_analysis.figures import Course, courses_figure, save
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask
 

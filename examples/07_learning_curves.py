@@ -13,8 +13,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from mtrnn_agents.gated import GRU, LSTM
-from mtrnn_analysis.figures import save
-from mtrnn_analysis.learning_figures import Curve, learning_figure
+from mtrnn_analysis.figures import Curve, learning_figure, save
 from mtrnn_analysis.report import table
 from mtrnn_envs import IDS, EvidenceTask
 from mtrnn_envs.experiments import plugins

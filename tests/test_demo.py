@@ -11,9 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtrnn_analysis.figures import Result, r2_figure, tasks_figure, trajectories_figure
+from mtrnn_analysis.figures import (
+    Course,
+    Curve,
+    Result,
+    courses_figure,
+    learning_figure,
+    r2_figure,
+    tasks_figure,
+    trajectories_figure,
+)
 from mtrnn_analysis.geometry import principal_components
-from mtrnn_analysis.learning_figures import Course, Curve, courses_figure, learning_figure
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.recording import Recording
