@@ -23,9 +23,10 @@ from jaxtyping import Bool, Float, Int, Int8
 from mtrnn_envs.checks import whole
 from mtrnn_envs.files import replacing
 from mtrnn_envs.score import action_sizes
+from mtrnn_envs.stream import Stream
 from mtrnn_envs.tape import Tape
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import asked
+from mtrnn_envs.trials import Trials, asked, concatenate
 
 SCHEMA = 1
 # Names of the axes of each array, for `to_xarray`; "trial" always comes first.
@@ -61,7 +62,7 @@ class Recording:
         response_steps: the observation, counted from 1 since the cue fell, that each answer was given to, `[N, A]`; 0
             for none. In reaction-time tasks these are stimulus observations.
         rewards: paid for the action of each step, `[N, T]`; 0 where not valid.
-        metadata: plain JSON: schema, task, agent, seed, split, deterministic, versions.
+        metadata: plain JSON: schema, task, agent, seed, split, n_envs, deterministic, versions.
         hidden: state in which the observation of the step has been seen, `[N, T, H]` float32; NaN where not valid.
             None if the agent has none.
         probabilities: the agent's probability of +1 at the step it answered (where it did not, at the last step),
@@ -116,6 +117,28 @@ class Recording:
         if self.hidden is None:
             raise ValueError(f"hidden is None: the agent {self.metadata['agent']} has no state that could be recorded")
         return self.hidden[np.arange(len(self)), self.last_steps]
+
+    def trials(self) -> Trials:
+        """The trials recorded, with their evidence: drawn once more, from the same streams.
+
+        Raises:
+            ValueError: if the recording does not say from where, or other latents come out: the environments were
+                not seeded as `record` does, or drew in another way (another version).
+        """
+        about = self.metadata
+        if about.get("split") is None or about.get("n_envs") is None:
+            raise ValueError(f"metadata has split={about.get('split')!r}, n_envs={about.get('n_envs')!r}; both needed")
+        n_envs = min(about["n_envs"], len(self))
+        counts = [len(range(i, len(self), about["n_envs"])) for i in range(n_envs)]
+        parts = [Stream(self.task, about["split"], about["seed"] + i).take(n) for i, n in enumerate(counts)]
+        order = np.argsort(np.concatenate([np.arange(n) * n_envs + i for i, n in enumerate(counts)]))
+        drawn = concatenate(parts)[order]
+        if not np.array_equal(drawn.latents, self.latents):
+            raise ValueError(
+                f"the trials of metadata seed={about['seed']}, split={about['split']!r}, n_envs={about['n_envs']} have "
+                "other latents than were recorded: another version or environment drew them"
+            )
+        return drawn
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes an npz file (compressed, no pickle; the metadata is JSON in it), whole or not at all."""
@@ -215,7 +238,7 @@ def record(agent: Any, env: Any, n_trials: int, seed: int, deterministic: bool =
             rows = np.where(begins, rows + n_envs, rows)
             t[begins] = 0
             tape.begin(np.flatnonzero(begins), rows, info)
-    return Recording(metadata=_metadata(agent, env, task, seed, deterministic), **tape.arrays())
+    return Recording(metadata=_metadata(agent, env, task, seed, n_envs, deterministic), **tape.arrays())
 
 
 class _Single:
@@ -297,7 +320,7 @@ def _hidden(agent: Any, state: Any, n: int) -> np.ndarray | None:
     return state if isinstance(state, np.ndarray) and state.ndim == 2 else None
 
 
-def _metadata(agent: Any, env: Any, task: EvidenceTask, seed: int, deterministic: bool) -> dict[str, Any]:
+def _metadata(agent: Any, env: Any, task: EvidenceTask, seed: int, n_envs: int, deterministic: bool) -> dict[str, Any]:
     from mtrnn_envs import __version__
 
     return {
@@ -306,6 +329,7 @@ def _metadata(agent: Any, env: Any, task: EvidenceTask, seed: int, deterministic
         "agent": f"{type(agent).__module__}.{type(agent).__qualname__}",
         "seed": int(seed),
         "split": _attribute(env, "split"),
+        "n_envs": int(n_envs),
         "deterministic": bool(deterministic),
         "versions": {
             "mtrnn_envs": __version__,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-import mtrnn_envs
+import mtrnn_envs.testing
 from mtrnn_agents import RandomAgent
 from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.files import replacing
@@ -309,3 +309,30 @@ def test_xarray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_vector_env_of_ours_is_a_vector_env() -> None:
     assert isinstance(make({}, 2), VectorEnv)
+
+
+@pytest.mark.parametrize("kwargs", KWARGS)
+@pytest.mark.parametrize(("n_envs", "n_trials"), [(None, 3), (4, 4), (3, 8), (5, 2)])
+def test_the_trials_of_a_recording_can_be_drawn_once_more(kwargs: dict, n_envs: int | None, n_trials: int) -> None:
+    env = make(kwargs, n_envs)
+    recording = record(Counter(mtrnn_envs.testing.task_of(env)), env, n_trials, seed=11)
+    trials = recording.trials()
+    assert np.array_equal(trials.labels, recording.labels)
+    seen = np.zeros(n_trials)
+    for row, shown in enumerate(observe(trials)):  # the agent's state is the sum of what it was shown
+        seen[row] = shown[: recording.last_steps[row] + 1, 1].sum()
+    assert recording.hidden is not None
+    assert recording.last_hidden()[:, 2] == pytest.approx(seen, abs=1e-5)
+
+
+def test_trials_that_were_drawn_otherwise_are_not_given() -> None:
+    env = make(KWARGS[0], 2)
+    recording = record(Counter(mtrnn_envs.testing.task_of(env)), env, 4, seed=11)
+    for name, value, match in [
+        ("seed", 12, "have other latents than were recorded"),
+        ("split", None, "split=None"),
+        ("n_envs", None, "n_envs=None"),
+    ]:
+        other = dataclasses.replace(recording, metadata={**recording.metadata, name: value})
+        with pytest.raises(ValueError, match=match):
+            other.trials()

@@ -18,8 +18,13 @@ from typing import Any, Protocol, runtime_checkable
 from mtrnn_envs.checks import known
 from mtrnn_envs.task import EvidenceTask
 
-# The group of entry points of a kind of plug-in, and the extra of ours that brings what it needs.
-GROUPS = {"agent": ("mtrnn.agents", "agents"), "probe": ("mtrnn.probes", "analysis")}
+# The group of entry points of a kind of plug-in, and the extra of ours that brings what it needs. A figure has the name
+# of the probe whose finding it draws.
+GROUPS = {
+    "agent": ("mtrnn.agents", "agents"),
+    "probe": ("mtrnn.probes", "analysis"),
+    "figure": ("mtrnn.figures", "analysis"),
+}
 
 
 @runtime_checkable
@@ -83,15 +88,24 @@ def probe(name: str) -> Callable[..., Any]:
         ValueError: if there is none, saying which was probably meant, or several, or it cannot be called.
         ImportError: if it cannot be imported, with the command that installs what is missing.
     """
-    found = _find("probe", name)
-    if not callable(found):
-        raise ValueError(f"probe {name!r} cannot be called; give a function, as package.module:function")
-    return found
+    return _function("probe", name)
+
+
+def figure(name: str) -> Callable[..., Any]:
+    """The function that draws what the probe called `name` finds; raises as `probe`."""
+    return _function("figure", name)
 
 
 def names(kind: str) -> list[str]:
-    """The names of the plug-ins of a kind, "agent" or "probe", that are installed."""
+    """The names of the plug-ins of a kind, "agent", "probe" or "figure", that are installed."""
     return sorted({entry.name for entry in entry_points(group=GROUPS[kind][0])})
+
+
+def _function(kind: str, name: str) -> Callable[..., Any]:
+    found = _find(kind, name)
+    if not callable(found):
+        raise ValueError(f"{kind} {name!r} cannot be called; give a function, as package.module:function")
+    return found
 
 
 def _find(kind: str, name: str) -> Any:

@@ -1,0 +1,66 @@
+"""States and latents as probes take them, and the conditions that trials are put into: the orthants of x*.
+
+Axis letters: N trials, H units, D latents, Q orthants.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+class Orthants(NamedTuple):
+    """The orthants of x* that trials lie in.
+
+    Attributes:
+        names: as signs ("+-": x_1 > 0, x_2 <= 0), in the order of `signs`.
+        signs: +1 or -1 for each latent, `[Q, D]`, sorted.
+        which: the orthant of each trial, `[N]`.
+        counts: trials of each, `[Q]`.
+    """
+
+    names: tuple[str, ...]
+    signs: Int[np.ndarray, "Q D"]
+    which: Int[np.ndarray, " N"]
+    counts: Int[np.ndarray, " Q"]
+
+
+def checked(
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"]
+) -> tuple[Float[np.ndarray, "N H"], Float[np.ndarray, "N D"]]:
+    """States and latents in float64.
+
+    Raises:
+        ValueError: if they are not of the same trials, or not finite.
+    """
+    if len(states) != len(latents):
+        raise ValueError(f"states has {len(states)} trials, latents {len(latents)}; they must be the same")
+    for name, values in (("states", states), ("latents", latents)):
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{name} has {np.count_nonzero(~np.isfinite(values))} values that are not finite; give steps that "
+                "belong to the trial only"
+            )
+    return states.astype(np.float64), latents.astype(np.float64)
+
+
+def orthants(latents: Float[np.ndarray, "N D"], *, least: int = 1, complete: bool = False) -> Orthants:
+    """The orthants that x* lies in.
+
+    Arguments:
+        latents: x*.
+        least: trials that each orthant must have.
+        complete: whether all 2^D must have some.
+
+    Raises:
+        ValueError: if an orthant has too few trials.
+    """
+    above, index, counts = np.unique(latents > 0, axis=0, return_inverse=True, return_counts=True)
+    names = tuple("".join("-+"[int(sign)] for sign in row) for row in above)
+    if complete and len(names) < 2 ** latents.shape[1]:
+        raise ValueError(f"latents lie in {len(names)} of the {2 ** latents.shape[1]} orthants; all are needed")
+    if counts.min() < least:
+        raise ValueError(f"orthant {names[counts.argmin()]} has {counts.min()} trials; {least} or more are needed")
+    return Orthants(names, np.where(above, 1, -1), index.reshape(-1), counts)

@@ -1,0 +1,88 @@
+"""An agent's network as a dynamical system: what `agent.dynamics()` gives, and what can be asked of any such system.
+
+All is float64: fixed points are found to an accuracy that float32 does not have. Axis letters: N points, T steps,
+S components of the state, H units, F features of an observation, D latents.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from mtrnn_envs.encoder import encode
+from mtrnn_envs.task import EvidenceTask
+
+
+@runtime_checkable
+class Dynamics(Protocol):
+    """The step of a recurrent network without its noise. `agent.dynamics()` gives one.
+
+    A method `jacobian(states, inputs) -> [N, S, S]`, the derivative of component i of the next state by component j of
+    this one, is used where there is one; `jacobians` takes differences where there is none.
+
+    Attributes:
+        n_units: the first `n_units` components of a state are what `agent.hidden` gives: all of them, but for an LSTM,
+            whose state is (h, c).
+    """
+
+    n_units: int
+
+    def start(self, n: int) -> Float[np.ndarray, "N S"]:
+        """The state before the first observation of `n` trials."""
+        ...
+
+    def __call__(self, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N S"]:
+        """The states in which the observations `inputs` have been seen; each row by itself."""
+        ...
+
+
+def run(
+    dynamics: Dynamics, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N T F"]
+) -> Float[np.ndarray, "N T S"]:
+    """The states after each of T observations, from the `states` before them."""
+    path = np.empty((*inputs.shape[:2], states.shape[1]))
+    for t in range(inputs.shape[1]):
+        states = path[:, t] = dynamics(states, inputs[:, t])
+    return path
+
+
+def jacobians(
+    dynamics: Dynamics, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"], step: float = 1e-6
+) -> Float[np.ndarray, "N S S"]:
+    """The derivative of component i of the next state by component j of this one, `[n, i, j]`.
+
+    By the method `jacobian` of `dynamics`, or else by central differences of width `step`: right to about 1e-9 where
+    the dynamics are smooth.
+    """
+    own: Any = getattr(dynamics, "jacobian", None)
+    if callable(own):
+        return own(states, inputs)
+    n, size = states.shape
+    found = np.empty((n, size, size))
+    for j in range(size):
+        ahead, behind = states.copy(), states.copy()
+        ahead[:, j] += step
+        behind[:, j] -= step
+        found[:, :, j] = (dynamics(ahead, inputs) - dynamics(behind, inputs)) / (2 * step)
+    return found
+
+
+def resting_observation(task: EvidenceTask, *, cue: float = 1.0, context: int | None = None) -> Any:
+    """What an agent sees where there is no evidence, as in the delay, `[F]` float64: the cue, and the encoded zeros.
+
+    Arguments:
+        task: the task.
+        cue: 1 while answers do not count, as in a delay; 0 once they do.
+        context: the task that is asked, with `cueing="one"`.
+    """
+    if (context is None) != (task.cueing == "all"):
+        raise ValueError(f"context={context!r} does not go with cueing={task.cueing!r}: give a task where one is cued")
+    seen = np.zeros(task.n_features)
+    seen[0] = cue
+    silence = np.zeros(task.n_dims, np.float32)
+    seen[1 : 1 + task.n_evidence] = silence if task.encoder is None else encode(task, silence)
+    if context is not None:
+        seen[1 + task.n_evidence + context] = 1
+    return seen
