@@ -58,7 +58,7 @@ def jacobians(
     """
     own: Any = getattr(dynamics, "jacobian", None)
     if callable(own):
-        return own(states, inputs)
+        return np.asarray(own(states, inputs))
     n, size = states.shape
     found = np.empty((n, size, size))
     for j in range(size):
