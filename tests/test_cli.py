@@ -321,7 +321,7 @@ def test_training_goes_on_where_the_probe_is_not_installed(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [
-        ("tyro", 'mtrnn needs tyro: pip install "mtrnn-envs[agents]"'),
+        ("tyro", 'mtrnn needs tyro: pip install "mtrnn-envs[all]"'),
         ("torch", "agent 'supervised' needs torch: pip install \"mtrnn-envs[agents]\""),
     ],
 )

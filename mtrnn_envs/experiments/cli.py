@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mtrnn_envs import IDS, EvidenceTask
-from mtrnn_envs.checks import known
+import gymnasium as gym
+
+from mtrnn_envs import IDS, EvidenceTask, Recording
+from mtrnn_envs import record as recorded
+from mtrnn_envs.checks import known, whole
 from mtrnn_envs.experiments import plugins
+from mtrnn_envs.experiments.findings import table, write
+from mtrnn_envs.experiments.probing import probe_all
 from mtrnn_envs.experiments.run import decoding, digest, ideals
 
 
@@ -45,51 +51,18 @@ def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
-def _help(text: str) -> dict[str, str]:
-    return {"help": text}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What the other options and their defaults follow from."""
-
-    agent: str = field(default="supervised", metadata=_help("what is trained: a name, or package.module of your own"))
-    env_id: str = field(
-        default="MultiTaskEvidence-v0", metadata=_help("the environment, from which the defaults of the task come")
-    )
-    preset: str = field(
-        default="", metadata=_help("the settings of the agent, from which the defaults of training come")
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Train(Choice):
-    """The options of `mtrnn train`."""
-
-    seed: int = field(default=0, metadata=_help("of the first weights and of the trials: a whole number, 0 or more"))
-    folder: Path | None = field(
-        default=None, metadata=_help("where all goes; None: results/train/ and a hash of what determines the run")
-    )
-    task: EvidenceTask = field(default=EvidenceTask(), metadata=_help("What the agent learns."))
-    training: Any = field(default=None, metadata=_help("How it learns."))
-
-
 def train(args: Sequence[str]) -> None:
     """trains an agent on a task; what was interrupted goes on"""
-    try:
-        from mtrnn_envs.experiments import options
-    except ImportError as error:
-        raise ImportError(f'mtrnn needs {error.name}: pip install "mtrnn-envs[agents]"') from error
-
+    options, arguments = _module("options"), _module("arguments")
     if "--" in args:
         raise ValueError(
             "'--' by itself ends the options, and is no orthant: write --task.excluded-orthants=-- for that one; "
             "several orthants of which it is one can only be given in Python"
         )
-    choice = options.chosen(Choice(), args)
+    choice = options.chosen(arguments.Choice(), args)
     agent = plugins.agent(choice.agent)
     preset = choice.preset or next(iter(agent.PRESETS))
-    start = Train(
+    start = arguments.Train(
         agent=choice.agent,
         env_id=choice.env_id,
         preset=preset,
@@ -108,7 +81,7 @@ def train(args: Sequence[str]) -> None:
     print("\n".join(_report(do, trained, folder, agent)))
 
 
-def _report(do: Train, trained: Any, folder: Path, agent: Any) -> list[str]:
+def _report(do: Any, trained: Any, folder: Path, agent: Any) -> list[str]:
     """What came of a run, and how to go on."""
     found, lines = dict(getattr(trained, "evaluation", {})), []
     if found:
@@ -124,7 +97,51 @@ def _report(do: Train, trained: Any, folder: Path, agent: Any) -> list[str]:
     return [*lines, f"the agent is in {folder}; in Python:", f"  {load}"]
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": train}
+def record(args: Sequence[str]) -> None:
+    """lets a trained agent do trials, and keeps what it did and the states it was in"""
+    about = "Records whole trials of a trained agent: what it did, and the states it was in."
+    do = _module("options").parsed(_module("arguments").Record(), args, "mtrnn record", about)
+    agent = plugins.agent(do.plugin).load(do.agent)
+    n_envs = min(64, whole("n_trials", do.n_trials, 1))
+    env = gym.make_vec("MultiTaskEvidence-v0", n_envs, split=do.split, **asdict(agent.task))
+    recording = recorded(agent, env, do.n_trials, do.seed)
+    path = do.to or (do.agent if do.agent.is_dir() else do.agent.parent) / "recording.npz"
+    recording.save(path)
+    print(f"{do.n_trials} {do.split} trials, of whose answers {recording.correct.mean():.4f} are right, are in {path}")
+    print(f"what it came to know:\n  mtrnn probe {path} --all --agent {do.agent}")
+
+
+def probe(args: Sequence[str]) -> None:
+    """asks what there is in the states of a recording, and says what it would be by chance"""
+    from tqdm import tqdm
+
+    about = f"Runs probes on a recording.\n\nprobes: {', '.join(plugins.names('probe'))}"
+    do = _module("options").parsed(_module("arguments").Probe(), args, "mtrnn probe", about)
+    if do.all == bool(do.names):
+        raise ValueError(f"names={do.names!r}, all={do.all}: give names of probes, or --all")
+    for name in do.names:
+        plugins.probe(name)  # what there is not is said before the first one runs
+    recording = Recording.load(do.recording)
+    agent = None if do.agent is None else plugins.agent(do.plugin).load(do.agent)
+    with tqdm(plugins.names("probe") if do.all else do.names, "probes") as bar:
+        found = probe_all(recording, bar, do.seed, agent=agent, say=bar.write)
+    if not found:
+        raise ValueError("no probe went with the recording")
+    folder = do.folder or do.recording.with_suffix("")
+    write(found, recording, folder, _say)
+    print(table(found))
+    print(f"all numbers (probes.csv, probes.json) and figures are in {folder}")
+
+
+def _module(name: str) -> Any:
+    """A module of the command line, which needs more than the package itself."""
+    try:
+        return import_module(f"mtrnn_envs.experiments.{name}")
+    except ImportError as error:
+        raise ImportError(f'mtrnn needs {error.name}: pip install "mtrnn-envs[all]"') from error
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": train, "record": record, "probe": probe}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,7 +141,6 @@ def probe_all(
     *,
     agent: Any = None,
     say: Callable[[str], None] = lambda sentence: None,
-    shown: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> dict[str, Any]:
     """What each probe finds, by name; of one that does not go with the recording, `say` is told why.
 
@@ -151,29 +150,11 @@ def probe_all(
         rng: a seed.
         agent: the agent that was recorded, for probes that need it.
         say: is told what was left out.
-        shown: shows the progress over names.
     """
     found = {}
-    for name in shown(plugins.names("probe") if names is None else list(names)):
+    for name in plugins.names("probe") if names is None else names:
         try:
             found[name] = probe(recording, name, rng, agent=agent)
         except (ValueError, ImportError) as error:
             say(f"{name}: left out: {error}")
     return found
-
-
-def numbers(finding: Any) -> dict[str, float]:
-    """The numbers of a finding by name, as columns of a table: value, mean and sd of the null, p, n, all other fields
-    that are numbers; of mappings of numbers each, as "field.key".
-    """
-    null = np.asarray(finding.null, float)
-    row: dict[str, float] = {"value": float(finding.value)}
-    row |= {"null_mean": float(null.mean()), "null_sd": float(null.std())} if len(null) else {}
-    for name, value in vars(finding).items():
-        if name in ("value", "null", "settings"):
-            continue
-        if isinstance(value, bool | int | float | np.number):
-            row[name] = float(value)
-        elif isinstance(value, Mapping):
-            row |= {f"{name}.{key}": float(v) for key, v in value.items() if isinstance(v, int | float | np.number)}
-    return row

@@ -1,0 +1,75 @@
+"""The options of the commands of `mtrnn`, each with its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tyro.conf import Positional
+
+from mtrnn_envs.task import EvidenceTask
+
+
+def _help(text: str) -> dict[str, str]:
+    return {"help": text}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the other options and their defaults follow from."""
+
+    agent: str = field(default="supervised", metadata=_help("what is trained: a name, or package.module of your own"))
+    env_id: str = field(
+        default="MultiTaskEvidence-v0", metadata=_help("the environment, from which the defaults of the task come")
+    )
+    preset: str = field(
+        default="", metadata=_help("the settings of the agent, from which the defaults of training come")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Choice):
+    """The options of `mtrnn train`."""
+
+    seed: int = field(default=0, metadata=_help("of the first weights and of the trials: a whole number, 0 or more"))
+    folder: Path | None = field(
+        default=None, metadata=_help("where all goes; None: results/train/ and a hash of what determines the run")
+    )
+    task: EvidenceTask = field(default=EvidenceTask(), metadata=_help("What the agent learns."))
+    training: Any = field(default=None, metadata=_help("How it learns."))
+
+
+PLUGIN = "the agent plug-in whose `load` reads the agent; those of this package read each other's"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The options of `mtrnn record`."""
+
+    agent: Positional[Path] = field(default=tyro.MISSING, metadata=_help("the folder, or file, of a trained agent"))
+    to: Path | None = field(default=None, metadata=_help("the file to write; None: recording.npz beside the agent"))
+    n_trials: int = field(default=2000, metadata=_help("whole trials, 1 or more"))
+    split: str = field(default="test", metadata=_help("of which stream: test, validation or train"))
+    seed: int = field(default=0, metadata=_help("of the trials: a whole number, 0 or more"))
+    plugin: str = field(default="supervised", metadata=_help(PLUGIN))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """The options of `mtrnn probe`."""
+
+    recording: Positional[Path] = field(
+        default=tyro.MISSING, metadata=_help("a file that `mtrnn record` or `Recording.save` wrote")
+    )
+    names: Positional[tuple[str, ...]] = field(
+        default=(), metadata=_help("probes: names, or package.module:function of your own")
+    )
+    all: bool = field(default=False, metadata=_help("all probes that are installed and go with the recording"))
+    agent: Path | None = field(default=None, metadata=_help("the agent that was recorded: probes of dynamics need it"))
+    folder: Path | None = field(
+        default=None, metadata=_help("where numbers and figures go; None: beside the recording, under its name")
+    )
+    seed: int = field(default=0, metadata=_help("of what probes draw: a whole number, 0 or more"))
+    plugin: str = field(default="supervised", metadata=_help(PLUGIN))

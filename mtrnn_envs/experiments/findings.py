@@ -1,0 +1,119 @@
+"""What probes found, as numbers in a table, and as files: a table, JSON, and the figure that goes with each probe."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtrnn_envs.experiments import plugins
+from mtrnn_envs.files import replacing
+from mtrnn_envs.recording import Recording
+
+HEADLINES = ("value", "null_mean", "null_sd", "p", "n")
+
+
+def numbers(finding: Any) -> dict[str, float]:
+    """The numbers of a finding by name, as columns of a table: those of `HEADLINES`, and all other fields that are
+    numbers; of mappings and dataclasses in it each number, as "field.key". Settings are left out.
+    """
+    null = np.asarray(finding.null, float)
+    first = {"value": float(finding.value), "p": float(finding.p), "n": float(finding.n)}
+    first |= {"null_mean": float(null.mean()), "null_sd": float(null.std())} if len(null) else {}
+    rest = {name: value for name, value in _items(finding).items() if name not in (*HEADLINES, "null", "settings")}
+    return {name: first[name] for name in HEADLINES if name in first} | _numbers(rest)
+
+
+def _items(value: Any) -> dict[str, Any]:
+    """The parts of a dataclass or mapping by name; nothing of anything else."""
+    if isinstance(value, Mapping):
+        return {str(key): part for key, part in value.items()}
+    named = is_dataclass(value) and not isinstance(value, type)
+    return {field.name: getattr(value, field.name) for field in fields(value)} if named else {}
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, bool | int | float | np.bool_ | np.number):
+            found[name] = float(value)
+        else:
+            found |= {f"{name}.{key}": number for key, number in _numbers(_items(value)).items()}
+    return found
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The headlines of findings as aligned text, one row a probe."""
+    rows = [["probe", "value", "null", "p", "n"]]
+    for name, finding in found.items():
+        n = numbers(finding)
+        null = f"{n['null_mean']:.3f} ± {n['null_sd']:.3f}" if "null_mean" in n else ""
+        rows.append([name, f"{n['value']:.4f}", null, "" if np.isnan(n["p"]) else f"{n['p']:.3f}", f"{n['n']:.0f}"])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    aligned = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    return "\n".join("  ".join(cells).rstrip() for cells in aligned)
+
+
+def write(found: Mapping[str, Any], recording: Recording, folder: Path, say: Callable[[str], None]) -> None:
+    """Writes what probes found in `recording` to `folder`, each file whole or not at all.
+
+    probes.csv has one number a row: probe, name, number. probes.json has the same, with the null distributions, the
+    settings, and the metadata of the recording. The figure of a probe, if there is one (entry-point group
+    `mtrnn.figures`), goes to <probe>.png and <probe>.pdf, or <probe>.html if it is one of plotly's; of a mapping of
+    figures each goes to <probe>-<key>. A figure that cannot be drawn takes nothing else with it; `say` is told why.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["probe", "name", "number"])
+    lines.writerows([name, *pair] for name, finding in found.items() for pair in numbers(finding).items())
+    whole = {
+        name: {"numbers": numbers(finding), "null": finding.null, "settings": finding.settings}
+        for name, finding in found.items()
+    }
+    contents = {"recording": recording.metadata, "probes": whole}
+    for name, content in (
+        ("probes.csv", text.getvalue()),
+        ("probes.json", json.dumps(_plain(contents), allow_nan=False)),
+    ):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(content)
+    drawn = set(plugins.names("figure"))
+    for name, finding in found.items():
+        if name not in drawn:
+            continue
+        try:
+            figures = plugins.figure(name)(finding)
+            for key, figure in figures.items() if isinstance(figures, Mapping) else [("", figures)]:
+                _draw(figure, folder / (f"{name}-{key}" if key else name))
+        except (ValueError, ImportError) as error:
+            say(f"{name}: no figure: {error}")
+
+
+def _draw(figure: Any, path: Path) -> None:
+    if hasattr(figure, "write_html"):
+        with replacing(path.with_suffix(".html")) as temporary:
+            figure.write_html(temporary)
+        return
+    for suffix, more in ((".png", {}), (".pdf", {"metadata": {"CreationDate": None}})):
+        with replacing(path.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, format=suffix[1:], dpi=200, **more)
+
+
+def _plain(value: Any) -> Any:
+    """`value` in the words of JSON, which has none for NaN (null stands for it), arrays and paths."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
