@@ -26,16 +26,16 @@ def numbers(finding: Any) -> dict[str, float]:
     null = np.asarray(finding.null, float)
     first = {"value": float(finding.value), "p": float(finding.p), "n": float(finding.n)}
     first |= {"null_mean": float(null.mean()), "null_sd": float(null.std())} if len(null) else {}
-    rest = {name: value for name, value in _items(finding).items() if name not in (*HEADLINES, "null", "settings")}
+    rest = {name: value for name, value in _items(finding).items() if name not in (*HEADLINES, "null")}
     return {name: first[name] for name in HEADLINES if name in first} | _numbers(rest)
 
 
 def _items(value: Any) -> dict[str, Any]:
-    """The parts of a dataclass or mapping by name; nothing of anything else."""
+    """The parts of a mapping by name, or of a dataclass but for its settings; nothing of anything else."""
     if isinstance(value, Mapping):
         return {str(key): part for key, part in value.items()}
     named = is_dataclass(value) and not isinstance(value, type)
-    return {field.name: getattr(value, field.name) for field in fields(value)} if named else {}
+    return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "settings"} if named else {}
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
