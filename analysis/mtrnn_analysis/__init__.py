@@ -1,1 +1,14 @@
-"""Analysis of recordings: what the states of an agent hold, and figures of it."""
+"""What an agent came to know: probes of its hidden states and its behaviour, statistics over networks, figures.
+
+    from mtrnn_analysis import probe, probe_all
+
+    found = probe(recording, "ccgp")  # found.value, found.null, found.p
+
+A probe is also a function of arrays, in the module of its subject.
+"""
+
+from mtrnn_analysis.finding import Finding
+from mtrnn_envs.experiments.findings import numbers
+from mtrnn_envs.experiments.probing import probe, probe_all
+
+__all__ = ["Finding", "numbers", "probe", "probe_all"]
