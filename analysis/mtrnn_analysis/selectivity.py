@@ -1,0 +1,464 @@
+"""What single units say of x*: how rarely they fire, how many are silent, how they mix latents, which way they point.
+
+Nothing here is a statement about the population's code: x* may be read off linearly from units of any selectivity, and
+a rotation of the units changes all of these numbers and no decoder. For that see `decoding`; for how far the axes of
+units and of latents agree see `alignment`. Axis letters: N trials, H units, L live units, D latents, P terms of a
+regression, K folds, U units drawn, G cells of a map, R draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.polynomial import legendre
+
+from mtrnn_analysis.conditions import checked
+from mtrnn_analysis.finding import NO_NULL, Finding
+from mtrnn_analysis.nulls import p_value
+from mtrnn_envs.checks import whole
+
+KINDS = ("dead", "constant", "faint", "unselective", "pure", "linear mixed", "nonlinear mixed")
+# A unit that varies less than this share of its largest value is a constant up to float32.
+ROUNDING = 1e-6
+# Orders of the resultants of preferred directions: `Directions.resultants`.
+ORDERS = (1, 2, 3, 4, 6)
+# Two units point in opposite ways if the cosine of their preferred directions is below minus this: within 26 degrees.
+OPPOSED = 0.9
+
+
+class Activity(NamedTuple):
+    """Which units do anything, over given trials.
+
+    Attributes:
+        dead: 0 on every trial, `[H]`.
+        constant: another number on every trial, `[H]`.
+        faint: vary, but by less than `least_sd` of the unit that varies most (standard deviations), `[H]`.
+        live: all others, `[H]`.
+    """
+
+    dead: np.ndarray
+    constant: np.ndarray
+    faint: np.ndarray
+    live: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Which way units point in latent space, and whether they do so in opposed pairs.
+
+    Attributes:
+        units: the live units that x* moves linearly (by `least_gain` of their variance or more), `[L]`.
+        slopes: of the linear regression of each on x*, in activity per latent unit, `[L, D]`.
+        degrees: the angles of these slopes in the plane, counterclockwise from x_1, `[L]`; NaN unless D = 2.
+        opposition: the mean over units of -cos(slopes of the unit, slopes of the unit that points most away from it):
+            1 where each has an opposite. NaN with fewer than two units.
+        opposition_null: the same for as many directions drawn evenly from the sphere, `[R]`.
+        opposition_p: how often such directions are opposed as much.
+        resultants: for D = 2, by order m: |mean over units of exp(i m angle)|. Order 1 is 1 if all point the same way
+            (the Rayleigh test), 2 if they lie on one axis, either way, 4 if on two axes 90 degrees apart, 3 and 6 on
+            three directions or axes. Two opposed pairs at right angles: 0, 0, 0, 1, 0; evenly spread: all 0.
+        resultants_null: for as many directions drawn evenly from the circle, by order, `[R]`.
+        resultants_p: by order: how often such directions have as large a resultant.
+        pairs: units that are each other's most opposite, with a cosine below -`OPPOSED`, `[pairs, 2]`.
+        between_pairs: with exactly two pairs and D = 2, the angle between their axes in degrees, 0 to 90; else NaN.
+    """
+
+    units: Int[np.ndarray, " L"]
+    slopes: Float[np.ndarray, "L D"]
+    degrees: Float[np.ndarray, " L"]
+    opposition: float
+    opposition_null: Float[np.ndarray, " R"]
+    opposition_p: float
+    resultants: Mapping[str, float]
+    resultants_null: Mapping[str, np.ndarray]
+    resultants_p: Mapping[str, float]
+    pairs: Int[np.ndarray, "pairs 2"]
+    between_pairs: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Selectivity(Finding):
+    """What the probe `selectivity` finds. `value` is the interaction share, see `selectivity`; `n` counts trials.
+
+    Attributes:
+        interaction: what `value` is the mean of over live units, `[H]`; NaN for others, as in all that follows.
+        nonlinear: the share of the variance that x* explains beyond the linear regression, interactions or not, `[H]`.
+        nonlinear_mean: its mean over live units.
+        explained: the share of the variance that x* explains with all terms, on held-out trials, `[H]`.
+        explained_mean: its mean over live units.
+        explained_null: the same with x* permuted over trials, `[draws]`.
+        explained_p: of `explained_mean`.
+        alone: the share that each latent explains alone, `[H, D]`.
+        kinds: of each unit, one of `KINDS`.
+        units: how many units are of each kind.
+        n_live: live units.
+        signed: the share of live units that take both signs, so that their magnitude was taken for sparseness.
+        lifetime: lifetime sparseness of live units, `[H]`.
+        lifetime_mean: its mean over live units.
+        population: population sparseness of each trial over live units, `[N]`; NaN where all are silent.
+        population_mean: its mean over trials.
+        directions: preferred directions.
+        opposition, opposition_p, between_pairs: of `directions`, as numbers of a table.
+        resultants, resultants_p: likewise.
+        maps: for D = 2, the mean activity over the plane of the units that vary most, `[U, G, G]` (x_2 up, x_1 to the
+            right); NaN where there is no trial. Without units for D other than 2.
+        map_units: these units, `[U]`.
+        map_edges: the sides of the cells along x_1 and x_2, `[2, G + 1]`.
+    """
+
+    interaction: Float[np.ndarray, " H"]
+    nonlinear: Float[np.ndarray, " H"]
+    nonlinear_mean: float
+    explained: Float[np.ndarray, " H"]
+    explained_mean: float
+    explained_null: Float[np.ndarray, " draws"]
+    explained_p: float
+    alone: Float[np.ndarray, "H D"]
+    kinds: tuple[str, ...]
+    units: Mapping[str, int]
+    n_live: int
+    signed: float
+    lifetime: Float[np.ndarray, " H"]
+    lifetime_mean: float
+    population: Float[np.ndarray, " N"]
+    population_mean: float
+    directions: Directions
+    opposition: float
+    opposition_p: float
+    between_pairs: float
+    resultants: Mapping[str, float]
+    resultants_p: Mapping[str, float]
+    maps: Float[np.ndarray, "U G G"]
+    map_units: Int[np.ndarray, " U"]
+    map_edges: Float[np.ndarray, "2 edges"]
+
+
+def treves_rolls(rates: Float[np.ndarray, "*all"], axis: int = 0) -> Float[np.ndarray, "*rest"]:
+    """The activity ratio a = (mean r)² / mean r² of rates along an axis: 1 if all are equal, 1/n if one alone is not 0.
+
+    Treves & Rolls 1991, doi:10.1088/0954-898X_2_4_004. NaN where all rates are 0.
+
+    Raises:
+        ValueError: if a rate is negative: then the mean may vanish, and the ratio means nothing.
+    """
+    if rates.size and rates.min() < 0:
+        raise ValueError(f"rates has values down to {rates.min():.3g}; sparseness is defined for rates of 0 or more")
+    squares = np.mean(np.square(rates), axis=axis)
+    return np.where(squares > 0, np.mean(rates, axis=axis) ** 2 / np.where(squares > 0, squares, 1), np.nan)
+
+
+def sparseness(rates: Float[np.ndarray, "*all"], axis: int = 0) -> Float[np.ndarray, "*rest"]:
+    """S = (1 - a) / (1 - 1/n), a the ratio of `treves_rolls`: 0 if all n rates are equal, 1 if one alone is not 0.
+
+    Vinje & Gallant 2000, doi:10.1126/science.287.5456.1273. Along trials it is lifetime sparseness, along units
+    population sparseness. NaN where all rates are 0: a silent unit is not a sparse one.
+
+    Raises:
+        ValueError: if a rate is negative, or there is only one along the axis.
+    """
+    if rates.shape[axis] < 2:
+        raise ValueError(f"rates has {rates.shape[axis]} values along axis {axis}; 2 or more are needed")
+    return np.asarray((1 - treves_rolls(rates, axis)) / (1 - 1 / rates.shape[axis]))
+
+
+def activity(states: Float[np.ndarray, "N H"], least_sd: float = 0.01) -> Activity:
+    """Which units are dead, constant, faint and live (see `Activity`)."""
+    largest, spread, sd = np.abs(states).max(axis=0), np.ptp(states, axis=0), states.std(axis=0)
+    fixed = spread <= ROUNDING * largest
+    dead = largest == 0
+    faint = ~fixed & (sd < least_sd * sd[~fixed].max(initial=0))
+    return Activity(dead, fixed & ~dead, faint, ~fixed & ~faint)
+
+
+def selectivity(
+    states: Float[np.ndarray, "N H"],
+    latents: Float[np.ndarray, "N D"],
+    rng: np.random.Generator,
+    *,
+    n_null: int = 100,
+    degree: int = 3,
+    n_folds: int = 5,
+    least_gain: float = 0.01,
+    least_sd: float = 0.01,
+    n_maps: int = 8,
+    n_cells: int = 12,
+) -> Selectivity:
+    """How single units mix latents (Rigotti et al. 2013, doi:10.1038/nature12160), fire, and point.
+
+    **Mixed selectivity.** Each live unit is regressed on polynomials of x*, by least squares, and each model is tested
+    on trials left out (`n_folds` folds): r² = 1 - squared error / squared error of the mean fitted to the same trials.
+    The models: all that is linear in x*; `alone`, polynomials of one latent up to `degree`; *additive*, the sum of
+    these over latents; *all*, with products of latents, too, up to total degree `degree`. The *interaction share* of
+    a unit is r²(all) - r²(additive). Its mean over live units is `value`: 0 (or, by overfitting, slightly less) if
+    every unit adds up functions of single latents.
+    A unit is *unselective* if r²(all) < `least_gain`; *pure* if one latent alone explains all but `least_gain`; *linear
+    mixed* if the additive model does (linear in Rigotti et al.'s sense: a sum of the responses to each latent); else
+    *nonlinear mixed*. These are statements about the axes x_1 ... x_D: a rectified unit that points along x_1 is pure,
+    the same unit turned by 45 degrees nonlinear mixed. `nonlinear`, r²(all) - r²(linear), does not depend on the axes
+    (but for what of the noise and of the square's corners turns with them).
+
+    The null of `value`: units are additive in latents, and what is left of them is noise that could have come on any
+    trial. So the residuals of the additive fit change places over trials, whole rows at a time (Freedman & Lane 1983,
+    doi:10.1080/07350015.1983.10509354): exchangeable under the hypothesis, up to the fit's own error; noise whose size
+    depends on x* is not exactly so. The null of `explained_mean`: states have nothing to do with x*, so that any order
+    of trials is as likely.
+
+    **Sparseness** of live units, see `sparseness`. It is defined for rates of 0 or more, as rectified units have. Of
+    units that take both signs (tanh, GRU, LSTM, transformers) the *magnitude* is taken, with 0 as rest: |h| = 1 always
+    gives 0, whichever sign. Dead, constant and faint units stand apart and are in no mean.
+
+    **Preferred directions** (`Directions`): the slopes of the linear model. Their null is another one: as many
+    directions, each drawn evenly and on its own. Where units take both signs, a unit and its negative are the same to
+    a read-out, and resultants of even order alone say something.
+
+    With D = 1 nothing can be mixed: `value` is 0, without a null.
+
+    Arguments:
+        states: of N trials, for example at the decision step.
+        latents: x*.
+        rng: deals trials into folds, and draws the nulls.
+        n_null: draws of each null; 0 for none.
+        degree: of the polynomials, 2 or more.
+        n_folds: 2 or more.
+        least_gain: the least share of a unit's variance that counts.
+        least_sd: the least standard deviation of a unit that counts, relative to the greatest of any unit.
+        n_maps: units whose maps are kept.
+        n_cells: cells of a map along each latent.
+
+    Raises:
+        ValueError: if an argument is out of its range, states are not finite, no unit varies, or there are too few
+            trials, or values of a latent, for the terms of the regression.
+    """
+    states, latents = checked(states, latents)
+    for name, value, low in (
+        ("n_null", n_null, 0),
+        ("degree", degree, 2),
+        ("n_folds", n_folds, 2),
+        ("n_maps", n_maps, 0),
+        ("n_cells", n_cells, 1),
+    ):
+        whole(name, value, low)
+    for name, value in (("least_gain", least_gain), ("least_sd", least_sd)):
+        if not 0 <= value < 1:
+            raise ValueError(f"{name}={value!r} is not a number from 0 to below 1")
+    found = activity(states, least_sd)
+    if not found.live.any():
+        raise ValueError(f"states has {states.shape[1]} units and all are constant over the {len(states)} trials")
+    live = np.flatnonzero(found.live)
+    order = rng.permutation(len(states))
+    regressions = _Regressions(latents[order], degree, n_folds)
+    rows = states[order][:, live]
+    linear, *alone, additive, full = regressions.r2(rows, regressions.models)
+
+    kinds = np.where(found.dead, "dead", np.where(found.constant, "constant", np.where(found.faint, "faint", "-" * 20)))
+    kinds[live] = _kinds(np.stack(alone), additive, full, least_gain)
+    mixed = latents.shape[1] > 1
+    null = _interaction_null(regressions, rows, n_null, rng) if mixed and n_null else NO_NULL
+    shuffled = [regressions.r2(rows[rng.permutation(len(rows))], [regressions.models[-1]]) for _ in range(n_null)]
+    explained_null = np.array([r2[0].mean() for r2 in shuffled])
+    value, explained = float((full - additive).mean()) if mixed else 0.0, float(full.mean())
+
+    slopes = np.linalg.lstsq(latents - latents.mean(axis=0), states[:, live] - states[:, live].mean(axis=0))[0].T
+    pointing = linear >= least_gain
+    directions = _directions(live[pointing], slopes[pointing], n_null, rng)
+    signed = states[:, live].min(axis=0) < -ROUNDING * np.abs(states[:, live]).max(axis=0)
+    rates = np.abs(states[:, live])
+    lifetime, population = sparseness(rates), _population(rates)
+    drawn = live[np.argsort(-states[:, live].std(axis=0), kind="stable")][: n_maps if latents.shape[1] == 2 else 0]
+    maps, edges = _maps(states[:, drawn], latents[:, :2], n_cells)
+
+    def of_all(values: np.ndarray) -> np.ndarray:
+        whole_population = np.full((states.shape[1], *values.shape[1:]), np.nan)
+        whole_population[live] = values
+        return whole_population
+
+    return Selectivity(
+        value=value,
+        null=null,
+        p=p_value(value, null),
+        n=len(states),
+        settings={
+            "n_null": n_null,
+            "degree": degree,
+            "n_folds": n_folds,
+            "least_gain": least_gain,
+            "least_sd": least_sd,
+        },
+        interaction=of_all(full - additive),
+        nonlinear=of_all(full - linear),
+        nonlinear_mean=float((full - linear).mean()),
+        explained=of_all(full),
+        explained_mean=explained,
+        explained_null=explained_null,
+        explained_p=p_value(explained, explained_null),
+        alone=of_all(np.stack(alone, axis=1)),
+        kinds=tuple(str(kind) for kind in kinds),
+        units={kind: int(np.count_nonzero(kinds == kind)) for kind in KINDS},
+        n_live=len(live),
+        signed=float(signed.mean()),
+        lifetime=of_all(lifetime),
+        lifetime_mean=float(lifetime.mean()),
+        population=population,
+        population_mean=float(np.nanmean(population)) if np.isfinite(population).any() else float("nan"),
+        directions=directions,
+        opposition=directions.opposition,
+        opposition_p=directions.opposition_p,
+        between_pairs=directions.between_pairs,
+        resultants=directions.resultants,
+        resultants_p=directions.resultants_p,
+        maps=maps,
+        map_units=drawn,
+        map_edges=edges,
+    )
+
+
+class _Regressions:
+    """Least squares of any columns on polynomials of latents, tested on folds left out; trials come in random order.
+
+    All is done on sums of products per fold, so that a draw of a null costs one matrix product a fold.
+    """
+
+    def __init__(self, latents: np.ndarray, degree: int, n_folds: int) -> None:
+        n, n_dims = latents.shape
+        powers = [c for d in range(1, degree + 1) for c in combinations_with_replacement(range(n_dims), d)]
+        needed = 2 * (1 + len(powers))
+        if n - -(-n // n_folds) < needed:
+            raise ValueError(
+                f"states has {n} trials; polynomials of degree={degree} in {n_dims} latents have {1 + len(powers)} "
+                f"terms, for which each set of n_folds={n_folds} - 1 folds must hold {needed} trials or more"
+            )
+        low, high = latents.min(axis=0), latents.max(axis=0)
+        scaled = (2 * latents - low - high) / np.where(high > low, high - low, 1)
+        # Legendre polynomials, products of which are orthogonal under the flat prior: well conditioned.
+        table = np.stack([legendre.legval(scaled, np.eye(degree + 1)[d]) for d in range(degree + 1)])
+        columns = [np.ones(n)]
+        for power in powers:
+            counts = np.bincount(power, minlength=n_dims)
+            columns.append(np.prod([table[count, :, d] for d, count in enumerate(counts) if count], axis=0))
+        self.design = np.stack(columns, axis=1)
+        used = [set(power) for power in powers]
+        single = [[0, *(i + 1 for i, of in enumerate(used) if of == {d})] for d in range(n_dims)]
+        self.models = [
+            [0, *(i + 1 for i, power in enumerate(powers) if len(power) == 1)],
+            *single,
+            sorted({i for terms in single for i in terms}),
+            list(range(1 + len(powers))),
+        ]
+        self.parts = [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(n), n_folds)]
+        self.grams = np.stack([self.design[part].T @ self.design[part] for part in self.parts])
+        self.rest = self.grams.sum(axis=0) - self.grams
+        if (np.linalg.matrix_rank(self.rest, hermitian=True) < len(columns)).any():
+            raise ValueError(
+                f"latents takes too few values for polynomials of degree={degree}: the terms cannot be told apart on "
+                f"all folds (distinct values of each latent: {[len(np.unique(column)) for column in latents.T]})"
+            )
+        self.inverses = {tuple(m): np.linalg.inv(self.rest[:, m][:, :, m]) for m in [*self.models, [0]]}
+
+    def r2(self, columns: np.ndarray, models: list[list[int]]) -> list[np.ndarray]:
+        """r² of each column by each model, on the folds left out."""
+        columns = columns - columns.mean(axis=0)
+        products = np.stack([self.design[part].T @ columns[part] for part in self.parts])
+        squares = np.stack([np.einsum("nh,nh->h", columns[part], columns[part]) for part in self.parts])
+        others = products.sum(axis=0) - products
+
+        def errors(model: list[int]) -> np.ndarray:
+            weights = self.inverses[tuple(model)] @ others[:, model]
+            explained = 2 * products[:, model] - self.grams[:, model][:, :, model] @ weights
+            return (squares - np.einsum("kph,kph->kh", weights, explained)).sum(axis=0)
+
+        of_mean = errors([0])
+        return [1 - errors(model) / of_mean for model in models]
+
+    def fitted(self, columns: np.ndarray, model: list[int]) -> np.ndarray:
+        """What the model, fitted to all trials, says of each column."""
+        design = self.design[:, model]
+        return design @ np.linalg.solve(self.grams.sum(axis=0)[np.ix_(model, model)], design.T @ columns)
+
+
+def _interaction_null(regressions: _Regressions, rows: np.ndarray, n_null: int, rng: np.random.Generator) -> np.ndarray:
+    """Means over units of r²(all) - r²(additive), with the residuals of the additive model put in other orders."""
+    *_, additive, full = regressions.models
+    fit = regressions.fitted(rows, additive)
+    residuals, null = rows - fit, np.empty(n_null)
+    for r in range(n_null):
+        less, more = regressions.r2(fit + residuals[rng.permutation(len(rows))], [additive, full])
+        null[r] = (more - less).mean()
+    return null
+
+
+def _kinds(alone: np.ndarray, additive: np.ndarray, full: np.ndarray, least: float) -> np.ndarray:
+    best = np.maximum(full, additive)
+    return np.select(
+        [best < least, best - alone.max(axis=0) < least, best - additive < least],
+        ["unselective", "pure", "linear mixed"],
+        "nonlinear mixed",
+    )
+
+
+def _population(rates: np.ndarray) -> np.ndarray:
+    return sparseness(rates, axis=1) if rates.shape[1] > 1 else np.full(len(rates), np.nan)
+
+
+def _opposition(unit_vectors: np.ndarray) -> np.ndarray:
+    """The mean over units of -cos to the most opposite other unit; for a stack of sets `[R, L, D]`."""
+    cosines = unit_vectors @ np.swapaxes(unit_vectors, -1, -2)
+    return np.asarray(-cosines.min(axis=-1).mean(axis=-1))
+
+
+def _directions(units: np.ndarray, slopes: np.ndarray, n_null: int, rng: np.random.Generator) -> Directions:
+    n, n_dims = slopes.shape
+    vectors = slopes / np.maximum(np.linalg.norm(slopes, axis=1, keepdims=True), np.finfo(float).tiny)
+    drawn = rng.standard_normal((n_null, n, n_dims))
+    drawn /= np.maximum(np.linalg.norm(drawn, axis=-1, keepdims=True), np.finfo(float).tiny)
+    enough = n > 1
+    opposition = float(_opposition(vectors)) if enough else float("nan")
+    opposition_null = _opposition(drawn) if enough and n_null else NO_NULL
+    pairs, angles, between = np.empty((0, 2), np.int64), np.full(n, np.nan), float("nan")
+    if enough:
+        cosines = vectors @ vectors.T
+        partner = cosines.argmin(axis=1)
+        mutual = (partner[partner] == np.arange(n)) & (np.arange(n) < partner)
+        first = np.flatnonzero(mutual & (cosines[np.arange(n), partner] < -OPPOSED))
+        pairs = np.stack([units[first], units[partner[first]]], axis=1)
+        if n_dims == 2 and len(first) == 2:
+            axes = vectors[first] - vectors[partner[first]]
+            cosine = abs(axes[0] @ axes[1]) / np.linalg.norm(axes, axis=1).prod()
+            between = float(np.degrees(np.arccos(min(1.0, cosine))))
+    resultants, null = {}, {}
+    if n_dims == 2 and n:
+        angles = np.degrees(np.arctan2(slopes[:, 1], slopes[:, 0]))
+        for order in ORDERS:
+            resultants[str(order)] = float(np.abs(np.exp(1j * order * np.radians(angles)).mean()))
+            turned = (drawn[..., 0] + 1j * drawn[..., 1]) ** order
+            null[str(order)] = np.abs(turned.mean(axis=1)) if n_null else NO_NULL
+    return Directions(
+        units=units,
+        slopes=slopes,
+        degrees=angles,
+        opposition=opposition,
+        opposition_null=opposition_null,
+        opposition_p=p_value(opposition, opposition_null),
+        resultants=resultants,
+        resultants_null=null,
+        resultants_p={order: p_value(value, null[order]) for order, value in resultants.items()},
+        pairs=pairs,
+        between_pairs=between,
+    )
+
+
+def _maps(columns: np.ndarray, latents: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means of columns over the cells of a grid on two latents."""
+    edges = np.stack([np.linspace(x.min(), x.max(), n_cells + 1) for x in latents.T])
+    if columns.shape[1] == 0:
+        return np.empty((0, n_cells, n_cells)), np.broadcast_to(edges[:1], (2, n_cells + 1)).copy()
+    cells = [np.clip(np.searchsorted(e, x, "right") - 1, 0, n_cells - 1) for e, x in zip(edges, latents.T, strict=True)]
+    where = cells[1] * n_cells + cells[0]
+    counts = np.bincount(where, minlength=n_cells**2)
+    sums = np.stack([np.bincount(where, column, n_cells**2) for column in columns.T])
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return means.reshape(-1, n_cells, n_cells), edges
