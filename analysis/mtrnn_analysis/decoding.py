@@ -1,59 +1,56 @@
-"""How well a linear decoder of x* does, in distribution and on orthants of x* that it was not fitted to.
+"""How well a linear decoder of x* does, in distribution and on regions of x* that it was not fitted to.
 
 Two coefficients of determination are in use and are always named here:
 
 - `r2_prior` = 1 - 12 MSE: relative to the variance 1/12 of the flat prior, on any part of it (arXiv:2407.11249);
 - `r2_local` = 1 - MSE / (variance of x* on the trials tested), scikit-learn's `r2_score`; on a quadrant 1 - 48 MSE.
 
-The same predictions give for example 0.929 and 0.717. Axis letters: N trials, H units, D latents, Q orthants, G folds.
-All computation is in float64.
+The same predictions give for example 0.929 and 0.717. Axis letters: N trials, H units, D latents, Q orthants, G
+decoders, R shuffles. All computation is in float64.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from mtrnn_analysis.conditions import Orthants, checked, orthants
+from mtrnn_analysis.controls import UNTRAINED, control_states
+from mtrnn_analysis.finding import NO_NULL, Finding
+from mtrnn_analysis.holdout import dealt, fold_splits, region_splits, regions
+from mtrnn_analysis.nulls import p_value, permutations_within
+from mtrnn_analysis.ridge import PENALTIES, Cells, Split, Tested, cross_validate
+from mtrnn_envs.checks import whole
 from mtrnn_envs.latents import PRIOR_VARIANCE
 
-# Penalties that are tried, relative to the mean variance of a unit times the number of trials fitted.
-PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-7, 1.1, 0.5))
-# Most folds among which a penalty is chosen; beyond, whole orthants are put together (from D = 5 on).
-MOST_INNER = 16
+if TYPE_CHECKING:
+    from mtrnn_envs import Trials
+
+# Shuffled targets that are decoded at once: so many columns keep the sums of products within some 10 MB.
+COLUMNS = 1024
+# What r2 of the same code may differ by, computed from trials and from sums of products.
+ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
-class Ridge:
-    """An affine decoder: prediction = states @ weights + intercept.
-
-    Attributes:
-        weights: `[H, D]`, latents per unit of activity.
-        intercept: `[D]`.
-        penalty: the factor of the squared weights in the sum of squares, as scikit-learn's `alpha`.
-    """
-
-    weights: Float[np.ndarray, "H D"]
-    intercept: Float[np.ndarray, " D"]
-    penalty: float
-
-    def predict(self, states: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N D"]:
-        """The decoded latents."""
-        return states @ self.weights + self.intercept
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Scores:
     """How well x* was decoded on trials that the decoder was not fitted to.
 
     Attributes:
         r2_prior: mean over orthants, each counting the same.
         r2_local: likewise.
-        r2_prior_by_orthant: `[Q]`.
-        r2_local_by_orthant: `[Q]`.
-        predictions: the decoded latents of every trial, by a decoder not fitted to it, `[N, D]`.
+        r2_prior_by_orthant: `[Q]`; where several decoders were tested on an orthant (half-spaces), their mean.
+        r2_local_by_orthant: `[Q]`, likewise.
+        predictions: the decoded latents of every trial, by the decoder (or the mean of those) not fitted to it,
+            `[N, D]`.
+        regions: what was left out for each decoder: "fold 1", or signs ("+-": x_1 > 0, x_2 <= 0; "+.": x_1 > 0).
         penalties: the relative penalties chosen, one for each decoder, `[G]`.
+        null: `r2_prior` of latents shuffled within orthants, `[R]`.
+        p: the share of `null` and `r2_prior` together that is `r2_prior` or more; NaN without a null.
     """
 
     r2_prior: float
@@ -61,98 +58,154 @@ class Scores:
     r2_prior_by_orthant: Float[np.ndarray, " Q"]
     r2_local_by_orthant: Float[np.ndarray, " Q"]
     predictions: Float[np.ndarray, "N D"]
+    regions: tuple[str, ...]
     penalties: Float[np.ndarray, " G"]
+    null: Float[np.ndarray, " R"] = field(default_factory=lambda: NO_NULL)
+    p: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
-class Decoding:
-    """Decoding of x* in and out of distribution, with the settings.
+class Control:
+    """What the same decoder makes of other states in the same trials: `r2_prior` and `r2_local`, ID and OOD.
+
+    Attributes:
+        ood: `r2_prior` out of distribution.
+        id: `r2_prior` in distribution.
+        ood_local: `r2_local` out of distribution.
+        id_local: `r2_local` in distribution.
+    """
+
+    ood: float
+    id: float
+    ood_local: float
+    id_local: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Decoding(Finding):
+    """Decoding of x* in and out of distribution; `value` and `null` are `r2_prior` out of distribution.
 
     Attributes:
         in_distribution: fitted to some trials of all orthants, tested on the others.
-        out_of_distribution: fitted to all trials outside an orthant, tested on those in it.
+        out_of_distribution: fitted to all trials outside a region, tested on those in it.
         orthants: the orthants, as signs ("+-": x_1 > 0, x_2 <= 0), `Q` of them, in the order of the scores.
         n_trials: trials of each, `[Q]`.
-        n_folds: folds of the decoding in distribution.
-        penalty_grid: the relative penalties tried.
+        latents: x* of the trials, `[N, D]`, that `predictions` are held against.
+        controls: other states in the same trials, by name, see `mtrnn_analysis.controls`; empty without trials.
+        best_untrained: the name of the control with the highest `ood` among those that no training is needed for;
+            empty without controls.
+        above_untrained: `value` less that `ood`: what training has added to the code of x*. NaN without controls.
+            At 0 or below, a code as good is had from the agent's input without training.
     """
 
     in_distribution: Scores
     out_of_distribution: Scores
     orthants: tuple[str, ...]
     n_trials: Int[np.ndarray, " Q"]
-    n_folds: int
-    penalty_grid: tuple[float, ...]
-
-
-def ridge(states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], penalty: float) -> Ridge:
-    """The closed-form ridge regression of latents on states, with an intercept that is not penalised.
-
-    Minimises sum |x* - W'h - b|² + penalty |W|²; equal to scikit-learn's `Ridge(alpha=penalty)`.
-
-    Raises:
-        ValueError: if the penalty is negative, or the arrays do not fit each other.
-    """
-    if not penalty >= 0:
-        raise ValueError(f"penalty={penalty!r} is not a number of 0 or more")
-    states, latents = _checked(states, latents)
-    return _Path(_moments(states, latents), states.shape[1]).fit(float(penalty))
+    latents: Float[np.ndarray, "N D"]
+    controls: Mapping[str, Control] = field(default_factory=dict)
+    best_untrained: str = ""
+    above_untrained: float = float("nan")
 
 
 def decode(
     states: Float[np.ndarray, "N H"],
     latents: Float[np.ndarray, "N D"],
     rng: np.random.Generator,
+    valid: Bool[np.ndarray, "N T"] | None = None,
+    trials: Trials | None = None,
+    untrained: Any = None,
     *,
+    holdout: str = "orthant",
     n_folds: int = 4,
     penalties: tuple[float, ...] = PENALTIES,
+    n_null: int = 100,
 ) -> Decoding:
     """Decodes x* from states by ridge regression, in distribution (ID) and out of distribution (OOD).
 
-    OOD: for each of the 2^D orthants of x*, a decoder is fitted to the trials of all others and tested on it. Its
-    penalty is chosen on those others alone: each (from D = 5 on, each of 16 groups of them) is left out in turn, and
-    the penalty with the least squared error there is taken. ID: the trials are dealt into `n_folds` folds, evenly
-    within each orthant; each fold is decoded from the others, the penalty chosen in the same way with folds in place
-    of orthants. With 4 folds and D = 2 both are fitted to three quarters of the trials.
+    OOD: for each region of x*, a decoder is fitted to the trials of all orthants outside it and tested on it. Its
+    penalty is chosen outside it alone: each orthant there (from D = 5 on, each of 16 sets of orthants, without the set
+    that the region is in) is left out in turn, and the penalty with the least squared error there is taken. ID: the
+    trials are dealt into `n_folds` folds, evenly within each orthant; each fold is decoded from the others, the penalty
+    chosen in the same way with folds in place of orthants. With 4 folds and D = 2 both are fitted to three quarters of
+    the trials. With one latent an orthant is a half-space: the decoder is fitted to one sign of x* and tested on the
+    other, which is extrapolation and nothing else, and folds choose its penalty.
 
-    Closed form: one eigendecomposition of a sum of Gram matrices, one matrix an orthant or fold, gives a fit for all
-    penalties (see `PENALTIES` for their unit).
+    Null hypothesis: given the orthant of x*, states and x* are independent, "the states tell the orthant at most".
+    Under it x* of trials of the same orthant can be exchanged, which leaves `n_null` draws of the whole procedure, the
+    choice of the penalty included. r2_prior of the draws is not 0: a code of signs alone has 3/4 (a quadrant's mean is
+    known, and its MSE is 1/48), and most codes of signs that do not carry over are below 0.
+
+    The rule of least error is not the only one. Taking the largest penalty within a standard error of it, over
+    orthants, lowers r2 OOD of good codes, a floor under the penalties changes nothing: see CHANGELOG. What cannot be
+    saved by a penalty is a network whose states explode on few trials (seen with one task): r2 can be far below 0.
+
+    Closed form: one eigendecomposition of a sum of Gram matrices, one matrix a cell of `mtrnn_analysis.holdout`, gives
+    a fit for all penalties (see `PENALTIES` for their unit) and all shuffles.
 
     Arguments:
         states: of N trials, for example at the decision step.
         latents: x* of the trials.
-        rng: deals the trials into folds.
+        rng: deals the trials into folds, and shuffles.
+        valid: with `trials`, which steps belong to each trial: `states` are those of the last one. If None, `states`
+            are of the last step that trials can have.
+        trials: the same trials, for the controls.
+        untrained: the agent before training, for one of the controls.
+        holdout: the regions left out: each "orthant" of x*, each "half-space" x_d > 0 and x_d <= 0, or each pair of
+            "opposite" orthants.
         n_folds: 3 or more.
         penalties: relative penalties tried.
+        n_null: shuffles.
 
     Raises:
-        ValueError: if an argument is out of its range, an orthant has fewer than 2 n_folds trials, or there are
-            fewer than 3 orthants with trials (for D = 1, OOD cannot be told apart from extrapolation).
+        ValueError: if an argument is out of its range, an orthant has fewer than 2 n_folds trials, or there are too few
+            orthants with trials for `holdout`.
     """
-    states, latents = _checked(states, latents)
-    if n_folds < 3:
-        raise ValueError(f"n_folds={n_folds!r} is not a whole number, 3 or more")
-    if not penalties or min(penalties) <= 0:
+    states, latents = checked(states, latents)
+    whole("n_folds", n_folds, 3)
+    whole("n_null", n_null, 0)
+    if not penalties or not all(0 < penalty < np.inf for penalty in penalties):
         raise ValueError(f"penalties={penalties!r} must be one or more numbers above 0")
-    signs, orthant, counts = np.unique(latents > 0, axis=0, return_inverse=True, return_counts=True)
-    orthant = orthant.reshape(-1)
-    names = tuple("".join("+" if s else "-" for s in row) for row in signs)
-    if len(names) < 3:
-        raise ValueError(f"latents lie in {len(names)} orthants {names}; 3 or more are needed to leave one out")
-    if counts.min() < 2 * n_folds:
-        raise ValueError(
-            f"orthant {names[counts.argmin()]} has {counts.min()} trials; 2 * n_folds={2 * n_folds} or more are needed"
-        )
-    fold = np.empty(len(states), np.int64)
-    for q, count in enumerate(counts):
-        fold[orthant == q] = rng.permutation(np.arange(count) % n_folds)
+    groups = orthants(latents, least=2 * n_folds)
+    for q, name in enumerate(groups.names):
+        if not np.ptp(latents[groups.which == q], axis=0).all():
+            raise ValueError(f"latents do not vary within orthant {name}: r2_local is relative to their variance there")
+    cell = dealt(groups, n_folds, rng)
+    orders = permutations_within(groups.which, n_null, rng)
+    outside = regions(holdout, groups)
+    splits = {
+        "id": (fold_splits(len(groups.names), n_folds), tuple(f"fold {f + 1}" for f in range(n_folds))),
+        "ood": (region_splits(outside, n_folds), tuple(region.name for region in outside)),
+    }
+    inside, out = (_scores(states, latents, orders, groups, cell, *splits[kind], penalties) for kind in ("id", "ood"))
+    controls = {}
+    if trials is not None:
+        if not np.array_equal(trials.latents, latents):
+            raise ValueError("trials are not those of latents: their x* differ")
+        steps = None if valid is None else np.count_nonzero(valid, axis=1) - 1
+        for name, control in control_states(trials, steps, untrained).items():
+            # The folds are those of the states, so that differences are not of the dealing.
+            two = [
+                _scores(np.asarray(control, float), latents, orders[:0], groups, cell, *splits[kind], penalties)
+                for kind in ("id", "ood")
+            ]
+            controls[name] = Control(two[1].r2_prior, two[0].r2_prior, two[1].r2_local, two[0].r2_local)
+    free = {name: control.ood for name, control in controls.items() if name in UNTRAINED}
+    best = max(free, key=lambda name: free[name]) if free else ""
     return Decoding(
-        in_distribution=_scores(states, latents, fold, orthant, penalties),
-        out_of_distribution=_scores(states, latents, orthant, orthant, penalties),
-        orthants=names,
-        n_trials=counts,
-        n_folds=n_folds,
-        penalty_grid=tuple(penalties),
+        value=out.r2_prior,
+        null=out.null,
+        p=out.p,
+        n=len(states),
+        settings={"holdout": holdout, "n_folds": n_folds, "penalties": tuple(penalties), "n_null": n_null},
+        in_distribution=inside,
+        out_of_distribution=out,
+        orthants=groups.names,
+        n_trials=groups.counts,
+        latents=latents,
+        controls=controls,
+        best_untrained=best,
+        above_untrained=out.r2_prior - free[best] if free else float("nan"),
     )
 
 
@@ -162,82 +215,65 @@ def r2_prior(latents: Float[np.ndarray, "N D"], predictions: Float[np.ndarray, "
 
 
 def r2_local(latents: Float[np.ndarray, "N D"], predictions: Float[np.ndarray, "N D"]) -> float:
-    """1 - MSE / variance of the latents given, for each latent, and the mean of these (scikit-learn's `r2_score`)."""
-    return float(np.mean(1 - np.mean((latents - predictions) ** 2, axis=0) / np.var(latents, axis=0)))
+    """1 - MSE / variance of the latents given, for each latent, and the mean of these (scikit-learn's `r2_score`).
 
-
-def _checked(states: np.ndarray, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if len(states) != len(latents):
-        raise ValueError(f"states has {len(states)} trials, latents {len(latents)}; they must be the same")
-    if not (np.isfinite(states).all() and np.isfinite(latents).all()):
-        raise ValueError("states or latents hold values that are not finite; give steps that belong to the trial only")
-    return states.astype(np.float64), latents.astype(np.float64)
-
-
-def _moments(states: np.ndarray, latents: np.ndarray) -> np.ndarray:
-    """Sums of products of (states, latents, 1) over trials, `[H + D + 1, H + D + 1]`; they add over sets of trials."""
-    rows = np.concatenate([states, latents, np.ones((len(states), 1))], axis=1)
-    return rows.T @ rows
-
-
-class _Path:
-    """Ridge fits to the trials of given moments, for any penalty at the cost of a product."""
-
-    def __init__(self, moments: np.ndarray, n_units: int) -> None:
-        n = moments[-1, -1]
-        self.mean = moments[-1, :-1] / n
-        centred = moments[:-1, :-1] - n * np.outer(self.mean, self.mean)
-        self.n_units = n_units
-        self.values, self.vectors = np.linalg.eigh(centred[:n_units, :n_units])
-        self.values = np.maximum(self.values, 0)
-        self.cross = self.vectors.T @ centred[:n_units, n_units:]
-        # Directions without variance beyond rounding get no weight, even without a penalty.
-        self.noise = self.values.max(initial=0) * n_units * np.finfo(float).eps
-
-    def scale(self) -> float:
-        """What relative penalties are relative to: the trials' number times the mean variance of a unit."""
-        return max(float(self.values.mean()), np.finfo(float).tiny)
-
-    def fit(self, penalty: float) -> Ridge:
-        """The decoder with an absolute penalty."""
-        live = self.values > self.noise
-        gain = np.where(live, 1 / np.where(live, self.values + penalty, 1), 0)
-        weights = self.vectors @ (gain[:, None] * self.cross)
-        return Ridge(weights, self.mean[self.n_units :] - self.mean[: self.n_units] @ weights, penalty)
-
-
-def _squared_error(decoder: Ridge, moments: np.ndarray) -> float:
-    """The sum of squared errors of a decoder over the trials of given moments."""
-    n_latents = decoder.weights.shape[1]
-    residual = np.concatenate([-decoder.weights, np.eye(n_latents), -decoder.intercept[None]])
-    return float(np.einsum("id,ij,jd->", residual, moments, residual))
-
-
-def _chosen(moments: np.ndarray, n_units: int, penalties: tuple[float, ...]) -> float:
-    """The relative penalty with the least error on the groups of `moments` `[G, ...]`, each left out in turn."""
-    if len(moments) > MOST_INNER:
-        moments = np.stack([part.sum(axis=0) for part in np.array_split(moments, MOST_INNER)])
-    total, errors = moments.sum(axis=0), np.zeros(len(penalties))
-    for left_out in moments:
-        path = _Path(total - left_out, n_units)
-        errors += [_squared_error(path.fit(p * path.scale()), left_out) for p in penalties]
-    return penalties[int(np.argmin(errors))]
+    Raises:
+        ValueError: if a latent does not vary.
+    """
+    if not (variance := np.var(latents, axis=0)).all():
+        raise ValueError(
+            f"latents do not vary over {len(latents)} trials: r2_local is relative to their variance there"
+        )
+    return float(np.mean(1 - np.mean((latents - predictions) ** 2, axis=0) / variance))
 
 
 def _scores(
-    states: np.ndarray, latents: np.ndarray, group: np.ndarray, orthant: np.ndarray, penalties: tuple[float, ...]
+    states: np.ndarray,
+    latents: np.ndarray,
+    orders: np.ndarray,
+    groups: Orthants,
+    cell: np.ndarray,
+    splits: list[Split],
+    names: tuple[str, ...],
+    penalties: tuple[float, ...],
 ) -> Scores:
-    """Decodes each group from the others; scores by orthant."""
-    n_units = states.shape[1]
-    # A shift common to all trials changes no fit, and keeps the sums of products well conditioned.
-    shifted = states - states.mean(axis=0)
-    members = [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
-    moments = np.stack([_moments(shifted[rows], latents[rows]) for rows in members])
-    total, predictions, chosen = moments.sum(axis=0), np.empty_like(latents), []
-    for g, rows in enumerate(members):
-        chosen.append(_chosen(np.delete(moments, g, axis=0), n_units, penalties))
-        path = _Path(total - moments[g], n_units)
-        predictions[rows] = path.fit(chosen[-1] * path.scale()).predict(shifted[rows])
-    by_orthant = [(latents[orthant == q], predictions[orthant == q]) for q in range(int(orthant.max()) + 1)]
-    prior, local = (np.array([score(*pair) for pair in by_orthant]) for score in (r2_prior, r2_local))
-    return Scores(float(prior.mean()), float(local.mean()), prior, local, predictions, np.array(chosen))
+    """Decodes each region or fold from the rest, x* as it is and shuffled; scores by orthant."""
+    n_latents, n_orthants = latents.shape[1], len(groups.names)
+    n_folds = len(splits[0].fit) // n_orthants
+    cells, parts = Cells(states, cell), np.repeat(np.eye(n_orthants, dtype=bool), n_folds, axis=1)
+    sets = np.concatenate([np.arange(len(latents))[None], orders])  # the latents as they are come first
+    block = max(1, COLUMNS // n_latents)
+    r2s: list[np.ndarray] = []
+    first: list[Tested] = []
+    for some in (sets[i : i + block] for i in range(0, len(sets), block)):
+        targets = cells.targets(latents[some].transpose(1, 0, 2).reshape(len(latents), -1))
+        tested = cross_validate(cells, targets, splits, parts, penalties, n_latents)
+        first = first or tested
+        errors = np.sum([each.errors for each in tested], axis=0).reshape(n_orthants, len(some), n_latents).sum(axis=2)
+        counts = np.sum([each.counts for each in tested], axis=0)[:, None] * n_latents
+        r2s.append(np.mean(1 - errors / counts / PRIOR_VARIANCE, axis=0))
+    predictions, squares, times = np.zeros_like(latents), np.zeros_like(latents), np.zeros((len(latents), 1))
+    for split, each in zip(splits, first, strict=True):
+        rows = np.flatnonzero(split.test[cell])
+        decoded = each.decoder.predict(states[rows])
+        predictions[rows] += decoded
+        squares[rows] += (decoded - latents[rows]) ** 2
+        times[rows] += 1
+    # Mean squared errors over the decoders that were not fitted to a trial, and then over trials, `[Q, D]`.
+    members = [groups.which == q for q in range(n_orthants)]
+    errors = np.stack([np.mean(squares[rows] / times[rows], axis=0) for rows in members])
+    prior = 1 - errors.mean(axis=1) / PRIOR_VARIANCE
+    local = np.mean(1 - errors / np.stack([np.var(latents[rows], axis=0) for rows in members]), axis=1)
+    value, null = float(prior.mean()), np.concatenate(r2s)[1:]
+    return Scores(
+        r2_prior=value,
+        r2_local=float(local.mean()),
+        r2_prior_by_orthant=prior,
+        r2_local_by_orthant=local,
+        predictions=predictions / times,
+        regions=names,
+        penalties=np.array([penalties[each.chosen[0]] for each in first]),
+        null=null,
+        # Draws that differ by rounding alone, as of states that do not vary, count as extreme.
+        p=p_value(value - ROUNDING, null),
+    )

@@ -1,0 +1,119 @@
+"""States to hold an agent's against, in the same trials: what a decoder finds there, the agent has not earned.
+
+| name | state | needs training |
+|---|---|---|
+| "untrained" | of the agent before training | no |
+| "last input" | what the agent sees at the last step with evidence: with an encoder, its output | no |
+| "mean input" | the mean of what it sees over the steps with evidence | no |
+| "mean evidence" | the sufficient statistic of the evidence itself (its mean), where an encoder hides it | yes |
+| "ideal" | the ideal observer's posterior mean of x* | yes |
+
+The mean of a random encoder's outputs is a good code of x* out of distribution: summing up the input is all that it
+takes. Axis letters: N trials, T steps, S stimulus steps, F features, H units, D latents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mtrnn_envs import observe
+from mtrnn_envs.ideal_observer import posterior, running_means
+from mtrnn_envs.latents import in_orthants
+from mtrnn_envs.recording import _hidden
+
+if TYPE_CHECKING:
+    from mtrnn_envs import Trials
+
+# Controls that no training is needed for.
+UNTRAINED = ("untrained", "last input", "mean input")
+
+
+def states_of(agent: Any, trials: Trials) -> Float[np.ndarray, "N T H"]:
+    """The states that `agent` passes through on the observations of `trials`, as `mtrnn_envs.record` takes them.
+
+    All steps of the longest trial are gone through, whatever the agent answers: in reaction-time tasks it sees what it
+    would have seen had it waited.
+
+    Raises:
+        ValueError: if the agent has no state that could be recorded.
+    """
+    seen, path, state = np.asarray(observe(trials)), [], None
+    for t in range(seen.shape[1]):
+        begins = np.full(len(trials), t == 0)
+        _, state = agent.predict(seen[:, t], state=state, episode_start=begins, deterministic=True)
+        if (units := _hidden(agent, state, len(trials))) is None:
+            raise ValueError(f"agent={type(agent).__name__} has no state that could be recorded; see mtrnn_envs.record")
+        path.append(np.asarray(units))
+    return np.stack(path, axis=1)
+
+
+def samples_seen(trials: Trials, steps: Int[np.ndarray, " N"] | None = None) -> Int[np.ndarray, " N"]:
+    """How many samples of the evidence have been seen in the observation of step `steps` of each trial, 0 or more.
+
+    Arguments:
+        trials: N of them.
+        steps: counted from 0; None for the last one of the trial.
+    """
+    when = trials.timing
+    last = np.asarray(when.end) - 1 if steps is None else steps
+    seen = np.clip(last + 1 - np.asarray(when.stimulus_on), 0, np.asarray(trials.n_samples))
+    return np.broadcast_to(seen, len(trials)).astype(np.int64)
+
+
+def posterior_mean(
+    trials: Trials, means: Float[np.ndarray, "N D"], n_samples: Int[np.ndarray, " N"]
+) -> Float[np.ndarray, "N D"]:
+    """The ideal observer's estimate of x* from the sufficient statistic of `n_samples` samples; 0 before the first.
+
+    Its prior is that of the trials: orthants that are left out of training count if trials of them are there.
+
+    Raises:
+        ValueError: if the ideal observer of the task is not computed.
+    """
+    task = trials.task
+    if task.excluded_orthants and in_orthants(trials.latents, task.excluded_orthants).any():
+        task = replace(task, excluded_orthants=())
+    found, some = np.zeros(means.shape), n_samples > 0
+    if some.any():
+        found[some] = posterior(task, means[some], n_samples[some])[0]
+    return found
+
+
+def control_states(
+    trials: Trials, steps: Int[np.ndarray, " N"] | None = None, untrained: Any = None
+) -> dict[str, Float[np.ndarray, "N _"]]:
+    """The states of the table of this module, by name, at step `steps` of each trial.
+
+    "ideal" is left out where the ideal observer is not computed (noise behind the encoder), "untrained" where no such
+    agent is given.
+
+    Arguments:
+        trials: N of them, in numpy.
+        steps: counted from 0, after the first sample; None for the last one of the trial.
+        untrained: the agent before training.
+
+    Raises:
+        ValueError: if at some step no sample has been seen, or the agent has no state.
+    """
+    task, count, rows = trials.task, samples_seen(trials, steps), np.arange(len(trials))
+    if not count.all():
+        raise ValueError(f"steps: {np.count_nonzero(count == 0)} of {len(count)} trials end before the first sample")
+    states: dict[str, np.ndarray] = {}
+    if untrained is not None:
+        last = np.broadcast_to(np.asarray(trials.timing.end) - 1 if steps is None else steps, len(trials))
+        states["untrained"] = states_of(untrained, trials)[rows, last]
+    on = np.broadcast_to(np.asarray(trials.timing.stimulus_on), len(trials))[:, None]
+    seen = np.asarray(observe(trials))[:, :, 1 : 1 + task.n_evidence]
+    seen = seen[rows[:, None], np.minimum(on + np.arange(count.max()), task.n_steps - 1)].astype(np.float64)
+    states["last input"] = seen[rows, count - 1]
+    states["mean input"] = np.cumsum(seen, axis=1)[rows, count - 1] / count[:, None]
+    means = running_means(trials)[rows, count - 1]
+    if task.encoder is not None:
+        states["mean evidence"] = means
+    if task.encoder_noise == 0:
+        states["ideal"] = posterior_mean(trials, means, count)
+    return states
