@@ -1,0 +1,214 @@
+"""How many answers fix x*: the rank condition N >= D, in an agent's answers and in ideal ones.
+
+Axis letters: N trials, K tasks, D latents, M numbers of answers used, R draws, S sets of tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import special
+
+from mtrnn_analysis.conditions import checked
+from mtrnn_analysis.decoding import r2_prior
+from mtrnn_analysis.distances import CLIP, CUT, FORMS, Lines, lines, located, samples
+from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.nulls import p_value, permutations_within
+from mtrnn_analysis.theory import mean_r2
+from mtrnn_envs.boundaries import random_hyperplanes
+from mtrnn_envs.checks import whole
+from mtrnn_envs.ideal_observer import answer_information
+from mtrnn_envs.marginals import HALF
+from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.trials import Trials
+
+
+class RankCurve(NamedTuple):
+    """`r2_prior` of x* from ideal answers to random hyperplanes, against their number.
+
+    Attributes:
+        n_dims: D.
+        n_answers: their numbers, 1 to 2D, `[M]`.
+        exact: from answers known to any precision: min(N, D) / D of the mean evidence's, `[M]`.
+        r2: from answers clipped, quartiles over sets of hyperplanes, `[3, M]`.
+    """
+
+    n_dims: int
+    n_answers: Int[np.ndarray, " M"]
+    exact: Float[np.ndarray, " M"]
+    r2: Float[np.ndarray, "3 M"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RankCondition(Finding):
+    """x* from n of an agent's answers. `value` is `r2_prior` at n = D (at n = K, if there are fewer than D tasks).
+
+    Attributes:
+        n_dims: D.
+        rank: of all normals.
+        n_answers: numbers of answers used, 1 to 2D (or K), `[M]`.
+        r2: from so many of the agent's answers, quartiles over sets of tasks, `[3, M]`.
+        most_below: (D - 1) / D: `r2_prior` that no linear estimate from fewer than D answers exceeds.
+        exact: of ideal answers known to any precision to normals in general position, `[M]`.
+        r2_ideal_answers: of ideal answers to the same tasks at the same precision, quartiles, `[3, M]`.
+        singular_values: of the normals used, in falling order, medians over sets, 0 beyond the rank, `[M, D]`.
+        information: eigenvalues of the Fisher information CᵀWC / s² on x* of the agent's answers, in falling order,
+            averaged over trials, medians over sets; per squared unit of the latents, `[M, D]`.
+        curves: of ideal answers to random hyperplanes, for several D.
+    """
+
+    n_dims: int
+    rank: int
+    n_answers: Int[np.ndarray, " M"]
+    r2: Float[np.ndarray, "3 M"]
+    most_below: float
+    exact: Float[np.ndarray, " M"]
+    r2_ideal_answers: Float[np.ndarray, "3 M"]
+    singular_values: Float[np.ndarray, "M D"]
+    information: Float[np.ndarray, "M D"]
+    curves: tuple[RankCurve, ...]
+
+
+def rank_condition(
+    probabilities: Float[np.ndarray, "N K"],
+    latents: Float[np.ndarray, "N D"],
+    task: EvidenceTask,
+    rng: np.random.Generator,
+    response_steps: Int[np.ndarray, "N K"] | None = None,
+    trials: Trials | None = None,
+    *,
+    n_null: int = 100,
+    n_sets: int = 10,
+    form: str = "bounded",
+    dims: tuple[int, ...] = (2, 3, 5),
+    clip: float = CLIP,
+) -> RankCondition:
+    """x* from n answers of an agent, for n from 1 to 2D, by random sets of its tasks.
+
+    n answers fix x* if their normals have rank D, so only for n >= D (arXiv:2407.11249). Below, directions that no
+    line tells of are answered with 0, the mean of the prior, and `r2_prior` stays at or below n / D. How soon it rises
+    from n = D on depends on how far the answers saturate, for known to 1e-7 only they say little of a far line, and on
+    how nearly parallel the lines are: rank is needed and need not be enough.
+
+    Null hypothesis: as that of `mtrnn_analysis.multilateration`, of the answers used: given the sides they name, their
+    confidences say nothing of x*; trials in which the same sides were named are permuted.
+
+    Arguments:
+        probabilities: of +1, of every task.
+        latents: x*.
+        task: with hyperplanes as boundaries, all asked, and Gaussian noise.
+        rng: draws sets of tasks, permutations, and ideal answers.
+        response_steps: samples before each answer, in reaction-time tasks.
+        trials: the trials, where the stimulus is drawn.
+        n_null: draws of the null.
+        n_sets: sets of tasks for each n.
+        form: one of `mtrnn_analysis.distances.FORMS`.
+        dims: the D of `curves`, which are drawn for the noise of the task (of its first latent) and its stimulus.
+        clip: answers are clipped to [clip, 1 - clip].
+
+    Raises:
+        ValueError: if an argument is out of its range, or the task is not of that kind.
+    """
+    if form not in FORMS:
+        raise ValueError(f"form={form!r} is not one of {FORMS}")
+    whole("n_sets", n_sets, 1)
+    given = lines(probabilities, task, samples(task, response_steps, trials), clip)
+    z, latents = checked(given.z, latents)
+    n_dims, n_tasks = latents.shape[1], z.shape[1]
+    ideal = _ideal(given, latents, np.asarray(task.sigmas), rng, clip)
+    numbers = np.arange(1, min(2 * n_dims, n_tasks) + 1)
+    r2, best = np.empty((2, len(numbers), n_sets))
+    singular, information = np.zeros((2, len(numbers), n_sets, n_dims))
+    at, null = min(n_dims, n_tasks), np.empty((n_sets, n_null))
+    for i, n in enumerate(numbers):
+        for j in range(n_sets):
+            tasks = np.sort(rng.permutation(n_tasks)[:n])
+            some = given.of(tasks)
+            estimates = located(some, form, CUT)
+            r2[i, j] = r2_prior(latents, estimates)
+            best[i, j] = r2_prior(latents, located(ideal.of(tasks), form, CUT))
+            singular[i, j, : min(n, n_dims)] = np.linalg.svd(some.normals, compute_uv=False)
+            information[i, j] = _information(some)
+            if n == at:
+                pattern = np.unique(some.z > 0, axis=0, return_inverse=True)[1].reshape(-1)
+                orders = permutations_within(pattern, n_null, rng)
+                null[j] = [r2_prior(latents, estimates[order]) for order in orders]
+    value, null = float(np.median(r2[at - 1])), np.median(null, axis=0)
+    steps = task.longest.stimulus
+    return RankCondition(
+        value=value,
+        null=null,
+        p=p_value(value, null),
+        n=len(z),
+        settings={"n_null": n_null, "n_sets": n_sets, "form": form, "dims": tuple(dims), "clip": float(clip)},
+        n_dims=n_dims,
+        rank=given.rank,
+        n_answers=numbers,
+        r2=_quartiles(r2),
+        most_below=(n_dims - 1) / n_dims,
+        exact=np.minimum(numbers, n_dims) / n_dims * mean_r2(task, steps),
+        r2_ideal_answers=_quartiles(best),
+        singular_values=np.median(singular, axis=1),
+        information=np.median(information, axis=1),
+        curves=tuple(rank_curve(d, task.sigmas[0] / np.sqrt(steps), rng, form=form, clip=clip) for d in dims),
+    )
+
+
+def rank_curve(
+    n_dims: int,
+    error: float,
+    rng: np.random.Generator,
+    *,
+    n_trials: int = 300,
+    n_sets: int = 5,
+    form: str = "bounded",
+    clip: float = CLIP,
+) -> RankCurve:
+    """`r2_prior` of x* from ideal answers to 1 to 2D random hyperplanes through the origin.
+
+    Arguments:
+        n_dims: D.
+        error: s = sigma / sqrt(t), in units of the latents.
+        rng: draws hyperplanes, x* and its mean evidence.
+        n_trials: of each set.
+        n_sets: sets of hyperplanes for each number.
+        form: one of `mtrnn_analysis.distances.FORMS`.
+        clip: answers are clipped to [clip, 1 - clip].
+
+    Raises:
+        ValueError: if `n_dims` or `n_sets` is not a whole number of 1 or more, or `error` is not above 0.
+    """
+    whole("n_dims", n_dims, 1)
+    whole("n_sets", n_sets, 1)
+    if not error > 0:
+        raise ValueError(f"error={error!r} is not a number above 0")
+    numbers, r2 = np.arange(1, 2 * n_dims + 1), np.empty((2 * n_dims, n_sets))
+    for i, n in enumerate(numbers):
+        for j in range(n_sets):
+            normals = random_hyperplanes(int(n), n_dims, int(rng.integers(2**31))).normals
+            latents = rng.uniform(-HALF, HALF, (n_trials, n_dims))
+            blank = Lines(np.zeros((n_trials, n)), np.full((1, n), error), normals, np.zeros(n))
+            r2[i, j] = r2_prior(latents, located(_ideal(blank, latents, np.ones(n_dims), rng, clip), form, CUT))
+    exact = np.minimum(numbers, n_dims) / n_dims * (1 - 12 * error**2)
+    return RankCurve(n_dims, numbers, exact, _quartiles(r2))
+
+
+def _ideal(given: Lines, latents: np.ndarray, sigmas: np.ndarray, rng: np.random.Generator, clip: float) -> Lines:
+    """Answers Phi(z) of the formula to the same lines, from evidence drawn for these latents, clipped."""
+    # The noise of the mean evidence along each normal, in units of its standard error there.
+    noise = (rng.standard_normal(latents.shape) * sigmas) @ given.normals.T / np.sqrt(given.normals**2 @ sigmas**2)
+    z = (latents @ given.normals.T - given.offsets) / given.errors + noise
+    return given._replace(z=special.ndtri(np.clip(special.ndtr(z), clip, 1 - clip)))
+
+
+def _information(given: Lines) -> np.ndarray:
+    """Eigenvalues of the mean over trials of CᵀWC / s², in falling order."""
+    weights = np.mean(answer_information(given.z) / given.errors**2, axis=0)
+    return np.linalg.eigvalsh((given.normals * weights[:, None]).T @ given.normals)[::-1]
+
+
+def _quartiles(values: np.ndarray) -> np.ndarray:
+    return np.quantile(values, [0.25, 0.5, 0.75], axis=1)
