@@ -1,10 +1,12 @@
 """States and latents as probes take them, and the conditions that trials are put into: the orthants of x*.
 
-Axis letters: N trials, H units, D latents, Q orthants.
+Axis letters: N trials, H units, D latents, Q orthants, K dichotomies.
 """
 
 from __future__ import annotations
 
+from itertools import combinations
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -64,3 +66,34 @@ def orthants(latents: Float[np.ndarray, "N D"], *, least: int = 1, complete: boo
     if counts.min() < least:
         raise ValueError(f"orthant {names[counts.argmin()]} has {counts.min()} trials; {least} or more are needed")
     return Orthants(names, np.where(above, 1, -1), index.reshape(-1), counts)
+
+
+def varying(states: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N H"]:
+    """`states`, if at least one unit varies.
+
+    Raises:
+        ValueError: if none does, so that there is no geometry.
+    """
+    if not (np.ptp(states, axis=0) > 0).any():
+        raise ValueError(f"states are the same in all {len(states)} trials: no unit varies, so they hold nothing")
+    return states
+
+
+def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> Int[np.ndarray, "K Q"]:
+    """The ways to split conditions into two halves, -1 and +1, of which the first condition is in the lower.
+
+    There are C(Q, Q/2) / 2: 1, 3, 35, 6435 for Q = 2, 4, 8, 16, and 3e8 for Q = 32. Of more than `most`, `most`
+    different ones are drawn, each as likely as the others.
+    """
+    half = n_conditions // 2
+    if comb(n_conditions, half) // 2 <= most:
+        rows = np.full((comb(n_conditions, half) // 2, n_conditions), -1)
+        for row, upper in zip(rows, combinations(range(1, n_conditions), half), strict=True):
+            row[list(upper)] = 1
+        return rows
+    row, drawn = np.repeat([-1, 1], half), {}
+    while len(drawn) < most:
+        one = rng.permutation(row)
+        one = -one * one[0]
+        drawn[one.tobytes()] = one
+    return np.stack(list(drawn.values()))

@@ -1,4 +1,6 @@
-"""Null distributions: what is drawn under a null hypothesis, and what follows. Axis letters: R draws, N trials."""
+"""Null distributions: what is drawn under a null hypothesis, and what follows. Axis letters: R draws, N trials,
+Q conditions, H units.
+"""
 
 from __future__ import annotations
 
@@ -40,3 +42,27 @@ def permutations_within(
         # Sorted by group and by chance within it, the rows of a group stand where the group's rows stood.
         order[members] = np.lexsort((rng.random(len(groups)), groups))
     return orders
+
+
+def unit_orders(n_draws: int, n_conditions: int, n_units: int, rng: np.random.Generator) -> Int[np.ndarray, "R Q H"]:
+    """Random orders of units, one for each condition: what the geometric null permutes centred states by.
+
+    The geometric null hypothesis (Bernardi et al. 2020, doi:10.1016/j.cell.2020.09.031): each condition has a cloud of
+    trials of its shape, at a place of its own that has nothing to do with those of the other conditions. A draw
+    permutes the units within each condition, in all its trials alike and independently of the other conditions: the
+    distance of a cloud from the centre, its shape, and so how well it is told from others, stay nearly as they were;
+    what is common to conditions goes, but for the mean over units, which no permutation changes. If clouds lie at
+    independent places without preferred units, the data are one more such draw (`about_centre` says how they are
+    centred for that).
+    """
+    return rng.permuted(np.broadcast_to(np.arange(n_units), (n_draws, n_conditions, n_units)), axis=2)
+
+
+def about_centre(centroids: Float[np.ndarray, "Q H"]) -> Float[np.ndarray, "Q H"]:
+    """Centroids of conditions as the geometric null permutes them: about their mean, times sqrt(Q / (Q - 1)).
+
+    A pattern that all conditions share (units with a high rate) would, permuted, drive them apart, and what is found
+    would depend on where zero is. Taking off the mean of Q independent places takes 1/Q of their variance with it,
+    which the factor gives back; without it the clouds of the null would lie too close together.
+    """
+    return (centroids - centroids.mean(axis=0)) * np.sqrt(len(centroids) / (len(centroids) - 1))
