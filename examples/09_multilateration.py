@@ -1,11 +1,9 @@
 """x* from the answers of networks alone, with nothing fitted: of which networks, and how good beside fitted decoders.
 
-Takes the agents in `--folder`, files named KIND-SEED.safetensors, and trains small ones there if it has none. The cut
-below which an answer counts as not saturated is chosen, for each kind, on the networks of all other kinds.
+Takes the agents in `--folder`, files KIND-SEED.safetensors, or trains some there; the cut of each kind is from others.
 """
 
 import argparse
-import csv
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -35,34 +33,30 @@ if __name__ == "__main__":
     parser.add_argument("--updates", type=int, default=10_000, help="where agents are trained: updates of each")
     a = parser.parse_args()
     for n, seed in [] if any(a.folder.glob("*.safetensors")) else np.ndindex(len(a.tasks), a.seeds):
-        training = replace(PRESETS["dense"], n_updates=a.updates)
-        agent = train(EvidenceTask(n_tasks=a.tasks[n], encoder_seed=seed), seed, training)
-        agent.save(a.folder / f"n{a.tasks[n]}-{seed}.safetensors")
+        task, training = (
+            EvidenceTask(n_tasks=a.tasks[n], encoder_seed=seed),
+            replace(PRESETS["dense"], n_updates=a.updates),
+        )
+        train(task, seed, training).save(a.folder / f"n{task.n_tasks}-{seed}.safetensors")
     recordings, rows = {}, []
     for path in sorted(a.folder.glob("*.safetensors")):
         agent = load(path)
         if agent.task.cueing == "all" and hasattr(agent.task.boundary, "normals"):
-            env = gym.make_vec(
-                f"MultiTaskEvidence{'RT' * agent.task.reaction_time}-v0", 64, split="test", **asdict(agent.task)
-            )
-            made = record(agent, env, a.trials, seed=0)
+            env_id = f"MultiTaskEvidence{'RT' * agent.task.reaction_time}-v0"
+            made = record(agent, gym.make_vec(env_id, 64, split="test", **asdict(agent.task)), a.trials, seed=0)
             recordings[path.stem] = replace(made, hidden=None), made.last_hidden()
     cut, kinds = choose_cut([made for made, _ in recordings.values()]), [n.rpartition("-")[0] for n in recordings]
     for (name, (made, states)), kind in zip(recordings.items(), kinds, strict=True):
         own = cut.without(np.array(kinds) == kind) if len(set(kinds)) > 1 else cut.cut
         given = made.probabilities, made.latents, made.task, np.random.default_rng(0), made.response_steps
         found = numbers(multilateration(*given, made.trials(), states, cut=own))
-        right = np.where(made.labels > 0, made.probabilities, 1 - made.probabilities).clip(1e-7)
+        right = np.where(made.labels > 0, given[0], 1 - given[0]).clip(1e-7)
         found |= {"accuracy": made.correct.mean(), "cross_entropy": -np.log(right).mean(), "cut": own}
         rows.append({"network": name, "kind": kind} | found)
-    with open(a.folder / "theory.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    means = []
-    for kind in dict.fromkeys(kinds):
-        group = [row for row in rows if row["kind"] == kind]
-        means.append([kind, len(group), *(float(np.mean([row[c] for row in group])) for c in SHOWN.values())])
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    (a.folder / "theory.csv").write_text("\n".join(lines) + "\n")
+    groups = {kind: [row for row in rows if row["kind"] == kind] for kind in kinds}
+    means = [[k, len(g), *(float(np.mean([row[c] for row in g])) for c in SHOWN.values())] for k, g in groups.items()]
     print(table(["kind", "networks", *SHOWN], means))
     marks = [Located(row["kind"], {n: row[c] for n, c in R2.items()}, row["r2_ideal"]) for row in rows]
     save(networks_figure(marks), a.folder / "multilateration")

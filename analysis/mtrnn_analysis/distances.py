@@ -37,7 +37,7 @@ FORMS = ("weighted", "unsaturated", "bounded")
 # Answers are clipped to [CLIP, 1 - CLIP]: 1 less the last float32 below it, so that both tails are as long.
 CLIP = 2.0**-24
 # The cut that `choose_cut` chose on networks trained here; see `examples/09_multilateration.py`.
-CUT = 1.5
+CUT = 2.5
 # Cuts that are tried, in standard errors of the distance: with lower ones hardly any two answers are left.
 CUTS = tuple(float(c) for c in np.arange(1, 4.6, 0.25))
 N_NEWTON = 30  # steps at most

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mtrnn_analysis.conditions import checked
 from mtrnn_analysis.decoding import r2_prior
 from mtrnn_analysis.distances import CLIP, CUT, FORMS, lines, located
 from mtrnn_analysis.finding import Finding
@@ -120,6 +119,8 @@ def sample_curve(
         raise ValueError(f"form={form!r} is not one of {FORMS}")
     if not np.array_equal(np.asarray(trials.latents), latents):
         raise ValueError("trials are not those of latents: their x* differ")
+    if hidden is not None and not np.isfinite(hidden if valid is None else hidden[valid]).all():
+        raise ValueError("hidden is not finite at steps that belong to trials")
     on, n = (np.broadcast_to(np.asarray(v), len(trials)) for v in (trials.timing.stimulus_on, trials.n_samples))
     if np.count_nonzero(n == n.max()) < 4:
         raise ValueError(f"{np.count_nonzero(n == n.max())} trials have all {n.max()} samples; 4 or more are needed")
@@ -136,8 +137,8 @@ def sample_curve(
         if hidden is not None:
             going = np.ones(len(rows), bool) if valid is None else valid[rows, step]
             if np.bincount(half[rows[going]], minlength=2).min() >= 2:
-                states = checked(hidden[rows[going], step[going]], latents[rows[going]])
-                last = states[1], _decoded(*states, half[rows[going]])
+                states = hidden[rows[going], step[going]].astype(np.float64)
+                last = latents[rows[going]], _decoded(states, latents[rows[going]], half[rows[going]])
                 curves["decoded"][i] = r2_prior(*last)
         if told is not None:
             last = latents[rows], located(lines(told[rows, step], task, int(shown), clip), form, CUT)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, STYLE, VERMILLION
 from mtrnn_analysis.multilateration import Multilateration
@@ -16,6 +16,9 @@ from mtrnn_analysis.rank_condition import RankCondition
 from mtrnn_analysis.theory import SampleCurve
 
 R2 = "$r^2_{\\mathrm{prior}}$ of $x^*$"
+# r² is drawn by what it lacks to 1, on a logarithmic axis, labelled with r² itself; what is below is drawn at the edge.
+R2_LOW, R2_TICKS = -0.2, (0, 0.5, 0.8, 0.9, 0.95, 0.98)
+LIMITS = (float(-np.log10(1 - R2_LOW)), 1.85)
 N_CELLS = 6  # of the map, along each side
 FORMS = {
     "weighted": (BLUE, "o", "answers alone, weighted"),
@@ -43,6 +46,11 @@ def multilateration_figure(found: Multilateration) -> Figure:
         return figure
 
 
+def _at(r2: float) -> float:
+    """Where an r² is drawn."""
+    return float(-np.log10(1 - max(r2, R2_LOW)))
+
+
 def _map(axes: Any, found: Multilateration) -> None:
     if found.n_dims < 2:
         axes.plot(found.latents[:, 0], found.estimates[:, 0], ".", color=BLUE, ms=2, alpha=0.4, mec="none")
@@ -62,7 +70,7 @@ def _map(axes: Any, found: Multilateration) -> None:
     far = max(0.6, float(np.abs(means).max(initial=0)) * 1.05)
     axes.set(xlim=(-far, far), ylim=(-far, far), xlabel="$x_1$ (latent units)", ylabel="$x_2$ (latent units)")
     axes.set_box_aspect(1)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, handletextpad=0.2, columnspacing=1)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.04, 0.98), ncols=2, handletextpad=0.1, columnspacing=0.6)
 
 
 def _distances(axes: Any, found: Multilateration) -> None:
@@ -77,7 +85,7 @@ def _distances(axes: Any, found: Multilateration) -> None:
     axes.fill_between(found.z_ideal, low, high, color=BLUE, alpha=0.25, lw=0)
     axes.plot(found.z_ideal, median, color=BLUE, lw=1.3, label="median, quartiles")
     axes.set(xlim=(-8, 8), ylim=(-8, 8))
-    axes.legend(loc="upper left", handlelength=1.2)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.04, -0.02), fontsize=6, handlelength=1)
 
 
 def _levels(axes: Any, found: Multilateration) -> None:
@@ -92,23 +100,25 @@ def _levels(axes: Any, found: Multilateration) -> None:
         ("... held-out orthants", found.r2_decoder_ood, VERMILLION, "d"),
     ]
     rows = [row for row in rows if not np.isnan(row[1])]
-    null = float(np.median(found.null)) if len(found.null) else float("nan")
-    low = max(-0.1, float(np.nanmin([0.5, null, *(row[1] for row in rows)])) - 0.05)
+    axes.set_xlim(*LIMITS)
     for y, (_, value, colour, marker) in enumerate(rows):
-        axes.plot(max(value, low), y, marker if value >= low else "<", color=colour, ms=5, clip_on=False)
-    if np.isfinite(null):
-        axes.axvline(max(null, low), color=GREY, lw=1, ls=(0, (1, 1.5)), label="null: the sides named alone")
+        axes.plot(_at(value), y, marker if value > R2_LOW else "<", color=colour, ms=5, clip_on=False)
+    if len(found.null):
+        null = float(np.median(found.null))
+        axes.axvline(_at(null), color=GREY, lw=1, ls=(0, (1, 1.5)), label="null: the sides named alone")
     for value, dash, label in (
         (found.r2_ideal, "-", "ideal observer"),
         (found.r2_ideal_answers[found.settings["form"]], (0, (4, 2)), "ideal answers alone"),
     ):
         if np.isfinite(value):
-            axes.axvline(value, color=INK, lw=0.8, ls=dash, label=label)
+            axes.axvline(_at(value), color=INK, lw=0.8, ls=dash, label=label)
     axes.set_yticks(range(len(rows)), [row[0] for row in rows])
-    axes.set(xlim=(low, 1), ylim=(len(rows) - 0.4, -0.6), xlabel=R2)
+    axes.set_xticks([_at(v) for v in R2_TICKS], [f"{v:g}" for v in R2_TICKS])
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=R2)
     rank = "" if found.rank == found.n_dims else f"rank {found.rank} < D = {found.n_dims}: $x^*$ is left open"
     axes.set_title(rank, loc="right", color=VERMILLION, fontsize=7)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.22), fontsize=6.5, handlelength=1.4)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.22), fontsize=6.5, handlelength=1.4)
 
 
 def rank_figure(found: RankCondition) -> Figure:
@@ -131,9 +141,8 @@ def rank_figure(found: RankCondition) -> Figure:
             left.plot(
                 at, np.median(found.null), "x", color=VERMILLION, ms=6, mew=1.3, label="null: the sides named alone"
             )
-        left.set(xlabel="answers used, $n$", ylabel=R2, ylim=(min(-0.02, left.get_ylim()[0]), 1))
+        left.set(xlabel="answers used, $n$ (grey: $n = D$)", ylabel=R2, ylim=(min(-0.02, left.get_ylim()[0]), 1))
         left.xaxis.set_major_locator(MaxNLocator(integer=True))
-        left.annotate("$n = D$", (found.n_dims, 0.02), xytext=(4, 0), textcoords="offset points", color=GREY)
         for curve, colour, marker in zip(found.curves, (GREEN, ORANGE, PURPLE, SKY, BLUE), "osD^v", strict=False):
             low, median, high = curve.r2
             x = curve.n_answers / curve.n_dims
@@ -177,6 +186,10 @@ def samples_figure(found: SampleCurve) -> Figure:
             if not np.isnan(values).all():
                 axes.loglog(t, 1 - values, **style)  # pyright: ignore[reportArgumentType]
         axes.set(xlabel="samples seen, $t$", ylabel="1 − " + R2)
+        for axis, marks in ((axes.xaxis, (1, 2, 5, 10, 20, 50)), (axes.yaxis, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))):
+            axis.set_minor_locator(NullLocator())
+            axis.set_ticks([m for m in marks if axis.get_view_interval()[0] <= m <= axis.get_view_interval()[1]])
+            axis.set_major_formatter("{x:g}")
         axes.set_title(f"worth {found.value * t[-1]:.1f} of {t[-1]:.0f} samples", loc="right", fontsize=7, color=GREY)
         axes.legend(loc="lower left", fontsize=6.5)
         return figure
@@ -193,30 +206,31 @@ class Located(NamedTuple):
 def networks_figure(results: Sequence[Located]) -> Figure:
     """`r2_prior` of x* by kinds of networks, from answers alone and from fitted decoders: one mark a network.
 
-    Lines across are the ideal observer's. What is below the lower edge is drawn at it, as a triangle.
+    Lines across are the ideal observer's. The axis is that of what is lacking to 1; what is far below 0 is drawn at the
+    lower edge, as an open triangle.
     """
     styles = [(BLUE, "o"), (SKY, "v"), (GREEN, "s"), (PURPLE, "P"), (VERMILLION, "D"), (ORANGE, "d")]
     with mpl.rc_context(STYLE):
         kinds, names = list(dict.fromkeys(r.kind for r in results)), list(results[0].r2)
-        figure = Figure(figsize=(max(3.6, 1.6 + 0.42 * len(kinds)), 3.1), layout="constrained")
+        figure = Figure(figsize=(max(3.6, 1.2 + 0.42 * len(kinds)), 3.3), layout="constrained")
         axes = figure.subplots()
-        low = 0.3
         for i, (name, (colour, marker)) in enumerate(zip(names, styles, strict=False)):
             shift = 0.7 * (i / max(1, len(names) - 1) - 0.5)
-            for x, kind in enumerate(kinds):
-                values = np.array([r.r2[name] for r in results if r.kind == kind])
-                inside = values[values >= low]
-                at = x + shift
-                axes.plot([at] * len(inside), inside, marker, color=colour, ms=3.5, mec="white", mew=0.3, zorder=3)
-                if len(inside) < np.count_nonzero(~np.isnan(values)):
-                    axes.plot(at, low, "v", color="white", mec=colour, ms=4, mew=0.9, clip_on=False, zorder=4)
             axes.plot([], [], marker, color=colour, ms=4, label=name)
+            for result in results:
+                x, value = kinds.index(result.kind) + shift, result.r2[name]
+                if value > R2_LOW:
+                    axes.plot(x, _at(value), marker, color=colour, ms=3.5, mec="white", mew=0.3, zorder=3)
+                elif np.isfinite(value):
+                    axes.plot(x, LIMITS[0], "v", color="white", mec=colour, ms=4, mew=0.9, clip_on=False, zorder=4)
         for x, kind in enumerate(kinds):
-            ideal = np.mean([r.ideal for r in results if r.kind == kind])
-            axes.hlines(ideal, x - 0.42, x + 0.42, color=INK, lw=0.8, zorder=2)
+            best = float(np.mean([r.ideal for r in results if r.kind == kind]))
             axes.axvspan(x - 0.46, x + 0.46, color="#F4F5F7", lw=0, zorder=0)
+            if np.isfinite(best):
+                axes.hlines(_at(best), x - 0.42, x + 0.42, color=INK, lw=0.8, zorder=2)
         axes.plot([], [], color=INK, lw=0.8, label="ideal observer")
         axes.set_xticks(range(len(kinds)), kinds, rotation=35, ha="right", rotation_mode="anchor")
-        axes.set(ylabel=R2, ylim=(low, 1), xlim=(-0.5, len(kinds) - 0.5))
+        axes.set_yticks([_at(v) for v in R2_TICKS], [f"{v:g}" for v in R2_TICKS])
+        axes.set(ylabel=R2, ylim=LIMITS, xlim=(-0.5, len(kinds) - 0.5))
         figure.legend(loc="outside upper center", ncols=4, fontsize=6.5)
         return figure
