@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from mtrnn_envs.checks import whole
 from mtrnn_envs.encoder import encode
 from mtrnn_envs.task import EvidenceTask
 
@@ -22,12 +23,15 @@ class Dynamics(Protocol):
     A method `jacobian(states, inputs) -> [N, S, S]`, the derivative of component i of the next state by component j of
     this one, is used where there is one; `jacobians` takes differences where there is none.
 
-    Attributes:
-        n_units: the first `n_units` components of a state are what `agent.hidden` gives: all of them, but for an LSTM,
-            whose state is (h, c).
+    At a kink, where it has no derivative, as a ReLU has none at 0, it is the derivative of one of the two sides.
     """
 
-    n_units: int
+    @property
+    def n_units(self) -> int:
+        """The first `n_units` components of a state are what `agent.hidden` gives: all of them, but for an LSTM, whose
+        state is (h, c).
+        """
+        ...
 
     def start(self, n: int) -> Float[np.ndarray, "N S"]:
         """The state before the first observation of `n` trials."""
@@ -49,38 +53,53 @@ def run(
 
 
 def jacobians(
-    dynamics: Dynamics, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"], step: float = 1e-6
+    dynamics: Dynamics, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"]
 ) -> Float[np.ndarray, "N S S"]:
     """The derivative of component i of the next state by component j of this one, `[n, i, j]`.
 
-    By the method `jacobian` of `dynamics`, or else by central differences of width `step`: right to about 1e-9 where
-    the dynamics are smooth.
+    By the method `jacobian` of `dynamics`, or else by `differences`.
     """
     own: Any = getattr(dynamics, "jacobian", None)
-    if callable(own):
-        return np.asarray(own(states, inputs))
+    return np.asarray(own(states, inputs)) if callable(own) else differences(dynamics, states, inputs)
+
+
+def differences(
+    dynamics: Dynamics, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"], step: float = 1e-6
+) -> Float[np.ndarray, "N S S"]:
+    """`jacobians` by central differences of half-width `step` in states of about 1, and more in larger ones: right to
+    about 1e-9 where the dynamics are smooth.
+    """
     n, size = states.shape
     found = np.empty((n, size, size))
     for j in range(size):
+        width = step * np.maximum(1, np.abs(states[:, j]))
         ahead, behind = states.copy(), states.copy()
-        ahead[:, j] += step
-        behind[:, j] -= step
-        found[:, :, j] = (dynamics(ahead, inputs) - dynamics(behind, inputs)) / (2 * step)
+        ahead[:, j] += width
+        behind[:, j] -= width
+        found[:, :, j] = (dynamics(ahead, inputs) - dynamics(behind, inputs)) / (ahead[:, j] - behind[:, j])[:, None]
     return found
 
 
-def resting_observation(task: EvidenceTask, *, cue: float = 1.0, context: int | None = None) -> Any:
-    """What an agent sees where there is no evidence, as in the delay, `[F]` float64: the cue, and the encoded zeros.
+def resting_observation(
+    task: EvidenceTask, *, cue: float | None = None, context: int | None = None
+) -> Float[np.ndarray, " F"]:
+    """What an agent sees where there is no evidence, as in the delay, float64: the cue, and the encoded zeros.
 
     Arguments:
         task: the task.
-        cue: 1 while answers do not count, as in a delay; 0 once they do.
-        context: the task that is asked, with `cueing="one"`.
+        cue: 1 while answers do not count, as in a delay; 0 once they do; None for what it is during the stimulus: 1,
+            but 0 in reaction-time tasks.
+        context: the task that is asked, with `cueing="one"`; otherwise None.
+
+    Raises:
+        ValueError: if `context` does not go with the task, or is none of its tasks.
     """
     if (context is None) != (task.cueing == "all"):
         raise ValueError(f"context={context!r} does not go with cueing={task.cueing!r}: give a task where one is cued")
+    if context is not None:
+        context = whole("context", context, 0, task.n_tasks - 1)
     seen = np.zeros(task.n_features)
-    seen[0] = cue
+    seen[0] = float(not task.reaction_time) if cue is None else cue
     silence = np.zeros(task.n_dims, np.float32)
     seen[1 : 1 + task.n_evidence] = silence if task.encoder is None else encode(task, silence)
     if context is not None:

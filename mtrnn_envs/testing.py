@@ -20,6 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as check_gymnasium_api
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from mtrnn_envs.dynamics import Dynamics, differences, jacobians, run
 from mtrnn_envs.score import open_commitments, score
 from mtrnn_envs.stream import Stream
 from mtrnn_envs.task import EvidenceTask
@@ -27,6 +28,8 @@ from mtrnn_envs.trials import observe
 
 # Encoded observations come out of matrix products, which round differently in batches of different sizes.
 ENCODER_TOLERANCE = 1e-5
+# The rounding of float32 over the steps of a trial, as a share of the largest state; and that of differences.
+DYNAMICS_TOLERANCE, JACOBIAN_TOLERANCE = 1e-3, 1e-5
 
 
 def check_env(env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 120, **kwargs: Any) -> None:
@@ -74,6 +77,8 @@ def check_agent(agent: Any, env_id: str, *, seed: int = 0, n_envs: int = 3, n_st
     Every episode, shown to the agent again, alone and from no state, is answered in the same way: `episode_start`
     wipes the memory of what was before, environments do not leak into each other, and, with `deterministic=True`,
     there is no chance. (So an agent that is random by design cannot pass.)
+    Its `dynamics()`, where it has them (it may raise `ValueError` to say that it has none), go through the same states
+    in float64, and their Jacobian, if they have one, agrees with differences.
 
     Arguments:
         agent: the agent.
@@ -115,6 +120,41 @@ def check_agent(agent: Any, env_id: str, *, seed: int = 0, n_envs: int = 3, n_st
             _replay(agent, episodes[i], f"environment {i}, the episode that ends at step {t}")
             episodes[i] = []
     envs.close()
+    if callable(getattr(agent, "dynamics", None)):
+        check_dynamics(agent, task, seed=seed)
+
+
+def check_dynamics(agent: Any, task: EvidenceTask, *, seed: int = 0, n_trials: int = 3) -> None:
+    """Checks the dynamics of an agent that has some, in `task`.
+
+    Over the observations of whole trials they go through the states that `agent.hidden` tells, but for the rounding of
+    float32; they are float64, and change nothing that they are given; and their own Jacobian, where they have one, is
+    that of differences at the states in the middle of the trials.
+    """
+    try:
+        dynamics = agent.dynamics()
+    except ValueError:  # it says that it has none
+        return
+    assert isinstance(dynamics, Dynamics), f"dynamics() gave {type(dynamics).__name__}, which lacks a part of Dynamics"
+    shown, state, hidden = observe(Stream(task, "test", seed).take(n_trials)), None, []
+    for t in range(task.n_steps):
+        begins = np.full(n_trials, t == 0)
+        _, state = agent.predict(shown[:, t], state=state, episode_start=begins, deterministic=True)
+        hidden.append(np.asarray(agent.hidden(state)))
+    units, seen = np.stack(hidden, axis=1), shown.astype(np.float64)
+    start = dynamics.start(n_trials)
+    given = start.copy()
+    path = run(dynamics, start, seen)
+    assert path.dtype == start.dtype == np.float64, f"dynamics start from {start.dtype} and give {path.dtype}"
+    assert np.array_equal(start, given), "dynamics changed the states that they were given"
+    error, size = np.abs(path[:, :, : dynamics.n_units] - units).max(), np.abs(units).max()
+    assert units.shape[2] == dynamics.n_units, f"dynamics have {dynamics.n_units} units, the agent {units.shape[2]}"
+    assert error <= DYNAMICS_TOLERANCE * max(1, size), f"dynamics and agent are {error} apart in states up to {size}"
+    middle = task.n_steps // 2
+    states, inputs = path[:, middle - 1], seen[:, middle]
+    slopes, apart = jacobians(dynamics, states, inputs), differences(dynamics, states, inputs)
+    error, size = np.abs(slopes - apart).max(), np.abs(apart).max()
+    assert error <= JACOBIAN_TOLERANCE * max(1, size), f"the Jacobian and differences are {error} apart"
 
 
 def _replay(agent: Any, episode: list[tuple[np.ndarray, np.ndarray]], what: str) -> None:

@@ -14,10 +14,12 @@ from jaxtyping import Float
 from mtrnn_agents import settings, storage
 from mtrnn_agents.contents import named_contents
 from mtrnn_agents.decisions import accumulator_probability, checked_threshold, decide
+from mtrnn_agents.dynamics import dynamics_of
 from mtrnn_agents.memory import Memory, checked_observation, remembered
 from mtrnn_agents.network import Sizes, Weights, fitting, read
 from mtrnn_agents.settings import History, Training
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.dynamics import Dynamics
 from mtrnn_envs.seeding import torch_generator
 
 
@@ -90,6 +92,20 @@ class SupervisedAgent:
     def probabilities(self, state: Memory) -> Float[np.ndarray, "N A"]:
         """The probability of +1 for every task asked."""
         return self._probability(self._output(state), state.seen)
+
+    def dynamics(self) -> Dynamics:
+        """The network as a dynamical system, in float64 and without its noise.
+
+        Raises:
+            ValueError: if its state is no vector of units, as a transformer's is not.
+        """
+        return dynamics_of(self.network, self.weights)
+
+    def untrained(self) -> SupervisedAgent:
+        """The agent that training began with: the first weights of the same seed."""
+        from mtrnn_agents import supervised
+
+        return supervised.untrained(self.task, self.seed, self.training)
 
     @torch.no_grad()
     def _output(self, state: Memory) -> Float[np.ndarray, "N A"]:

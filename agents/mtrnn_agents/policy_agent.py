@@ -12,11 +12,13 @@ from torch import Tensor
 from mtrnn_agents import course
 from mtrnn_agents.agent import read_network, write_network
 from mtrnn_agents.course import Course
+from mtrnn_agents.dynamics import dynamics_of
 from mtrnn_agents.memory import Memory, checked_observation, remembered
 from mtrnn_agents.network import Sizes, Weights, fitting, read
 from mtrnn_agents.policy import Head, draw, likeliest, stated
 from mtrnn_agents.ppo_settings import Training
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.dynamics import Dynamics
 from mtrnn_envs.score import is_discrete
 from mtrnn_envs.seeding import torch_generator
 
@@ -98,6 +100,20 @@ class PolicyAgent:
     def values(self, state: Memory) -> Float[np.ndarray, "N E"]:
         """The reward still expected: of each task, times their number; or of all, if training is not factored."""
         return self.head.values(self._outputs(state)).numpy()
+
+    def dynamics(self) -> Dynamics:
+        """The network as a dynamical system, in float64 and without its noise.
+
+        Raises:
+            ValueError: if its state is no vector of units, as a transformer's is not.
+        """
+        return dynamics_of(self.network, self.weights)
+
+    def untrained(self) -> PolicyAgent:
+        """The agent that training began with: the first weights of the same seed."""
+        from mtrnn_agents import trial_ppo
+
+        return trial_ppo.untrained(self.task, self.seed, self.training)
 
     def _outputs(self, state: Memory) -> Tensor:
         return read(self.weights, state.state[0])

@@ -8,6 +8,7 @@ The recording then has what a probe needs, as that of any other agent.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from mtrnn_agents import course, storage
 from mtrnn_agents.course import Course
+from mtrnn_agents.dynamics import torch_lstm
 from mtrnn_agents.memory import checked_observation
 from mtrnn_agents.policy import answer_probabilities
 from mtrnn_agents.settings import checked_task
@@ -32,6 +34,7 @@ from mtrnn_agents.stable_baselines import features, policies
 from mtrnn_agents.stable_baselines.scaling import Scaling, is_inside, widths
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.checks import whole
+from mtrnn_envs.dynamics import Dynamics
 from mtrnn_envs.env import action_space, observation_space
 from mtrnn_envs.score import action_sizes, is_discrete
 from mtrnn_envs.seeding import generator
@@ -152,6 +155,43 @@ class StableBaselinesAgent:
         """The probability of +1 for every task asked; see `mtrnn_agents.policy.answer_probabilities`."""
         self.policy.set_training_mode(False)
         return answer_probabilities(self.task, self._logits(self._latent(state))[-1])
+
+    def dynamics(self) -> Dynamics:
+        """The actor's LSTM as a dynamical system of observations, in float64: scaling and features are part of it.
+
+        Its state is (h, c) of the last layer, then of those before.
+
+        Raises:
+            ValueError: if the policy is not recurrent.
+        """
+        if not self.recurrent:
+            raise ValueError(f"policy=<{type(self.policy).__name__}> has no recurrent state, and so no dynamics")
+        policy: Any = self.policy
+        extractor, scaling = copy.deepcopy(policy.pi_features_extractor).cpu().double().eval(), self.scaling
+
+        def extract(shown: np.ndarray) -> np.ndarray:
+            if scaling is not None:
+                shown = np.clip((shown - scaling.mean) / scaling.deviation, -scaling.clip, scaling.clip)
+            with torch.no_grad():
+                return extractor(torch.as_tensor(shown, dtype=torch.float64)).numpy()
+
+        return torch_lstm(policy.lstm_actor, extract)
+
+    def untrained(self) -> StableBaselinesAgent:
+        """The agent that training began with: the first weights of the same run.
+
+        Raises:
+            ValueError: if it is not known what the agent was trained by, or not by one of this package's algorithms.
+        """
+        from mtrnn_agents.stable_baselines import ppo_history, recurrent_ppo
+
+        run, modules = self.run or {}, {"recurrent_ppo": recurrent_ppo, "ppo_history": ppo_history}
+        if run.get("name") not in modules:
+            raise ValueError(
+                f"run={self.run!r} is none of {' or '.join(modules)}: what the agent was before training is not known"
+            )
+        module = modules[run["name"]]
+        return module.untrained(self.task, run["seed"], module.Training(**run["training"]))
 
     def _recur(self, shown: np.ndarray, state: Any, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The state of the LSTM after `shown`."""

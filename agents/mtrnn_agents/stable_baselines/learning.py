@@ -158,6 +158,23 @@ def learn(
     return agent
 
 
+def first(
+    make_model: MakeModel,
+    task: EvidenceTask,
+    seed: int,
+    training: OnPolicyTraining,
+    *,
+    name: str,
+    kind: str | None = None,
+    multi_binary: bool = True,
+) -> StableBaselinesAgent:
+    """The agent that `learn` starts from, with the same arguments: the control for what is owed to first weights."""
+    run = identity(name, task, whole("seed", seed, 0), training)
+    with one_thread(), own_generators(seed_sequence(seed, "network")):
+        model = _model(make_model, task, seed, training, kind, multi_binary)
+    return StableBaselinesAgent(model, task, kind=kind, seed=seed, run=run)
+
+
 def identity(name: str, task: EvidenceTask, seed: int, training: OnPolicyTraining) -> dict[str, Any]:
     """All that determines a run, as JSON; of boundaries named as "module:attribute", a hash of what that holds now."""
     about = {"name": name, "seed": seed, "training": asdict(training), "contents": named_contents(task)}

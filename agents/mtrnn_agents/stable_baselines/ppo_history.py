@@ -18,11 +18,11 @@ from mtrnn_agents.network import option, whole_field
 from mtrnn_agents.settings import checked_settings
 from mtrnn_agents.stable_baselines import features
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
-from mtrnn_agents.stable_baselines.learning import OnPolicyTraining, learn, load
+from mtrnn_agents.stable_baselines.learning import MakeModel, OnPolicyTraining, first, learn, load
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments.run import Metrics
 
-__all__ = ["PRESETS", "Training", "load", "train"]
+__all__ = ["PRESETS", "Training", "load", "train", "untrained"]
 
 ALGORITHMS = ("ppo", "a2c")
 
@@ -81,15 +81,8 @@ def train(
     `training` is `Training()`, which is `PRESETS["frames"]`, if None.
     """
     training = checked_settings(Training() if training is None else training, Training)
-
-    def make_model(envs: VecEnv, seed: int, training: Training) -> OnPolicyAlgorithm:
-        layers = {"net_arch": [training.n_units] * training.n_layers}
-        if training.algorithm == "a2c":
-            return A2C("MlpPolicy", envs, seed=seed, policy_kwargs=layers, **training.keywords(task.n_steps))
-        return PPO("MlpPolicy", envs, seed=seed, policy_kwargs=layers, **training.ppo_keywords(task.n_steps))
-
     return learn(
-        make_model,
+        _maker(task),
         task,
         seed,
         training,
@@ -99,3 +92,21 @@ def train(
         metrics=metrics,
         kind=training.history,
     )
+
+
+def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> StableBaselinesAgent:
+    """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
+    training = checked_settings(Training() if training is None else training, Training)
+    return first(_maker(task), task, seed, training, name="ppo_history", kind=training.history)
+
+
+def _maker(task: EvidenceTask) -> MakeModel:
+    """What makes the untrained model of a policy for `task`."""
+
+    def make_model(envs: VecEnv, seed: int, training: Training) -> OnPolicyAlgorithm:
+        layers = {"net_arch": [training.n_units] * training.n_layers}
+        if training.algorithm == "a2c":
+            return A2C("MlpPolicy", envs, seed=seed, policy_kwargs=layers, **training.keywords(task.n_steps))
+        return PPO("MlpPolicy", envs, seed=seed, policy_kwargs=layers, **training.ppo_keywords(task.n_steps))
+
+    return make_model

@@ -20,14 +20,14 @@ from mtrnn_agents.network import check_flag, option, real_field, whole_field
 from mtrnn_agents.policy import waiting_parts
 from mtrnn_agents.settings import checked_settings, checked_task
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
-from mtrnn_agents.stable_baselines.learning import learn, load
+from mtrnn_agents.stable_baselines.learning import MakeModel, first, learn, load
 from mtrnn_agents.stable_baselines.training import OnPolicyTraining
 from mtrnn_agents.stable_baselines.whole_trials import WholeTrialPPO
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments.run import Metrics
 from mtrnn_envs.score import action_sizes
 
-__all__ = ["PRESETS", "Training", "load", "train"]
+__all__ = ["PRESETS", "Training", "load", "train", "untrained"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +101,8 @@ def train(
             "stock=True with action_encoding='multi_binary': sb3-contrib's RecurrentPPO fails on such actions; take "
             "stock=False, or action_encoding='multi_discrete'"
         )
-
-    def make_model(envs: VecEnv, seed: int, training: Training) -> RecurrentPPO:
-        model = _model(envs, task.n_steps, seed, training)
-        _begin_by_waiting(model, task, training.wait_bias)
-        return model
-
     return learn(
-        make_model,
+        _maker(task),
         task,
         seed,
         training,
@@ -118,6 +112,23 @@ def train(
         metrics=metrics,
         multi_binary=not training.stock,
     )
+
+
+def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> StableBaselinesAgent:
+    """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
+    training = checked_settings(Training() if training is None else training, Training)
+    return first(_maker(task), task, seed, training, name="recurrent_ppo", multi_binary=not training.stock)
+
+
+def _maker(task: EvidenceTask) -> MakeModel:
+    """What makes the untrained model of a policy for `task`."""
+
+    def make_model(envs: VecEnv, seed: int, training: Training) -> RecurrentPPO:
+        model = _model(envs, task.n_steps, seed, training)
+        _begin_by_waiting(model, task, training.wait_bias)
+        return model
+
+    return make_model
 
 
 def _model(envs: VecEnv, trial_steps: int, seed: int, training: Training) -> RecurrentPPO:
