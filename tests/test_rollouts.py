@@ -73,8 +73,8 @@ def test_a_leak_loses_what_the_closed_form_says(n_dims: int, leak: float) -> Non
     expected = _closed(leak, best, noise)[found.steps]
     np.testing.assert_allclose(found.r2, expected, atol=0.02)
     # All directions alike: the worst is worse by no more than the spread of variances in a sample.
-    assert (found.r2_worst <= found.r2 + 1e-12).all()
-    np.testing.assert_allclose(found.r2_worst, expected, atol=0.1)
+    assert (found.r2_directions[:, 0] <= found.r2 + 1e-12).all()
+    np.testing.assert_allclose(found.r2_directions[:, 0], expected, atol=0.1)
     assert found.half_life == pytest.approx(half_life(_closed(leak, best, noise)), abs=1.5)
 
 
@@ -101,7 +101,8 @@ def test_a_line_attractor_keeps_one_direction_of_the_plane() -> None:
     task = task_of()
     found = rollout(linear(task, [1, 0.8]), trials_of(task), np.random.default_rng(0))
     assert found.value == pytest.approx(found.r2_start / 2, abs=0.04)
-    assert found.r2_worst[-1] == pytest.approx(0, abs=0.06)
+    assert found.r2_directions[-1] == pytest.approx([0, found.r2_start], abs=0.06)
+    np.testing.assert_allclose(found.r2_directions.mean(axis=1), found.r2)
     assert sorted(np.abs(found.multipliers)) == pytest.approx([0.8, 1], abs=2e-3)
     assert found.time_constant == pytest.approx(-1 / np.log(0.8), rel=0.05)
 

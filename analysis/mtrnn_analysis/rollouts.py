@@ -50,8 +50,9 @@ class Rollout(Finding):
         steps: steps after the last observation of the trial that are shown below, 0 among them, `[M]`.
         marks: those that are the multiples asked for of the trial's length.
         r2: r2_prior of x*, by the frozen decoder, `[M]`; -inf where a state is no longer finite.
-        r2_worst: the same of the direction of x* that is decoded worst, `[M]`: 1 - 12 times the largest eigenvalue of
-            the matrix of mean squared errors. A line attractor keeps one direction of a plane, and loses this.
+        r2_directions: the same of D orthogonal directions of x*, the one that is decoded worst first, `[M, D]`: 1 - 12
+            times each eigenvalue of the matrix of mean squared errors. A line attractor keeps one direction of a plane,
+            and loses the first of these.
         r2_told: of the ideal observer that is told when the stimulus ends, `[M]`: constant. NaN if it is not computed.
         r2_untold: of the ideal observer that takes zeros for evidence, `[M]`.
         r2_start: `r2` at step 0.
@@ -74,7 +75,7 @@ class Rollout(Finding):
     steps: Int[np.ndarray, " M"]
     marks: tuple[int, ...]
     r2: Float[np.ndarray, " M"]
-    r2_worst: Float[np.ndarray, " M"]
+    r2_directions: Float[np.ndarray, "M D"]
     r2_told: Float[np.ndarray, " M"]
     r2_untold: Float[np.ndarray, " M"]
     r2_start: float
@@ -177,7 +178,7 @@ def rollout(
         steps=steps,
         marks=marks,
         r2=r2[steps],
-        r2_worst=np.array([_r2_worst(tested.latents, decoded[:, k]) for k in steps]),
+        r2_directions=np.array([_r2_directions(tested.latents, decoded[:, k]) for k in steps]),
         r2_told=told,
         r2_untold=untold,
         r2_start=float(r2[0]),
@@ -273,11 +274,11 @@ def _r2(latents: np.ndarray, decoded: np.ndarray) -> float:
     return r2_prior(latents, decoded) if np.isfinite(decoded).all() else -math.inf
 
 
-def _r2_worst(latents: np.ndarray, decoded: np.ndarray) -> float:
+def _r2_directions(latents: np.ndarray, decoded: np.ndarray) -> np.ndarray:
     error = latents - decoded
     if not np.isfinite(error).all():
-        return -math.inf
-    return float(1 - np.linalg.eigvalsh(error.T @ error / len(error))[-1] / PRIOR_VARIANCE)
+        return np.full(latents.shape[1], -math.inf)
+    return 1 - np.linalg.eigvalsh(error.T @ error / len(error))[::-1] / PRIOR_VARIANCE
 
 
 def _null(latents: np.ndarray, decoded: np.ndarray, n_null: int, rng: np.random.Generator) -> np.ndarray:
