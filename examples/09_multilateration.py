@@ -5,6 +5,7 @@ Takes the agents in `--folder`, files KIND-SEED.safetensors, or trains some ther
 
 import argparse
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import gymnasium as gym
@@ -32,12 +33,9 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=2, help="where agents are trained: how many of each")
     parser.add_argument("--updates", type=int, default=10_000, help="where agents are trained: updates of each")
     a = parser.parse_args()
-    for n, seed in [] if any(a.folder.glob("*.safetensors")) else np.ndindex(len(a.tasks), a.seeds):
-        task, training = (
-            EvidenceTask(n_tasks=a.tasks[n], encoder_seed=seed),
-            replace(PRESETS["dense"], n_updates=a.updates),
-        )
-        train(task, seed, training).save(a.folder / f"n{task.n_tasks}-{seed}.safetensors")
+    for n, seed in [] if any(a.folder.glob("*.safetensors")) else product(a.tasks, range(a.seeds)):
+        agent = train(EvidenceTask(n_tasks=n, encoder_seed=seed), seed, replace(PRESETS["dense"], n_updates=a.updates))
+        agent.save(a.folder / f"n{n}-{seed}.safetensors")
     recordings, rows = {}, []
     for path in sorted(a.folder.glob("*.safetensors")):
         agent = load(path)
@@ -49,15 +47,14 @@ if __name__ == "__main__":
     for (name, (made, states)), kind in zip(recordings.items(), kinds, strict=True):
         own = cut.without(np.array(kinds) == kind) if len(set(kinds)) > 1 else cut.cut
         given = made.probabilities, made.latents, made.task, np.random.default_rng(0), made.response_steps
-        found = numbers(multilateration(*given, made.trials(), states, cut=own))
-        right = np.where(made.labels > 0, given[0], 1 - given[0]).clip(1e-7)
-        found |= {"accuracy": made.correct.mean(), "cross_entropy": -np.log(right).mean(), "cut": own}
-        rows.append({"network": name, "kind": kind} | found)
-    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
-    (a.folder / "theory.csv").write_text("\n".join(lines) + "\n")
+        found = {"network": name, "kind": kind} | numbers(multilateration(*given, made.trials(), states, cut=own))
+        entropy = -np.log(np.where(made.labels > 0, given[0], 1 - given[0]).clip(1e-7)).mean()
+        rows.append(found | {"accuracy": made.correct.mean(), "cross_entropy": entropy, "cut": own})
+    lines = [list(rows[0]), *(map(str, row.values()) for row in rows)]
+    (a.folder / "theory.csv").write_text("".join(",".join(line) + "\n" for line in lines))
     groups = {kind: [row for row in rows if row["kind"] == kind] for kind in kinds}
     means = [[k, len(g), *(float(np.mean([row[c] for row in g])) for c in SHOWN.values())] for k, g in groups.items()]
     print(table(["kind", "networks", *SHOWN], means))
-    marks = [Located(row["kind"], {n: row[c] for n, c in R2.items()}, row["r2_ideal"]) for row in rows]
-    save(networks_figure(marks), a.folder / "multilateration")
+    marks = (Located(row["kind"], {n: row[c] for n, c in R2.items()}, row["r2_ideal"]) for row in rows)
+    save(networks_figure(list(marks)), a.folder / "multilateration")
     print(f"means over networks; the cut chosen on all is {cut.cut}; results are in {a.folder.resolve()}")

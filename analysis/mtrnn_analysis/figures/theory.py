@@ -81,7 +81,7 @@ def _distances(axes: Any, found: Multilateration) -> None:
         return
     low, median, high = found.z_agent
     axes.plot([-8, 8], [-8, 8], color=GREY, lw=0.8, label="ideal")
-    axes.axvspan(-found.settings["cut"], found.settings["cut"], color="#F4F5F7", lw=0, label="below the cut")
+    axes.axvspan(-found.settings["cut"], found.settings["cut"], color="#E8EAED", lw=0, label="below the cut")
     axes.fill_between(found.z_ideal, low, high, color=BLUE, alpha=0.25, lw=0)
     axes.plot(found.z_ideal, median, color=BLUE, lw=1.3, label="median, quartiles")
     axes.set(xlim=(-8, 8), ylim=(-8, 8))
