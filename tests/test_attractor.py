@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from codes import LinearDynamics
 
 from mtrnn_agents import untrained
 from mtrnn_analysis.attractor import CONTINUOUS, NO_MEMORY, NOT_IN_STATE, Evidence, attractor
+from mtrnn_analysis.figures.dynamics import attractor_figure
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.probe_testing import check_probe
 from mtrnn_envs.trials import Trials
@@ -157,3 +159,23 @@ def test_bad_arguments() -> None:
                 attractor(dynamics, trials_of(task), np.random.default_rng(0), **threshold)
     with pytest.raises(ValueError, match="trials has 5 trials"):
         attractor(dynamics, trials_of(task, 5), np.random.default_rng(0))
+
+
+def test_the_figure_is_the_table() -> None:
+    task = task_of()
+    for dynamics in (
+        LinearDynamics(np.random.default_rng(0), np.full(2, 0.98), task.n_features),
+        LinearDynamics(np.random.default_rng(0), np.ones(1), task.n_features),
+    ):
+        found = attractor(dynamics, trials_of(task), np.random.default_rng(0))
+        figure = attractor_figure(found)
+        figure.savefig(io.BytesIO(), format="png")
+        (axes,) = figure.axes
+        words = [text.get_text() for text in axes.texts]
+        assert words[0] == found.verdict
+        assert set(ROWS) <= set(words)
+        marks = [str(line.get_marker()) for line in axes.get_lines() if line.get_marker() in ("o", "X", "_")]
+        asked = [not np.isnan(row.value) for row in found.evidence]
+        assert marks == [
+            ("o" if row.holds else "X") if a else "_" for row, a in zip(found.evidence, asked, strict=True)
+        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import stats
 
 from mtrnn_agents import untrained
 from mtrnn_analysis.axes import encoding
+from mtrnn_analysis.figures.dynamics import perturbations_figure
 from mtrnn_analysis.perturbations import perturbations
 from mtrnn_analysis.rollouts import ends
 from mtrnn_envs import EvidenceTask, Stream
@@ -231,3 +233,16 @@ def test_bad_arguments_and_states_without_room() -> None:
     dynamics.inputs = dynamics.inputs * 0
     with pytest.raises(ValueError, match="vary with fewer than 2 latents"):
         perturbations(dynamics, trials, _rng())
+
+
+@pytest.mark.parametrize("n_dims", [1, 2, 3])
+def test_the_figure_draws_what_was_found(n_dims: int) -> None:
+    task = task_of(n_dims)
+    found = perturbations(Spread(0, [0.99] * n_dims, 0.9, task), trials_of(task), _rng(), n_null=5)
+    figure = perturbations_figure(found)
+    figure.savefig(io.BytesIO(), format="png")
+    left, right = ({line.get_label(): line.get_ydata() for line in axes.get_lines()} for axes in figure.axes)
+    np.testing.assert_array_equal(left["along the coding axes"], found.along)
+    np.testing.assert_array_equal(left["across them (data)"], np.median(found.across, axis=0))
+    np.testing.assert_array_equal(right["along: in the direction asked"], found.gain)
+    np.testing.assert_array_equal(right["across: in any direction"], found.leak)

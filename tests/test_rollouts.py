@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy import stats
 
 from mtrnn_agents import untrained
 from mtrnn_analysis.drift import half_life, ideal_r2, time_constant
+from mtrnn_analysis.figures.dynamics import rollout_figure
 from mtrnn_analysis.ridge import ridge
 from mtrnn_analysis.rollouts import decoder_at, ends, rollout
 from mtrnn_envs import EvidenceTask, Stream
@@ -339,3 +341,20 @@ def test_bad_arguments() -> None:
     dynamics.matrix = dynamics.matrix * np.nan
     with pytest.raises(ValueError, match="dynamics gives states that are not finite in 50 trials"):
         rollout(dynamics, trials, _rng())
+
+
+@pytest.mark.parametrize("n_dims", [1, 2, 3])
+@pytest.mark.parametrize("leak", [0.98, 1.1])
+def test_the_figure_draws_what_was_found(n_dims: int, leak: float) -> None:
+    task = task_of(n_dims)
+    found = rollout(linear(task, [leak] * n_dims), trials_of(task), _rng())
+    figure = rollout_figure(found)
+    figure.savefig(io.BytesIO(), format="png")
+    left, right = figure.axes[:2]
+    drawn = {line.get_label(): np.asarray(line.get_ydata(), float) for line in left.get_lines()}
+    np.testing.assert_allclose(drawn["decoded, decoder frozen"], np.maximum(found.r2, -1))
+    np.testing.assert_allclose(drawn["ideal, not told"], found.r2_untold)
+    assert {"1×", "2×", "10×"} <= {text.get_text() for text in left.texts}
+    assert ("no direction decays" in right.get_title()) == (leak > 1)
+    assert any("last step" in text.get_text() for text in left.texts) == (found.value < -0.5)
+    assert all(axes.get_xlabel() and axes.get_ylabel() for axes in (left, right))
