@@ -65,8 +65,8 @@ def samples_seen(trials: Trials, steps: Int[np.ndarray, " N"] | None = None) -> 
 
 
 def posterior_mean(
-    trials: Trials, means: Float[np.ndarray, "N D"], n_samples: Int[np.ndarray, " N"]
-) -> Float[np.ndarray, "N D"]:
+    trials: Trials, means: Float[np.ndarray, "N *S D"], n_samples: Int[np.ndarray, " N *S"]
+) -> Float[np.ndarray, "N *S D"]:
     """The ideal observer's estimate of x* from the sufficient statistic of `n_samples` samples; 0 before the first.
 
     Its prior is that of the trials: orthants that are left out of training count if trials of them are there.

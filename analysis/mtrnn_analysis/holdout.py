@@ -94,15 +94,15 @@ def fold_splits(n_orthants: int, n_folds: int) -> list[Split]:
     return [Split(~folds[f], folds[f], np.delete(folds, f, axis=0), ~folds[f]) for f in range(n_folds)]
 
 
-def region_splits(left_out: list[Region], n_folds: int) -> list[Split]:
+def region_splits(left_out: list[Region], n_folds: int, most: int = MOST_INNER) -> list[Split]:
     """Out of distribution: each region tested by a fit to all trials outside it.
 
-    The penalty is chosen outside it, too: each orthant there is left out in turn. Of more than `MOST_INNER` orthants
-    in all, whole orthants are put together, and those of the region's own set take no part in the choice. With one
-    orthant outside the region (D = 1), its folds are left out in turn.
+    The penalty is chosen outside it, too: each orthant there is left out in turn. Of more than `most` orthants in all,
+    whole orthants are put together, and those of the region's own set take no part in the choice. With one orthant
+    outside the region (D = 1), its folds are left out in turn.
     """
     n_orthants = len(left_out[0].orthants)
-    sets = np.array_split(np.arange(n_orthants), min(MOST_INNER, n_orthants))
+    sets = np.array_split(np.arange(n_orthants), min(most, n_orthants))
     blocks = np.array([np.isin(np.arange(n_orthants), members) for members in sets])
     splits = []
     for region in left_out:
