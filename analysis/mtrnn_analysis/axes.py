@@ -140,7 +140,8 @@ def axes(
         ValueError: if D < 2, there are fewer than D + 2 trials, latents are collinear, no unit varies, arrays are not
             finite or not of the same trials, or an argument is out of its range.
     """
-    states, latents = checked(varying(states), latents)
+    states, latents = checked(states, latents)
+    varying(states)
     (n, n_dims), n_null = latents.shape, whole("n_null", n_null, 0)
     if n_dims < 2:
         raise ValueError(f"latents has D={n_dims}; axes needs 2 or more: there are no angles between latents with one")
@@ -163,6 +164,8 @@ def axes(
     names = [f"x{d + 1}" for d in range(n_dims)]
     pairs = [f"{one}-{other}" for one, other in combinations(names, 2)]
     squares, noise, tiny = np.diag(found.products), np.diag(found.noise), np.finfo(float).tiny
+    # Where there is no noise but rounding, the ratio is as great as that allows.
+    least = np.maximum(np.finfo(float).eps * squares, tiny)
     isometry = _isometry(found.products)
     explained = 1 - float(((about - (latents - latents.mean(axis=0)) @ found.axes) ** 2).sum() / (about**2).sum())
     return Axes(
@@ -182,7 +185,7 @@ def axes(
         null_isometry=null_isometry,
         p_isometry=p_value(isometry, null_isometry),
         gain=dict(zip(names, np.sqrt(np.maximum(squares, 0)).tolist(), strict=True)),
-        signal_to_noise=dict(zip(names, (squares / np.maximum(noise, tiny)).tolist(), strict=True)),
+        signal_to_noise=dict(zip(names, (squares / np.maximum(noise, least)).tolist(), strict=True)),
         explained=explained,
         encoding_axes=found.axes,
         decoding_axes=decoding_axes,

@@ -105,7 +105,8 @@ def ccgp(
         ValueError: if D < 2, an orthant has fewer than 2 trials, no unit varies, arrays are not finite or not of the
             same trials, or an argument is out of its range; if `shrinkage` is 0 and a covariance is singular.
     """
-    states, latents = checked(varying(states), latents)
+    states, latents = checked(states, latents)
+    varying(states)
     n_dims, pairs = latents.shape[1], known(pairs, PAIRS, "choice", "pairs")
     n_null = whole("n_null", n_null, 0)
     if n_dims < 2:

@@ -68,15 +68,14 @@ def orthants(latents: Float[np.ndarray, "N D"], *, least: int = 1, complete: boo
     return Orthants(names, np.where(above, 1, -1), index.reshape(-1), counts)
 
 
-def varying(states: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N H"]:
-    """`states`, if at least one unit varies.
+def varying(states: Float[np.ndarray, "N H"]) -> None:
+    """Refuses finite states of which no unit varies: they have no geometry.
 
     Raises:
-        ValueError: if none does, so that there is no geometry.
+        ValueError: if so.
     """
     if not (np.ptp(states, axis=0) > 0).any():
         raise ValueError(f"states are the same in all {len(states)} trials: no unit varies, so they hold nothing")
-    return states
 
 
 def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> Int[np.ndarray, "K Q"]:

@@ -34,7 +34,7 @@ class Dimensionality(Finding):
         signal: the participation ratio of noise-free states; NaN if states hold no signal of x*.
         signal_components: how many directions hold 80, 90, 95 % of the noise-free variance (cross-validated).
         signal_spectrum: the cross-validated share of the noise-free variance along each direction, `[C]`; entries may
-            be below 0.
+            be below 0; NaN if there is no signal.
         signal_share: the noise-free variance over the variance of all states.
         p_signal: of the variance that the polynomials explain, where x* is permuted over trials.
         by_step: the participation ratio at each step, `[T]`, or none; NaN where states do not vary.
@@ -110,7 +110,8 @@ def dimensionality(
         ValueError: if there are too few trials, no unit varies, arrays are not finite or not of the same trials, or an
             argument is out of its range.
     """
-    states, latents = checked(varying(states), latents)
+    states, latents = checked(states, latents)
+    varying(states)
     (n, n_dims), n_null = latents.shape, whole("n_null", n_null, 0)
     n_splits = whole("n_splits", n_splits, 1)
     if n < 4 * (n_dims + 2):
@@ -131,9 +132,10 @@ def dimensionality(
     quarters = _Quarters.dealt(basis, n_splits, rng)
     moments = quarters.moments(states)
     p_signal = _p_signal(states, basis, n_null, rng)
-    shares = moments.spectrum / max(float(moments.spectrum.sum()), np.finfo(float).tiny)
     steps = _over_time(hidden, valid, latents, degree, n_splits, rng, quarters)
-    seen = moments.trace > 0 and not p_signal > 0.05
+    total = float(moments.spectrum.sum())
+    seen = min(moments.trace, total) > 0 and not p_signal > 0.05
+    shares = moments.spectrum / total if seen else np.full(len(moments.spectrum), np.nan)
     return Dimensionality(
         value=value,
         null=null,

@@ -32,7 +32,8 @@ class Distortion(Finding):
 
     Attributes:
         isometry: 1 if the metric is the same everywhere and in all directions, else less; corrected.
-        anisotropy: the least over the greatest local stretch, the mean over bins; 1 if all directions are alike.
+        isotropy: 1 if in each place the metric is the same in all directions, however great, else less; 1/D if states
+            follow one direction only; corrected.
         area_variation: relative SD over bins of the local area (volume) element, corrected; may be below 0.
         p_area_variation: against the linear map, for greater.
         turning: by how many degrees local encoding axes are turned from the global ones: the angle of the mean cosine,
@@ -47,7 +48,7 @@ class Distortion(Finding):
     """
 
     isometry: float
-    anisotropy: float
+    isotropy: float
     area_variation: float
     p_area_variation: float
     turning: float
@@ -78,10 +79,10 @@ def distortion(
         value = 1/2 sqrt( mean over bins |g_b - ḡ|² / |ḡ|² ),   ḡ the mean over bins, |.| the Frobenius norm
 
     is about the relative SD of local lengths: 0 for a linear code, 0.2 if steps are stretched and shrunk by a fifth.
-    Beside it: isometry = (tr ḡ / D)² / (mean of tr g_b² / D), 1 only if every g_b is the same multiple of the
-    identity, so that it falls with a global anisotropy too (`axes` has that alone); the least over the greatest local
-    stretch; the relative SD of sqrt(det g); and by how much local axes turn from the global ones (curvature: a bent
-    sheet keeps its lengths and turns its axes).
+    Beside it: isometry = (tr ḡ)² / (D mean of tr g_b²), 1 only if every g_b is the same multiple of the identity, so
+    that it falls with a global anisotropy too (`axes` has that alone); isotropy = mean of (tr g_b)² / (D mean of
+    tr g_b²), 1 if every g_b is some multiple of it; the relative SD of sqrt(det g); and by how much local axes turn
+    from the global ones (curvature: a bent sheet keeps its lengths and turns its axes).
 
     Noise makes slopes, so metrics, too large, and differ. All are corrected: the trials of a bin are dealt into
     quarters, and only products of slopes from different quarters are used: g from two, |g - ḡ|² from the product of a
@@ -108,7 +109,8 @@ def distortion(
             than in each of 99 permutations of trials within bins), no unit varies, arrays are not finite or not of the
             same trials, or an argument is out of its range.
     """
-    states, latents = checked(varying(states), latents)
+    states, latents = checked(states, latents)
+    varying(states)
     (n, n_dims), n_null = latents.shape, whole("n_null", n_null, 0)
     n_splits, most = whole("n_splits", n_splits, 1), (n // (TRIALS_PER_COEFFICIENT * (n_dims + 1))) ** (1 / n_dims)
     n_bins = max(min(int(most + 1e-9), MOST_BINS), 2) if n_bins is None else whole("n_bins", n_bins, 2)
@@ -129,8 +131,6 @@ def distortion(
         # Local fits are linear in states, and give the global axes for the part that is linear.
         some = _measured(fit.axes + grid.slopes(residuals[rng.permutation(n)]))
         draw[:] = some.variation, some.area_variation, some.turning
-    eigenvalues = np.maximum(np.linalg.eigvalsh(found.metrics), 0)
-    greatest = np.maximum(eigenvalues[:, -1], np.finfo(float).tiny)
     return Distortion(
         value=found.variation,
         null=null[:, 0],
@@ -138,7 +138,7 @@ def distortion(
         n=n,
         settings={"n_null": n_null, "n_bins": n_bins, "n_splits": n_splits},
         isometry=found.isometry,
-        anisotropy=float(np.sqrt(eigenvalues[:, 0] / greatest).mean()),
+        isotropy=found.isotropy,
         area_variation=found.area_variation,
         p_area_variation=p_value(found.area_variation, null[:, 1]),
         turning=found.turning,
@@ -203,6 +203,7 @@ class _Measures(NamedTuple):
 
     variation: float
     isometry: float
+    isotropy: float
     area_variation: float
     turning: float
     metrics: np.ndarray
@@ -225,23 +226,25 @@ def _measured(slopes: np.ndarray) -> _Measures:
         metric = products[:, :, i, :, j]
         pair[i, j] = (metric + metric.swapaxes(2, 3)) / 2
     metrics = np.mean(list(pair.values()), axis=(0, 1))
-    varied, scale, squared, traced, areas, area = [], [], [], [], [], []
+    varied, scale, squared, traced, local, areas, area = [], [], [], [], [], [], []
     for i, j, k, m in ROLES:
         one, other = pair[i, j], pair[k, m]
         mean_one, mean_other = one.mean(axis=1, keepdims=True), other.mean(axis=1, keepdims=True)
         varied.append(((one - mean_one) * (other - mean_other)).sum(axis=(2, 3)).mean())
         scale.append((mean_one * mean_other).sum(axis=(2, 3)).mean())
         squared.append((one * other).sum(axis=(2, 3)).mean())
+        local.append((np.einsum("sbdd->sb", one) * np.einsum("sbdd->sb", other)).mean())
         traced.append(
             (np.trace(mean_one[:, 0], axis1=1, axis2=2) * np.trace(mean_other[:, 0], axis1=1, axis2=2)).mean()
         )
         a, b = (np.sqrt(np.maximum(np.linalg.det(g), 0)) for g in (one, other))
         areas.append(((a - a.mean(axis=1, keepdims=True)) * (b - b.mean(axis=1, keepdims=True))).mean())
         area.append((a.mean(axis=1) * b.mean(axis=1)).mean())
-    isometry = np.mean(traced) / n_dims / np.mean(squared) if np.mean(squared) > 0 else 0.0
+    most = n_dims * np.mean(squared)
     return _Measures(
         variation=_root(np.mean(varied), np.mean(scale)) / 2,
-        isometry=float(isometry),
+        isometry=float(np.mean(traced) / most) if most > 0 else 0.0,
+        isotropy=float(np.mean(local) / most) if most > 0 else 0.0,
         area_variation=_root(np.mean(areas), np.mean(area)),
         turning=_turning(slopes, metrics, products),
         metrics=metrics,

@@ -88,7 +88,8 @@ def parallelism(
         ValueError: if D < 2, an orthant has fewer than 2 trials, no unit varies, arrays are not finite or not of the
             same trials.
     """
-    states, latents = checked(varying(states), latents)
+    states, latents = checked(states, latents)
+    varying(states)
     n_dims, n_null = latents.shape[1], whole("n_null", n_null, 0)
     if n_dims < 2:
         raise ValueError(f"latents has D={n_dims}; parallelism needs 2 or more: one coding vector is parallel to none")
@@ -157,10 +158,15 @@ def _scores(means: np.ndarray, noise: np.ndarray, ends: np.ndarray) -> _Scores:
     products = vectors @ vectors.transpose(0, 2, 1)
     first, second = np.triu_indices(ends.shape[1], 1)
     squares, tiny = np.einsum("dss->ds", products), np.finfo(float).tiny
+    # What rounding leaves of a vector without length.
+    least = max(float(np.einsum("qh,qh->q", means, means).max()) * 1e-24, tiny)
     cosines = []
     for lengths in (np.maximum(squares - errors, errors), squares):
         # A vector without length, and without noise, is parallel to none.
-        scale = np.sqrt(np.maximum(lengths[:, first] * lengths[:, second], tiny))
+        lengths = np.maximum(lengths, least)
+        scale = np.sqrt(lengths[:, first]) * np.sqrt(lengths[:, second])
         cosines.append((products[:, first, second] / scale).mean(axis=1))
-    signal = (squares - errors).mean(axis=1) / np.maximum(errors.mean(axis=1), tiny)
+    # Where there is no noise but rounding, the ratio is as great as that allows.
+    rounding = np.maximum(np.finfo(float).eps * squares.mean(axis=1), tiny)
+    signal = (squares - errors).mean(axis=1) / np.maximum(errors.mean(axis=1), rounding)
     return _Scores(cosines[0], cosines[1], signal)

@@ -84,7 +84,8 @@ def shattering(
         ValueError: if an orthant has fewer than `n_folds` trials, no unit varies, arrays are not finite or not of the
             same trials, or an argument is out of its range.
     """
-    states, latents = checked(varying(states), latents)
+    states, latents = checked(states, latents)
+    varying(states)
     n_null, n_folds, most = whole("n_null", n_null, 0), whole("n_folds", n_folds, 2), whole("most", most, 1)
     if not 0 < penalty < np.inf:
         raise ValueError(f"penalty={penalty!r} is not a number above 0")
