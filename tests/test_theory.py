@@ -333,6 +333,7 @@ def test_the_mean_of_the_evidence_follows_its_curve_and_the_ideal_observer_is_ab
     np.testing.assert_allclose(found.mean, found.mean_theory, atol=0.04 * (1 - found.mean_theory[0]))
     assert found.settings["of"] == "mean"
     assert found.value == pytest.approx(found.worth[-1] / 20)
+    assert np.isnan([found.answers_at_end, found.decoded_at_end]).all()
     assert np.all(found.ideal_theory > found.mean_theory)
     assert found.ideal_theory[-1] == pytest.approx(task.ideal().r2_prior, abs=1e-6)
     assert np.isnan(found.answers).all()
@@ -349,6 +350,21 @@ def test_the_answers_of_an_agent_that_sums_are_worth_all_samples():
     assert own.null.max() < 0.1
     bold = sample_curve(trials.latents, task, trials, RNG(0), agent=Formula(task, 3.0), n_null=0)
     assert np.all(bold.answers[3:] < own.answers[3:])
+    assert own.answers_at_end == pytest.approx(own.answers[-1], abs=1e-6)  # it forgets nothing
+
+    class Late(Formula):
+        """Says 1/2 before the cue falls."""
+
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            self.cue = observation[:, :1]
+            return super().predict(observation, state, episode_start, deterministic)
+
+        def probabilities(self, state):
+            return np.where(self.cue > 0, 0.5, super().probabilities(state))
+
+    late = sample_curve(trials.latents, task, trials, RNG(0), agent=Late(task), n_null=0)
+    assert np.abs(late.answers).max() < 0.05
+    assert late.value == pytest.approx(own.value)
     figure = samples_figure(own)
     assert "worth" in figure.axes[0].get_title(loc="right")
 
@@ -368,6 +384,7 @@ def test_states_are_decoded_step_by_step_and_those_that_know_nothing_are_worth_n
     found = sample_curve(trials.latents, task, trials, RNG(0), hidden, valid, n_null=19)
     assert found.settings["of"] == "decoded"
     assert np.all(found.decoded > found.mean - 0.02)  # a decoder shrinks
+    assert found.decoded_at_end < 0.05  # the state of the decision step is 0
     noise = np.where(valid[:, :, None], rng.standard_normal(hidden.shape), np.nan)
     nothing = sample_curve(trials.latents, task, trials, RNG(0), noise, valid, n_null=19)
     assert nothing.decoded.max() < 0.05

@@ -51,7 +51,7 @@ def ideal_r2(task: EvidenceTask, n_samples: int) -> float:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SampleCurve(Finding):
-    """r² over samples. `value` is what share of the samples the agent's x* is worth at the last of them.
+    """r² over samples. `value` is what share of all samples the agent's x* is worth at the last step of the trial.
 
     An estimate whose mean squared error is sigma² / n is worth n samples (a posterior mean may be worth more than were
     shown: it knows the prior). The estimate is that from the answers, else that decoded from the states, else the
@@ -67,6 +67,9 @@ class SampleCurve(Finding):
         decoded: of x* decoded from the states at that step, by a decoder fitted to the states of that step in the
             other half of the trials, `[S]`; NaN without states.
         worth: samples that the estimate is worth after each, `[S]`.
+        answers_at_end: as `answers`, at the last step of the trials that had all samples: in fixed-duration tasks a
+            step on which answers count. Agents that were trained for that step alone may say 1/2 before it.
+        decoded_at_end: as `decoded`, likewise.
     """
 
     n_samples: Float[np.ndarray, " S"]
@@ -76,6 +79,8 @@ class SampleCurve(Finding):
     answers: Float[np.ndarray, " S"]
     decoded: Float[np.ndarray, " S"]
     worth: Float[np.ndarray, " S"]
+    answers_at_end: float
+    decoded_at_end: float
 
 
 def sample_curve(
@@ -124,15 +129,15 @@ def sample_curve(
     on, n = (np.broadcast_to(np.asarray(v), len(trials)) for v in (trials.timing.stimulus_on, trials.n_samples))
     if np.count_nonzero(n == n.max()) < 4:
         raise ValueError(f"{np.count_nonzero(n == n.max())} trials have all {n.max()} samples; 4 or more are needed")
-    t, means = np.arange(1, int(n.max()) + 1), running_means(trials)
+    t, means, half = np.arange(1, int(n.max()) + 1), running_means(trials), rng.permutation(len(n)) % 2
     told = _told(agent, task, trials)
-    half = rng.permutation(len(n)) % 2
-    curves = {name: np.full(len(t), np.nan) for name in ("mean", "answers", "decoded")}
+    curves = {name: np.full(len(t) + 1, np.nan) for name in ("mean", "answers", "decoded")}
     last = latents, means[:, -1]  # replaced below by those of the trials that are left at the end
-    for i, shown in enumerate(t):
+    for i in range(len(t) + 1):  # the last time round, at the last step of the trials that had all samples
+        shown = t[min(i, len(t) - 1)]
         rows = np.flatnonzero(n >= shown)
-        step = on[rows] + shown - 1
-        last = latents[rows], means[rows, i]
+        step = on[rows] + shown - 1 if i < len(t) else np.broadcast_to(np.asarray(trials.timing.end), len(n))[rows] - 1
+        last = latents[rows], means[rows, shown - 1]
         curves["mean"][i] = r2_prior(*last)
         if hidden is not None:
             going = np.ones(len(rows), bool) if valid is None else valid[rows, step]
@@ -154,8 +159,10 @@ def sample_curve(
         n_samples=t.astype(float),
         mean_theory=mean_r2(task, t),
         ideal_theory=np.array([ideal_r2(task, int(shown)) for shown in t]),
-        worth=np.array([_worth(task, r2) for r2 in curves[of]]),
-        **curves,
+        worth=np.array([_worth(task, r2) for r2 in curves[of][:-1]]),
+        answers_at_end=float(curves["answers"][-1]),
+        decoded_at_end=float(curves["decoded"][-1]),
+        **{name: values[:-1] for name, values in curves.items()},
     )
 
 

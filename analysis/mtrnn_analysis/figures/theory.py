@@ -171,7 +171,10 @@ def rank_figure(found: RankCondition) -> Figure:
 
 
 def samples_figure(found: SampleCurve) -> Figure:
-    """What is lacking to r² = 1 after t samples, on logarithmic axes: 12 sigma² / t is a straight line."""
+    """What is lacking to r² = 1 after t samples, on logarithmic axes: 12 sigma² / t is a straight line.
+
+    Open marks, beside the last sample, are of the last step of the trial.
+    """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.9), layout="constrained")
         axes = figure.subplots()
@@ -185,6 +188,10 @@ def samples_figure(found: SampleCurve) -> Figure:
         ):
             if not np.isnan(values).all():
                 axes.loglog(t, 1 - values, **style)  # pyright: ignore[reportArgumentType]
+        for value, colour, marker in ((found.decoded_at_end, VERMILLION, "D"), (found.answers_at_end, BLUE, "o")):
+            if np.isfinite(value):
+                axes.plot(t[-1] * 1.15, 1 - value, marker, mfc="none", mec=colour, ms=4.5)
+        axes.plot([], [], "o", mfc="none", mec=GREY, ms=4.5, label="at the end of the trial")
         axes.set(xlabel="samples seen, $t$", ylabel="1 − " + R2)
         for axis, marks in ((axes.xaxis, (1, 2, 5, 10, 20, 50)), (axes.yaxis, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))):
             axis.set_minor_locator(NullLocator())
