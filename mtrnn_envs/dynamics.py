@@ -67,7 +67,7 @@ def differences(
     dynamics: Dynamics, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"], step: float = 1e-6
 ) -> Float[np.ndarray, "N S S"]:
     """`jacobians` by central differences of half-width `step` in states of about 1, and more in larger ones: right to
-    about 1e-9 where the dynamics are smooth.
+    about 1e-9 where the dynamics are smooth, and the mean of both sides at a kink.
     """
     n, size = states.shape
     found = np.empty((n, size, size))

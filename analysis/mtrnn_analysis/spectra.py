@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Bool, Complex, Float, Inexact, Int
 
 # Eigenvalues are known to about this: |mu| up to 1 + ROUNDING is 1.
 ROUNDING = 1e-8
@@ -75,7 +75,7 @@ def time_constants(eigenvalues: Complex[np.ndarray, "*P"]) -> Float[np.ndarray, 
 
 
 def slow_directions(
-    jacobian: Float[np.ndarray, "S S"], eigenvalues: Complex[np.ndarray, " S"], n_dims: int
+    jacobian: Float[np.ndarray, "S S"], eigenvalues: Inexact[np.ndarray, " S"], n_dims: int
 ) -> Float[np.ndarray, "S D"] | None:
     """An orthonormal basis of the invariant subspace of the D eigenvalues nearest 1: of those directions in which the
     state persists. Of the transposed Jacobian, it is that of the directions from which they are driven.
