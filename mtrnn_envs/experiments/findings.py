@@ -53,11 +53,15 @@ def table(found: Mapping[str, Any]) -> str:
     rows = [["probe", "value", "null", "p", "n"]]
     for name, finding in found.items():
         n = numbers(finding)
-        null = f"{n['null_mean']:.3f} ± {n['null_sd']:.3f}" if "null_mean" in n else ""
-        rows.append([name, f"{n['value']:.4f}", null, "" if np.isnan(n["p"]) else f"{n['p']:.3f}", f"{n['n']:.0f}"])
+        null = f"{_short(n['null_mean'], 3)} ± {_short(n['null_sd'], 3)}" if "null_mean" in n else ""
+        rows.append([name, _short(n["value"], 4), null, "" if np.isnan(n["p"]) else f"{n['p']:.3f}", f"{n['n']:.0f}"])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     aligned = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
     return "\n".join("  ".join(cells).rstrip() for cells in aligned)
+
+
+def _short(number: float, digits: int) -> str:
+    return f"{number:.{digits}f}" if abs(number) < 1e4 else f"{number:.1e}"
 
 
 def write(found: Mapping[str, Any], recording: Recording, folder: Path, say: Callable[[str], None]) -> None:

@@ -68,7 +68,7 @@ def decoding(say: Callable[[str], None]) -> Metrics | None:
         if not possible:
             return {}
         try:
-            found = decode(states, latents, np.random.default_rng(0))
+            found = decode(states, latents, np.random.default_rng(0), n_null=0)
         except ValueError as error:
             possible = False
             say(f"\ntraining goes on without r2: {error}")  # a progress bar may stand in the line
