@@ -83,9 +83,9 @@ def test_a_line_in_a_plane_is_told() -> None:
     assert {"spectrum", "held 1x"} <= failing(found)
 
 
-def test_what_runs_away_is_told() -> None:
+def test_what_goes_astray_is_told() -> None:
     found = verdict_on([1.06, 1.06])
-    assert found.verdict == "no memory: it runs away"
+    assert found.verdict == "no memory: the decoded x* goes astray"
     assert "spectrum" in failing(found)
     slower = verdict_on([1.01, 1.01])
     assert slower.verdict.startswith("slow manifold that drifts away (half-life ")

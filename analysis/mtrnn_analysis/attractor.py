@@ -20,6 +20,8 @@ CONTINUOUS = "continuous attractor"
 NO_MEMORY = "no memory"
 # Less than this share of r2 left one trial later is no memory.
 HALF = 0.5
+# Of r2_prior: the error is twice the prior's variance, as with another trial's x*. A decoder that always says 0 has 0.
+ASTRAY = -1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +109,10 @@ def attractor(
     - "x* is not in the state": it is not decodable. Nothing else is asked then.
     - "continuous attractor": all rows hold.
     - "x* is held, but ...": all memory rows hold, and others, which are named, do not.
-    - "no memory": less than half of r2 is left in every direction of x* after the first multiple of the trial's length
-      (": it runs away" where no direction decays); "memory of ... of D directions of x*": likewise in some of them.
+    - "no memory: the decoded x* goes astray": after the first multiple of the trial's length r2 of some direction is
+      below -1, where another trial's x* would be as good; or none is left and no direction decays.
+    - "no memory": less than half of r2 is left there in every direction; "memory of ... of D directions of x*": in
+      some of them.
     - "slow manifold that leaks (time constant ...)", or "... that drifts away (half-life ...)" where no direction
       decays; with "pushes across remain" where they do: then it is slow in other directions too.
 
@@ -243,9 +247,10 @@ def _verdict(rows: tuple[Evidence, ...], memory: Rollout) -> str:
     decaying, n_dims = math.isfinite(memory.time_constant), memory.r2_directions.shape[1]
     first = memory.r2_directions[np.searchsorted(memory.steps, memory.marks[0])]
     n_kept = int(np.count_nonzero(first >= HALF * memory.r2_directions[0]))
+    if first[0] < ASTRAY or (n_kept == 0 and not decaying):
+        return f"{NO_MEMORY}: the decoded x* goes astray"
     if n_kept < n_dims:
-        none = NO_MEMORY if decaying else f"{NO_MEMORY}: it runs away"
-        return f"memory of {n_kept} of {n_dims} directions of x*" if n_kept else none
+        return f"memory of {n_kept} of {n_dims} directions of x*" if n_kept else NO_MEMORY
     tail = "; pushes across remain" if "across" in failing else ""
     if decaying:
         return f"slow manifold that leaks (time constant {memory.time_constant:.0f} steps){tail}"
