@@ -1,0 +1,115 @@
+"""What agents claim, and what claims would come true of a calibrated agent. Axis letters: see `behavior`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int8
+from scipy.special import ndtri
+
+from mtrnn_analysis.behavior import check_answers
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.boundaries import Linear
+
+
+class Claims(NamedTuple):
+    """What is claimed of each task asked.
+
+    Attributes:
+        confidence: the probability claimed for the likelier side, 1/2 to 1, `[N, A]`.
+        right: whether that side is the label, `[N, A]`.
+        given: which claims count, `[N, A]`: those of answers that were given.
+        n_levels: the levels that a claim is one of, on each side; 0 where any probability can be claimed. A level
+            stands for a bin of [1/2, 1] of width 1 / (2 n_levels) and claims its middle: 7/12, 9/12 or 11/12 of three.
+    """
+
+    confidence: Float[np.ndarray, "N A"]
+    right: Bool[np.ndarray, "N A"]
+    given: Bool[np.ndarray, "N A"]
+    n_levels: int
+
+
+def claims(
+    task: EvidenceTask,
+    answers: Int8[np.ndarray, "N A"],
+    labels: Int8[np.ndarray, "N A"],
+    probabilities: Float[np.ndarray, "N A"] | None,
+    confidence: Float[np.ndarray, "N A"] | None,
+    least: int = 50,
+) -> Claims:
+    """The claims of an agent.
+
+    Reaction time: the confidence that answers were given with; this is what is paid for. Fixed duration: answers carry
+    none, and max(p, 1 - p) of the agent's probability of +1 is taken, for the side that this probability favours (+1
+    for p of just 1/2), also where the answer was the other one.
+
+    Raises:
+        ValueError: if there are neither, fewer than `least` answers, or claims that are no probabilities.
+    """
+    check_answers(answers, least, labels=labels, probabilities=probabilities, confidence=confidence)
+    given, timed = answers != 0, task.reaction_time and confidence is not None
+    told, name = (confidence, "confidence") if timed else (probabilities, "probabilities")
+    if told is None:
+        raise ValueError(
+            "probabilities is None: the agent tells no probabilities, and answers of fixed duration carry no confidence"
+        )
+    p = told.astype(np.float64)
+    if not ((p >= 0) & (p <= 1))[given].all():
+        raise ValueError(f"{name} has values that are not in [0, 1], or not finite, for answers that were given")
+    if timed:  # p and 1 - p of a level differ by rounding, and are the same claim
+        return Claims(np.round(p, 12), answers == labels, given, task.n_confidence)
+    return Claims(np.maximum(p, 1 - p), np.where(p >= 0.5, 1, -1) == labels, given, 0)
+
+
+def directions(
+    task: EvidenceTask, latents: Float[np.ndarray, "N D"], context: Int[np.ndarray, " N"] | None
+) -> Float[np.ndarray, "N A D"]:
+    """Unit vectors along which the noise of the evidence moves each margin; 0 where nothing does.
+
+    Their inner products are how alike the errors of two tasks are in a trial: c_k · c_l for lines under isotropic
+    noise; else, latents are in units of their noise. Of boundaries that are not linear, the gradient at x* is taken.
+    """
+    boundary = task.boundary
+    if isinstance(boundary, Linear):
+        gradient = np.broadcast_to(boundary.normals, (len(latents), *boundary.normals.shape))
+    else:
+        steps = 1e-5 * np.eye(latents.shape[1])
+        ends = [[np.asarray(boundary.margins(latents + sign * step), float) for sign in (1, -1)] for step in steps]
+        gradient = np.stack([up - down for up, down in ends], axis=2)
+    scaled = gradient * (np.asarray(task.sigmas) if min(task.sigmas) > 0 else 1.0)
+    size = np.linalg.norm(scaled, axis=2, keepdims=True)
+    unit = np.divide(scaled, size, out=np.zeros(scaled.shape), where=size > 0)
+    return unit if context is None else unit[np.arange(len(unit)), context][:, None]
+
+
+def calibrated_draws(
+    confidence: Float[np.ndarray, "N A"],
+    favoured: Int[np.ndarray, "N A"],
+    along: Float[np.ndarray, "N A D"],
+    n_draws: int,
+    rng: np.random.Generator,
+) -> Bool[np.ndarray, "R N A"]:
+    """Whether each claim comes true, drawn `n_draws` times for an agent whose claims are all exactly right.
+
+    Each comes true with the probability claimed. Those of one trial do not do so independently: labels are drawn as
+    one hidden point would give them, the side of c_k · (m + error) with one Gaussian error for all tasks of a trial (a
+    Gaussian copula with the correlations of `directions`). Drawn independently, the answers of 24 tasks would count
+    as 24 times as much evidence as they are, and the ideal observer itself would look miscalibrated.
+
+    Arguments:
+        confidence: claimed for the favoured side.
+        favoured: that side, +1 or -1.
+        along: see `directions`; tasks with 0 are drawn by themselves.
+        n_draws: how many draws.
+        rng: of which.
+    """
+    bound, sideways = ndtri(confidence), along * favoured[:, :, None]
+    alone = ~along.any(axis=2)
+    out = np.empty((n_draws, *confidence.shape), bool)
+    for draw in out:
+        error = np.einsum("nad,nd->na", sideways, rng.standard_normal((len(along), along.shape[2])))
+        if alone.any():
+            error[alone] = rng.standard_normal(np.count_nonzero(alone))
+        draw[...] = error < bound
+    return out

@@ -1,0 +1,289 @@
+"""Choice against the distance from the boundary. Axis letters: see `mtrnn_analysis.behavior`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Int8
+from scipy import sparse
+
+from mtrnn_analysis.behavior import (
+    bin_means,
+    check_answers,
+    distances,
+    equal_mass,
+    ideal_at,
+    interval,
+    resampled,
+    shuffles,
+    steps_taken,
+)
+from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.psychometric_fit import Curves, deviance, fit_curves
+from mtrnn_envs import EvidenceTask, Trials
+from mtrnn_envs.boundaries import Linear
+from mtrnn_envs.checks import whole
+from mtrnn_envs.ideal_observer import flat_prior
+from mtrnn_envs.marginals import effective_samples
+
+LEAST = 50  # answers
+N_FINE, N_COARSE, N_DRAWN = 512, 16, 12  # bins: of the fits to many samples, of the deviance, of the figure
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Psychometric(Finding):
+    """A psychometric curve, and the ideal observer's on the same evidence.
+
+        P(answer +1 | x) = lapse_low + (1 - lapse_low - lapse_high) Phi(slope (x - bias))
+
+    Here x is the signed distance of x* from the boundary in the unit named by `unit` (see
+    `mtrnn_analysis.behavior.Distances`); in "noise of one sample" the ideal slope after t samples is near sqrt(t),
+    whatever the task. Answers to all tasks are put together; `task_*` are of curves fitted to each by itself.
+
+    Attributes:
+        value: the slope over that of the ideal observer's own answers to the same trials (the same curve fitted to
+            them): 1 is ideal, 0 no relation to x*, below 0 the sides mixed up. It is not an accuracy, and leaves out
+            lapses and bias, which cost answers too.
+        null: the same for answers handed to other trials.
+        n: trials. The bootstrap resamples these, for the answers of a trial rest on the same evidence.
+        interval: 95 % bootstrap interval of `value`.
+        efficiency: `value` squared: the share of the samples that an observer without any other loss would need
+            (Tanner & Birdsall 1958, doi:10.1121/1.1909704).
+        slope, bias, lapse_low, lapse_high: of the curve.
+        slope_interval, bias_interval, lapse_interval: 95 % bootstrap intervals; the last of the mean of both lapses.
+        ideal_slope: of the ideal observer's answers on the first `n_ideal` trials; `value` compares these.
+        theory_slope: sqrt(t), the slope of the sign of the mean of t samples: the ideal observer's under a flat prior
+            without ends. NaN where it does not hold: response or stimulus times that differ, or other boundaries.
+        unanswered: the share of tasks without an answer; these are left out.
+        deviance, deviance_null, deviance_p: goodness of fit to one answer a trial, of a task drawn by chance, in 16
+            bins; its parametric-bootstrap null (answers drawn from the curve, fitted anew: Wichmann & Hill 2001); and
+            the share of these that is as large. A small p says that the curve has another shape.
+        task_slopes, task_biases, task_lapses: `[K]`, `[K]`, `[K, 2]`; NaN for tasks with fewer than 50 answers, or
+            answers that a step separates.
+        bin_x, bin_share, bin_n, ideal_share: mean distance, share of +1 and number of answers in 12 bins of equal
+            mass, and the share of the ideal observer's; for the figure.
+        unit: of distances.
+    """
+
+    interval: tuple[float, float]
+    efficiency: float
+    slope: float
+    bias: float
+    lapse_low: float
+    lapse_high: float
+    slope_interval: tuple[float, float]
+    bias_interval: tuple[float, float]
+    lapse_interval: tuple[float, float]
+    ideal_slope: float
+    theory_slope: float
+    n_ideal: int
+    unanswered: float
+    deviance: float
+    deviance_null: Float[np.ndarray, " R"]
+    deviance_p: float
+    task_slopes: Float[np.ndarray, " K"]
+    task_biases: Float[np.ndarray, " K"]
+    task_lapses: Float[np.ndarray, "K 2"]
+    bin_x: Float[np.ndarray, " B"]
+    bin_share: Float[np.ndarray, " B"]
+    bin_n: Int[np.ndarray, " B"]
+    ideal_share: Float[np.ndarray, " B"]
+    unit: str
+
+
+def psychometric(
+    answers: Int8[np.ndarray, "N A"],
+    response_steps: Int[np.ndarray, "N A"],
+    trials: Trials,
+    rng: np.random.Generator,
+    *,
+    n_null: int = 100,
+    n_bootstrap: int = 100,
+    most_lapse: float = 0.2,
+) -> Psychometric:
+    """Fits choice against distance by maximum likelihood; see `Psychometric`.
+
+    In reaction-time tasks the ideal observer is asked at the step each answer was given at, so that `value` is about
+    the use of the evidence seen, not about when it was thought enough (that is `speed_accuracy`).
+
+    Null hypothesis: the answers have nothing to do with x*. Then any order of the trials' rows of answers is as likely
+    (among trials with the same cue, where one task is asked); rows stay whole, so that answers of a trial stay as alike
+    as they are.
+
+    Arguments:
+        answers: +1, -1 or 0 for none.
+        response_steps: the observation each was given to.
+        trials: the same trials, with their evidence.
+        rng: draws null and bootstrap.
+        n_null: draws of each null.
+        n_bootstrap: bootstrap samples.
+        most_lapse: the greatest lapse that is fitted on either side, in [0, 1/2). An agent that lapses more looks
+            flatter instead.
+
+    Raises:
+        ValueError: if an argument is out of its range, fewer than 50 answers are given, the answers are separated by
+            a step (no slope is steep enough), or the task has no ideal observer.
+    """
+    whole("n_null", n_null, 0)
+    whole("n_bootstrap", n_bootstrap, 0)
+    if not 0 <= most_lapse < 0.5:
+        raise ValueError(f"most_lapse={most_lapse!r} is not in [0, 0.5)")
+    check_answers(answers, LEAST, response_steps=response_steps, trials=trials.latents)
+    task, context, n_trials = trials.task, trials.context, len(answers)
+    distance = distances(task, trials.latents, context)
+    x, given = distance.values, answers != 0
+    p = ideal_at(trials, steps_taken(response_steps, trials))
+    ideal, m = np.where(p > 0.5, 1, -1), len(p)
+
+    bins = _Bins(x, given)
+    ones = np.ones((1, n_trials))
+    first = (np.arange(n_trials) < m).astype(float)
+    samples = resampled(n_trials, n_bootstrap, rng)
+    ideal_answers = np.where(given, np.concatenate([ideal, np.ones((n_trials - m, x.shape[1]), int)]), 0)
+
+    def fitted(weights: np.ndarray, given_answers: np.ndarray) -> Curves:
+        return fit_curves(bins.x[None], *bins.counts(weights, given_answers), most_lapse)
+
+    one = fitted(ones, answers)
+    own, best = (fitted(first[None], a) for a in (answers, ideal_answers))
+    for curves, whose in ((one, "the agent"), (best, "the ideal observer")):
+        if curves.separated.any():
+            raise ValueError(
+                f"answers of {whose} are all on the right side of one distance: a step fits them and no slope is steep "
+                "enough; more trials near the boundaries are needed"
+            )
+    value = float(own.slope[0] / best.slope[0])
+    null = _shuffled_slopes(bins, answers, shuffles(n_trials, context, n_null, rng), most_lapse) / best.slope[0]
+    many = fitted(samples, answers)
+    ratios = fitted(samples * first, answers).slope / fitted(samples * first, ideal_answers).slope
+    fit_of_one = _goodness(x, answers, rng, n_null, most_lapse)
+    slopes, biases, lapses = _by_task(x, answers, context, task.n_tasks, most_lapse)
+    drawn = equal_mass(x[given], N_DRAWN)
+    n_drawn = int(drawn.max()) + 1
+    shown = given[:m]
+    return Psychometric(
+        value=value,
+        null=null,
+        p=p_value(value, null),
+        n=n_trials,
+        settings={"n_null": n_null, "n_bootstrap": n_bootstrap, "most_lapse": most_lapse},
+        interval=interval(ratios),
+        efficiency=value**2,
+        slope=float(one.slope[0]),
+        bias=float(one.bias[0]),
+        lapse_low=float(one.low[0]),
+        lapse_high=float(one.high[0]),
+        slope_interval=interval(many.slope),
+        bias_interval=interval(many.bias),
+        lapse_interval=interval((many.low + many.high) / 2),
+        ideal_slope=float(best.slope[0]),
+        theory_slope=_theory(task, trials),
+        n_ideal=m,
+        unanswered=float(1 - given.mean()),
+        deviance=fit_of_one[0],
+        deviance_null=fit_of_one[1],
+        deviance_p=p_value(*fit_of_one),
+        task_slopes=slopes,
+        task_biases=biases,
+        task_lapses=lapses,
+        bin_x=bin_means(drawn, x[given], n_drawn),
+        bin_share=bin_means(drawn, (answers[given] > 0).astype(float), n_drawn),
+        bin_n=np.bincount(drawn, minlength=n_drawn),
+        ideal_share=bin_means(drawn[: shown.sum()], (ideal[shown] > 0).astype(float), n_drawn),
+        unit=distance.unit,
+    )
+
+
+class _Bins:
+    """Answers counted in fine bins of distance, 512 of equal mass, at whose mean distance the curves are fitted.
+
+    A fit then costs the same for any number of answers. What the curve does within a bin is left out; in this many
+    bins it is below the rounding of what is reported.
+    """
+
+    def __init__(self, x: Float[np.ndarray, "N A"], given: np.ndarray) -> None:
+        self.index = np.zeros(x.shape, np.int64)
+        self.index[given] = equal_mass(x[given], N_FINE)
+        self.n = int(self.index.max()) + 1
+        self.x = bin_means(self.index[given], x[given], self.n)
+
+    def counts(
+        self, weights: Float[np.ndarray, "R N"], answers: np.ndarray
+    ) -> tuple[Float[np.ndarray, "R B"], Float[np.ndarray, "R B"]]:
+        """Answers, and answers +1, in each bin, each trial counted as often as `weights` says."""
+        n, k = (np.asarray((self._matrix(chosen) @ weights.T).T) for chosen in (answers != 0, answers > 0))
+        return n, k
+
+    def _matrix(self, chosen: np.ndarray) -> sparse.csr_matrix:
+        trial, answer = np.nonzero(chosen)
+        shape = (self.n, len(chosen))
+        return sparse.csr_matrix((np.ones(len(trial)), (self.index[trial, answer], trial)), shape)
+
+
+def _shuffled_slopes(bins: _Bins, answers: np.ndarray, orders: np.ndarray, most_lapse: float) -> np.ndarray:
+    """The slopes of answers handed to other trials."""
+    if not len(orders):
+        return np.empty(0)
+    counts = [
+        [np.bincount(bins.index[chosen[order]], minlength=bins.n) for order in orders]
+        for chosen in (answers != 0, answers > 0)
+    ]
+    n, k = np.array(counts, float)
+    return fit_curves(bins.x[None], n, k, most_lapse).slope
+
+
+def _goodness(
+    x: np.ndarray, answers: np.ndarray, rng: np.random.Generator, n_null: int, most_lapse: float
+) -> tuple[float, Float[np.ndarray, " R"]]:
+    """The deviance of one answer a trial from the curve fitted to them, and its parametric-bootstrap null.
+
+    Answers of different trials are independent given x*, as the draws from the curve are; those of one trial are not.
+    """
+    some = np.flatnonzero((answers != 0).any(axis=1))
+    keys = np.where(answers[some] != 0, rng.random((len(some), x.shape[1])), -1)
+    task = np.argmax(keys, axis=1)
+    bins = _Bins(x[some, task][:, None], np.ones((len(some), 1), bool))
+    n, k = bins.counts(np.ones((1, len(some))), answers[some, task][:, None])
+    coarse = np.arange(bins.n) * N_COARSE // bins.n
+    starts = np.flatnonzero(np.diff(coarse, prepend=-1))
+
+    def worst(curves: Curves, k: np.ndarray) -> np.ndarray:
+        sums = [np.add.reduceat(np.broadcast_to(v, k.shape), starts, axis=1) for v in (n, k, n * curves.at(bins.x))]
+        return deviance(sums[0], sums[1], sums[2] / sums[0])
+
+    curve = fit_curves(bins.x[None], n, k, most_lapse)
+    drawn = rng.binomial(n.astype(int), np.clip(curve.at(bins.x), 0, 1), (n_null, bins.n)).astype(float)
+    found = float(worst(curve, k)[0])
+    return found, worst(fit_curves(bins.x[None], n, drawn, most_lapse), drawn) if n_null else np.empty(0)
+
+
+def _by_task(
+    x: np.ndarray, answers: np.ndarray, context: np.ndarray | None, n_tasks: int, most_lapse: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Slope, bias and lapses of each task by itself."""
+    of = np.broadcast_to(np.arange(x.shape[1]), x.shape) if context is None else context[:, None]
+    of, x, up = (v[answers != 0] for v in (of, x, answers > 0))
+    sizes = np.bincount(of, minlength=n_tasks)
+    order, starts = np.argsort(of, kind="stable"), np.cumsum(sizes) - sizes
+    # Tasks with fewer answers than others are padded by points that weigh nothing.
+    column = np.arange(len(of)) - np.repeat(starts, sizes)
+    padded = np.zeros((3, n_tasks, max(1, sizes.max())))
+    padded[:, of[order], column] = x[order], np.ones(len(of)), up[order]
+    slopes, biases, lapses = np.full(n_tasks, np.nan), np.full(n_tasks, np.nan), np.full((n_tasks, 2), np.nan)
+    enough = np.flatnonzero(sizes >= LEAST)
+    if len(enough):
+        curves = fit_curves(padded[0, enough], padded[1, enough], padded[2, enough], most_lapse)
+        kept = enough[~curves.separated]
+        slopes[kept], biases[kept] = curves.slope[~curves.separated], curves.bias[~curves.separated]
+        lapses[kept] = np.stack([curves.low, curves.high], axis=1)[~curves.separated]
+    return slopes, biases, lapses
+
+
+def _theory(task: EvidenceTask, trials: Trials) -> float:
+    """sqrt(t), where it holds."""
+    holds = not task.reaction_time and isinstance(task.boundary, Linear) and isinstance(task.stimulus, int)
+    if not (holds and task.noise == "gaussian" and flat_prior(task)):
+        return float("nan")
+    return float(np.sqrt(effective_samples(task, trials.n_samples)))
