@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import numpy as np
 import pytest
 import sklearn.linear_model
@@ -9,6 +12,7 @@ from checked import checked
 from codes import conjunctive, expanded, latents_of, linear, rotated, unrelated
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from scipy.stats import kstest
 from sklearn.metrics import mutual_info_score
 from sklearn.preprocessing import PolynomialFeatures
@@ -21,6 +25,7 @@ from mtrnn_analysis.alignment import (
     mutual_information,
     unit_alignment,
 )
+from mtrnn_analysis.figures.selectivity import alignment_figure, selectivity_figure
 from mtrnn_analysis.selectivity import selectivity, sparseness, treves_rolls
 
 SEEDS = range(3)
@@ -228,6 +233,7 @@ def test_resultants_of_directions_that_are_known() -> None:
         assert found.resultants["3"] == pytest.approx(abs(np.exp(3j * np.radians(angles)).mean()))
 
 
+@pytest.mark.slow
 def test_p_of_directions_is_even_where_directions_are() -> None:
     p = []
     for seed in range(200):
@@ -447,3 +453,36 @@ def test_fewer_trials_than_units_and_an_empty_orthant_are_answered() -> None:
     assert found.n_live == 200
     assert found.explained_mean > 0.5
     assert _unit_alignment(states, latents, rng, n_null=2).informativeness > 0.9
+
+
+# Figures.
+
+
+def words(figure: Any) -> str:
+    """All that is written in a figure, drawn."""
+    figure.savefig(io.BytesIO(), format="pdf")
+    return " | ".join(text.get_text() for text in figure.findobj(Text))
+
+
+@pytest.mark.parametrize("n_null", [0, 20])
+def test_figures_show_opposed_pairs_chance_and_what_alignment_is_not(n_null: int) -> None:
+    rng = np.random.default_rng(0)
+    latents = latents_of(rng, 600)
+    states = opposed_pairs(rng, latents, 30)
+    shown = words(selectivity_figure(_selectivity(states, latents, rng, n_null=n_null)))
+    assert "2 opposed pairs, 90° apart" in shown or "2 opposed pairs, 89° apart" in shown
+    assert "unit 3\nnonlinear mixed" in shown
+    assert ("additive units (20 draws)" in shown) == ("even directions, 95 %" in shown) == (n_null > 0)
+    aligned = words(alignment_figure(_unit_alignment(states, latents, rng, n_null=n_null)))
+    assert "not of abstraction" in aligned
+    assert ("random basis, mean" in aligned) == (n_null > 0)
+
+
+@pytest.mark.parametrize("n_dims", [1, 3])
+def test_figures_in_other_dimensions(n_dims: int) -> None:
+    rng = np.random.default_rng(0)
+    latents = latents_of(rng, 400, n_dims)
+    states = expanded(rng, latents, 20)
+    assert "drawn for two latents" in words(selectivity_figure(_selectivity(states, latents, rng, n_null=3)))
+    if n_dims > 1:
+        assert "20 live units, by latent" in words(alignment_figure(_unit_alignment(states, latents, rng, n_null=3)))

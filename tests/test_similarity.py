@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from checked import checked
 from codes import conjunctive, expanded, latents_of, linear, rotated, unrelated
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from rsatoolbox.data.dataset import Dataset
 from rsatoolbox.rdm.calc import calc_rdm
 from rsatoolbox.rdm.compare import compare as compare_rdms
@@ -21,6 +23,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import kstest
 
 from mtrnn_analysis.dynamical_similarity import dsa
+from mtrnn_analysis.figures.similarity import comparison_figure, rsa_figure
 from mtrnn_analysis.similarity import (
     agreement,
     cells,
@@ -448,3 +451,23 @@ def test_fewer_trials_than_units_are_answered() -> None:
     assert cka(states, latents) > 0.9
     assert procrustes(states, latents) < 0.5
     assert _rsa(states, latents, rng, n_null=20).p < 0.1
+
+
+# Figures.
+
+
+@pytest.mark.parametrize("n_null", [0, 5])
+def test_figures_show_values_chance_and_ceiling(n_null: int) -> None:
+    rng = np.random.default_rng(0)
+    latents = latents_of(rng, 300)
+    states = expanded(rng, latents)
+    found = _rsa(states, latents, rng, n_null=n_null)
+    both = _compare({"one": recorded(states, latents)}, rng, n_null=n_null)
+    shown = []
+    for figure in (rsa_figure(found), comparison_figure(both)):
+        figure.savefig(io.BytesIO(), format="pdf")
+        shown.append([text.get_text() for text in figure.findobj(Text)])
+    assert f"ceiling: {found.ceiling:.2f}" in shown[0]
+    assert ("conditions shuffled" in shown[0]) == (n_null > 0)
+    assert {"one", "x*", f"{both.cka[0, 1]:.2f}", f"{np.degrees(both.procrustes[0, 1]):.0f}"} <= set(shown[1])
+    assert ("above the diagonal: by chance" in shown[1]) == (n_null > 0)
