@@ -136,9 +136,9 @@ def decode(
     choice of the penalty included. r2_prior of the draws is not 0: a code of signs alone has 3/4 (a quadrant's mean is
     known, and its MSE is 1/48), and most codes of signs that do not carry over are below 0.
 
-    The rule of least error is not the only one. Taking the largest penalty within a standard error of it, over
-    orthants, lowers r2 OOD of good codes, a floor under the penalties changes nothing: see CHANGELOG. What cannot be
-    saved by a penalty is a network whose states explode on few trials (seen with one task): r2 can be far below 0.
+    Why the least error: taking the largest penalty within a standard error of it, over orthants, lowers r2 OOD of good
+    codes, and a floor under the penalties changes next to nothing. What no penalty saves is a network whose states
+    explode on few trials (seen with one task): its r2 can be far below 0, and is no error of the decoder.
 
     Closed form: one eigendecomposition of a sum of Gram matrices, one matrix a cell of `mtrnn_analysis.holdout`, gives
     a fit for all penalties (see `PENALTIES` for their unit) and all shuffles.

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import expit
 
-# Newton steps for a penalty, halvings of a step that does not lower the objective, and when a fit is done: when no
-# gradient is larger than this share of the number of trials.
+# Newton steps for a penalty, halvings of a step that does not lower the objective, and when a fit is done: after a step
+# before which the objective was, by its quadratic form, at most this far above its minimum, per trial. The next step
+# would gain the square of that.
 STEPS, HALVINGS, DONE = 50, 20, 1e-6
 # The intercept's penalty: so little that it matters only where all targets are alike, and the fit would not end.
 INTERCEPT = 1e-8
@@ -53,10 +54,6 @@ def _newton(design: np.ndarray, signed: np.ndarray, weights: np.ndarray, square:
     for _ in range(STEPS):
         wrong = expit(-margins[open_])
         gradient = -(signed[open_] * wrong) @ design + square * weights[open_]
-        going = np.abs(gradient).max(axis=1) > DONE * len(design) * np.abs(design).max()
-        open_, gradient, wrong = open_[going], gradient[going], wrong[going]
-        if not len(open_):
-            break
         curvature = wrong * (1 - wrong)
         hessian = np.stack([(design * row[:, None]).T @ design for row in curvature])
         hessian[:, np.arange(len(square)), np.arange(len(square))] += square
@@ -72,4 +69,7 @@ def _newton(design: np.ndarray, signed: np.ndarray, weights: np.ndarray, square:
             size[worse] /= 2
         weights[open_] -= size[:, None] * step
         margins[open_] -= size[:, None] * along
+        open_ = open_[np.sum(gradient * step, axis=1) / 2 > DONE * len(design)]
+        if not len(open_):
+            break
     return weights

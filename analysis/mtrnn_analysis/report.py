@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mtrnn_analysis.controls import control_states
 from mtrnn_analysis.decoding import decode
 from mtrnn_analysis.figures import Reference, Result, r2_figure, save, tasks_figure, trajectories_figure
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.encoder import encode
 from mtrnn_envs.files import replacing
 from mtrnn_envs.recording import Recording
 
@@ -88,9 +88,12 @@ def _row(name: object, results: Sequence[Result], like: EvidenceTask | None) -> 
 def _controls(task: EvidenceTask) -> list[Reference]:
     """What can be decoded without a network: from the evidence, and from what the encoder makes of it."""
     trials = Stream(task, "test", 0).take(N_CONTROL)
-    states = {"mean evidence": trials.evidence.mean(axis=1)}
-    if task.encoder is not None:
-        encoded = encode(task, trials.evidence)
-        states |= {"encoder, last sample": encoded[:, -1], "encoder, mean of samples": encoded.mean(axis=1)}
-    found = {name: decode(state, trials.latents, np.random.default_rng(0)) for name, state in states.items()}
+    states, names = control_states(trials), {"mean evidence": "mean evidence"}
+    if task.encoder is None:
+        names = {"mean input": "mean evidence"}
+    else:
+        names |= {"last input": "encoder, last sample", "mean input": "encoder, mean of samples"}
+    found = {
+        name: decode(states[key], trials.latents, np.random.default_rng(0), n_null=0) for key, name in names.items()
+    }
     return [Reference(name, f.in_distribution.r2_prior, f.out_of_distribution.r2_prior) for name, f in found.items()]

@@ -210,30 +210,36 @@ def _cut(right: np.ndarray, groups: Orthants, split: Split, least_share: float) 
 def _read_outs(
     states: np.ndarray, right: np.ndarray, groups: Orthants, splits: list[Split], least_share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The answers to each question, +1 or -1, by read-outs not fitted to the trial's orthant, and the penalties."""
-    grid = np.array(PENALTIES)
+    """The answers by read-outs not fitted to the trial's orthant, and the penalties.
+
+    +1 or -1; 0 to the questions that do not divide the orthant.
+    """
+    grid, n_questions = np.array(PENALTIES), right.shape[1]
     paths: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
     said, penalties = np.zeros_like(right), np.zeros(len(splits))
 
-    def path(fit: np.ndarray, up_to: int) -> tuple[np.ndarray, np.ndarray]:
-        if (key := fit.tobytes()) not in paths:
+    def path(fit: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights `[P, H, L]` and intercepts `[P, 1, L]` of the questions wanted; each is fitted once."""
+        shapes = (len(grid), states.shape[1], n_questions), (len(grid), 1, n_questions)
+        weights, intercepts = paths.setdefault(fit.tobytes(), (np.full(shapes[0], np.nan), np.full(shapes[1], np.nan)))
+        if (lacking := wanted & np.isnan(intercepts[0, 0])).any():
             rows = fit[groups.which]
-            paths[key] = logistic_path(states[rows], right[rows].astype(np.int64), grid[:up_to])
-        return paths[key]
+            found = logistic_path(states[rows], right[rows][:, lacking].astype(np.int64), grid)
+            weights[:, :, lacking], intercepts[:, 0, lacking] = found
+        return weights[:, :, wanted], intercepts[:, :, wanted]
 
     for q, split in enumerate(splits):
         found = np.zeros(len(grid))
         for left_out in split.validations:
             inner = Split(split.pool & ~left_out, left_out, split.validations, split.pool)
-            rows, k = left_out[groups.which], _cut(right, groups, inner, least_share)
-            weights, intercepts = path(inner.fit, len(grid))
-            margins = states[rows] @ weights[:, :, k] + intercepts[:, None, k]
-            found += np.sum((margins > 0) == (right[rows][:, k] > 0), axis=(1, 2))
+            rows, cut = left_out[groups.which], _cut(right, groups, inner, least_share)
+            weights, intercepts = path(inner.fit, cut)
+            found += np.sum((states[rows] @ weights + intercepts > 0) == (right[rows][:, cut] > 0), axis=(1, 2))
         best = int(found.argmax())
         penalties[q] = grid[best]
-        weights, intercepts = path(split.fit, best + 1)
-        rows = split.test[groups.which]
-        said[rows] = np.where(states[rows] @ weights[best] + intercepts[best] > 0, 1, -1)
+        rows, cut = split.test[groups.which], _cut(right, groups, split, least_share)
+        weights, intercepts = path(split.fit, cut)
+        said[np.ix_(rows, cut)] = np.where(states[rows] @ weights[best] + intercepts[best] > 0, 1, -1)
     return said, penalties
 
 

@@ -1,0 +1,205 @@
+"""Figures of what is decoded of x*: by orthant and beside controls, over time, and of new questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mtrnn_analysis.decoding import Decoding
+from mtrnn_analysis.decoding_course import Course
+from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, signs
+from mtrnn_analysis.transfer import Transfer
+
+R2 = "$r^2_{\\mathrm{prior}}$ of decoded $x^*$"
+# Lowest r2 that is drawn; what is below stands at the edge, with its number.
+FLOOR = -1.0
+# Grid of the map: cells a side of the square [-1/2, 1/2]², an even number, so that none lies in two quadrants.
+CELLS = 10
+
+
+def decoding_figure(found: Decoding) -> Figure:
+    """`r2_prior` by orthant beside its null and the controls; and, with two latents, where the decoder puts x*.
+
+    Left: in and out of distribution, a mark an orthant and a bar for the mean; grey bands are the null, from its least
+    to its largest draw. Middle: the same numbers of the controls. Right: for each of 10 × 10 cells of x*, the mean of
+    x* as decoded without the quadrant that it is in (thick), joined up as a grid that would be even (thin) if decoding
+    were right.
+    """
+    flat = found.latents.shape[1] == 2
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.2 if flat else 5.4, 2.9), layout="constrained")
+        panels: Any = figure.subplots(1, 3 if flat else 2, width_ratios=[1, 1.2, 1.4][: 3 if flat else 2])
+        scores = (found.in_distribution, found.out_of_distribution)
+        drawn = [v for s in scores for v in (*s.r2_prior_by_orthant, *s.null)]
+        low = max(FLOOR, min(0.0, *drawn, *(c.ood for c in found.controls.values())))
+        _by_orthant(panels[0], found, low)
+        _controls(panels[1], found, low)
+        if flat:
+            _map(panels[2], found)
+        return figure
+
+
+def _by_orthant(axes: Any, found: Decoding, low: float) -> None:
+    colours = [QUADRANTS.get(name, INK) for name in found.orthants]
+    for i, scores in enumerate((found.in_distribution, found.out_of_distribution)):
+        if len(scores.null):
+            edges = np.clip([scores.null.min(), scores.null.max()], low, 1)
+            axes.fill_between([i - 0.35, i + 0.35], *edges, color=PALE, lw=0, zorder=1)
+        values = np.clip(scores.r2_prior_by_orthant, low, 1)
+        spread = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [0.0]
+        axes.scatter(i + np.array(spread), values, c=colours, s=18, lw=0.5, edgecolors="white", zorder=3, clip_on=False)
+        level = np.clip(scores.r2_prior, low, 1)
+        axes.plot([i - 0.35, i + 0.35], [level, level], color=INK, lw=1.4, zorder=2)
+        p = "" if np.isnan(scores.p) else f"\n$p$ = {scores.p:.2g}"
+        axes.text(i, 1.03, f"{scores.r2_prior:.3f}{p}", ha="center", va="bottom", fontsize=7)
+    axes.set_xticks([0, 1], ["in\ndistribution", f"{found.settings['holdout']}\nleft out"])
+    axes.set_xlim(-0.6, 1.6)
+    axes.set_ylim(low - 0.03, 1)
+    axes.set_ylabel(f"{R2}  $(= 1 - 12\\,\\mathrm{{MSE}})$")
+    handles = [
+        Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=colour, label=name)
+        for name, colour in zip(found.orthants, colours, strict=True)
+    ]
+    handles: list[Any] = handles if len(handles) <= len(QUADRANTS) else []
+    if len(found.out_of_distribution.null):
+        handles.append(Patch(color=PALE, lw=0, label="null"))
+    axes.legend(handles=handles, loc="lower left", handlelength=1, handletextpad=0.6, labelspacing=0.25)
+
+
+def _controls(axes: Any, found: Decoding, low: float) -> None:
+    rows = [("this agent", found.in_distribution.r2_prior, found.out_of_distribution.r2_prior)]
+    rows += [(name, control.id, control.ood) for name, control in found.controls.items()]
+    for y, (name, inside, outside) in enumerate(rows):
+        axes.axhline(y, color=PALE, lw=0.5, zorder=1)
+        axes.plot(max(inside, low), y, "o", ms=5, color=BLUE, mec="white", mew=0.5, zorder=3, clip_on=False)
+        axes.plot(max(outside, low), y, "s", ms=5, color=VERMILLION, mec="white", mew=0.5, zorder=4, clip_on=False)
+        axes.text(
+            1.02, y, f"{outside:.3f}", va="center", fontsize=7, color=VERMILLION, weight="normal" if y else "bold"
+        )
+        if name == found.best_untrained:
+            axes.axvline(max(outside, low), color=GREY, lw=0.8, ls=(0, (4, 2)), zorder=2)
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(low - 0.03, 1)
+    axes.set_xlabel(R2)
+    handles = [
+        Line2D([], [], ls="", marker=marker, ms=4.5, mec="none", mfc=colour, label=label)
+        for marker, colour, label in (("o", BLUE, "in distribution"), ("s", VERMILLION, "out of distribution"))
+    ]
+    if found.best_untrained:
+        handles.append(Line2D([], [], color=GREY, lw=0.8, ls=(0, (4, 2)), label="best without training"))
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), labelspacing=0.2, borderaxespad=0.1)
+
+
+def _map(axes: Any, found: Decoding) -> None:
+    """The mean decoded x* of each cell of x*, as a grid."""
+    cell = np.clip(np.floor((found.latents + 0.5) * CELLS).astype(int), 0, CELLS - 1)
+    which = cell @ [CELLS, 1]
+    count = np.bincount(which, minlength=CELLS**2)
+    decoded = found.out_of_distribution.predictions
+    sums = np.stack([np.bincount(which, weights=column, minlength=CELLS**2) for column in decoded.T], axis=1)
+    centres = (np.stack(np.meshgrid(*[np.arange(CELLS)] * 2, indexing="ij"), axis=-1) + 0.5) / CELLS - 0.5
+    means = np.where(count[:, None] > 2, sums / np.maximum(count, 1)[:, None], np.nan).reshape(CELLS, CELLS, 2)
+    for grid, style in ((centres, {"color": GREY, "lw": 0.5, "zorder": 1}), (means, {"lw": 1.1, "zorder": 3})):
+        for i in range(CELLS):
+            for line, places in ((grid[i], centres[i]), (grid[:, i], centres[:, i])):
+                # Lines end at the borders of quadrants: the two sides are decoded by different decoders.
+                for part in np.split(np.arange(CELLS), 2):
+                    colour = QUADRANTS[str(signs(places[part[:1]])[0])]
+                    axes.plot(*line[part].T, **({"color": colour} | style))
+    reach = 0.62
+    lost = np.count_nonzero(np.abs(np.nan_to_num(means)).max(axis=2) > reach)
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-reach, reach)
+    axes.set_aspect("equal")
+    axes.set_xticks([-0.5, 0, 0.5])
+    axes.set_yticks([-0.5, 0, 0.5])
+    axes.set_xlabel("$x_1$ (latent units)")
+    axes.set_ylabel("$x_2$ (latent units)", labelpad=0)
+    more = f"; {lost} cells lie outside" if lost else ""
+    axes.set_title(f"mean decoded $x^*$, {found.settings['holdout']} left out{more}", fontsize=7.5, loc="left")
+
+
+def course_figure(found: Course) -> Figure:
+    """`r2_prior` at each step of the trial, in and out of distribution, beside what is possible there.
+
+    Steps with too few trials are left out; a thin line below shows the share of trials that have not ended.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 2.9), layout="constrained")
+        axes = figure.subplots()
+        steps = np.arange(len(found.ood))
+        axes.axhline(0, color=PALE, lw=0.6, zorder=0)
+        for values, style, label in (
+            (found.ideal, {"color": INK, "lw": 0.9, "zorder": 3}, "ideal observer, same trials"),
+            (found.mean, {"color": GREY, "lw": 1.0, "ls": (0, (4, 2))}, "mean of samples, $1 - 12\\,\\sigma^2/t$"),
+            (found.id, {"color": BLUE, "lw": 1.2, "marker": "o", "ms": 3}, "in distribution"),
+            (
+                found.ood,
+                {"color": VERMILLION, "lw": 1.2, "marker": "s", "ms": 3},
+                f"{found.settings['holdout']} left out",
+            ),
+        ):
+            if np.isfinite(values).any():
+                axes.plot(steps, np.maximum(values, FLOOR), label=label, clip_on=False, **style)
+        share = found.n_trials / max(found.n_trials.max(), 1)
+        if share.min() < 1:
+            axes.plot(steps, share, color=GREEN, lw=0.8, ls=":", label="share of trials not ended")
+        axes.set_xlabel("step of the trial" + ("" if np.isnan(found.dt) else f" ({found.dt:g} ms each)"))
+        axes.set_ylabel(R2)
+        lowest = np.nanmin([np.nanmin(found.ood), np.nanmin(found.id), 0])
+        axes.set_ylim(max(FLOOR, lowest) - 0.03, 1)
+        axes.set_xlim(-0.5, len(steps) - 0.5)
+        axes.legend(loc="lower right")
+        return figure
+
+
+def transfer_figure(found: Transfer) -> Figure:
+    """Accuracy on new questions in the orthant left out: against the ideal observer's, and the mean beside its null.
+
+    Left: a mark for each pair of question and orthant; with two latents, coloured by quadrant. Right: the means. The
+    grey histogram is the null.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.2, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+        colours = [QUADRANTS.get(found.orthants[q], INK) for q in found.orthant]
+        known = np.isfinite(found.ideal_by_pair).all()
+        across = found.ideal_by_pair if known else found.chance_by_pair
+        low = max(0.0, min(0.5, found.accuracy.min()) - 0.03)
+        left.axhline(0.5, color=PALE, lw=0.6, zorder=0)
+        left.plot([0, 1], [0, 1], color=GREY, lw=0.8, zorder=1)
+        left.scatter(across, found.accuracy, c=colours, s=14, lw=0.4, edgecolors="white", zorder=3, clip_on=False)
+        left.set_xlim(min(0.7, across.min() - 0.02), 1)
+        left.set_ylim(low, 1)
+        left.set_xlabel(f"accuracy of {'the ideal observer' if known else 'the more frequent answer'}")
+        left.set_ylabel("accuracy where never learned")
+        present = [name for name in QUADRANTS if name in found.orthants]
+        handles = [Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=QUADRANTS[q], label=q) for q in present]
+        left.legend(handles=handles, loc="lower left", handlelength=1, labelspacing=0.2)
+        if len(found.null):
+            right.hist(found.null, bins=15, color=PALE, lw=0)
+        top = max(right.get_ylim()[1], 1) * 1.05
+        levels = [
+            (found.value, VERMILLION, "-", f"read-out of labels, {found.value:.3f}"),
+            (found.through_latents, BLUE, "-", f"through decoded $x^*$, {found.through_latents:.3f}"),
+            (found.ideal, INK, "-", f"ideal observer, {found.ideal:.3f}"),
+            (found.nearest, GREEN, ":", f"nearest trained question, {found.nearest:.3f}"),
+            (found.chance, GREY, "--", f"more frequent answer, {found.chance:.3f}"),
+        ]
+        for level, colour, style, label in levels:
+            if np.isfinite(level):
+                right.axvline(level, color=colour, ls=style, lw=1.3, label=label)
+        if len(found.null):
+            right.fill_between([], [], color=PALE, lw=0, label=f"null, $p$ = {found.p:.2g}")
+        right.set_ylim(0, top)
+        right.set_yticks([])
+        right.spines["left"].set_visible(False)
+        right.set_xlabel("mean accuracy, new questions")
+        right.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), labelspacing=0.2, borderaxespad=0.1)
+        return figure
