@@ -17,7 +17,9 @@ from scipy.stats import kstest
 from sklearn.metrics import mutual_info_score
 from sklearn.preprocessing import PolynomialFeatures
 
-from mtrnn_analysis.alignment import (
+from mtrnn_analysis.figures.selectivity import alignment_figure, selectivity_figure
+from mtrnn_analysis.selectivity import selectivity, sparseness, treves_rolls
+from mtrnn_analysis.unit_alignment import (
     completeness,
     disentanglement,
     gap,
@@ -25,8 +27,6 @@ from mtrnn_analysis.alignment import (
     mutual_information,
     unit_alignment,
 )
-from mtrnn_analysis.figures.selectivity import alignment_figure, selectivity_figure
-from mtrnn_analysis.selectivity import selectivity, sparseness, treves_rolls
 
 SEEDS = range(3)
 QUICK = {"n_null": 9, "degree": 2, "n_folds": 3, "n_maps": 0}

@@ -2,7 +2,7 @@
 
 Nothing here is a statement about the population's code: x* may be read off linearly from units of any selectivity, and
 a rotation of the units changes all of these numbers and no decoder. For that see `decoding`; for how far the axes of
-units and of latents agree see `alignment`. Axis letters: N trials, H units, L live units, D latents, P terms of a
+units and of latents agree see `unit_alignment`. Axis letters: N trials, H units, L live units, D latents, P terms of a
 regression, K folds, U units drawn, G cells of a map, R draws.
 """
 
