@@ -64,7 +64,7 @@ def test_a_bent_sheet_keeps_lengths_and_turns_its_axes():
     assert found.isometry == pytest.approx(1, abs=0.02)
     assert found.isotropy == pytest.approx(1, abs=0.02)
     middles = np.radians(120) * found.bins[:, 0]
-    assert found.turning == pytest.approx(np.degrees(np.arccos((1 + np.cos(middles).mean()) / 2)), abs=2)
+    assert found.turning == pytest.approx(np.degrees(np.arccos(np.sqrt((1 + np.cos(middles).mean() ** 2) / 2))), abs=2)
     assert found.p_turning == 1 / 21
 
 

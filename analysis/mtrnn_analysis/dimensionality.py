@@ -132,7 +132,7 @@ def dimensionality(
     quarters = _Quarters.dealt(basis, n_splits, rng)
     moments = quarters.moments(states)
     p_signal = _p_signal(states, basis, n_null, rng)
-    steps = _over_time(hidden, valid, latents, degree, n_splits, rng, quarters)
+    steps = _over_time(hidden, valid, latents, degree, n_splits, rng, basis, quarters)
     total = float(moments.spectrum.sum())
     seen = min(moments.trace, total) > 0 and not p_signal > 0.05
     shares = moments.spectrum / total if seen else np.full(len(moments.spectrum), np.nan)
@@ -251,6 +251,7 @@ def _over_time(
     degree: int,
     n_splits: int,
     rng: np.random.Generator,
+    basis: np.ndarray,
     quarters: _Quarters,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """The ratio of all states and of noise-free states at each step, and that of all states of all steps."""
@@ -271,14 +272,13 @@ def _over_time(
             continue
         ratios[t] = ratio
         if rows.all():
-            ours, basis = quarters, None
+            now_basis, ours = basis, quarters
         elif len(now) >= 4 * comb(latents.shape[1] + degree, degree) and np.ptp(latents[rows], axis=0).all():
-            basis = _polynomials(latents[rows], degree)
-            ours = _Quarters.dealt(basis, n_splits, rng)
+            now_basis = _polynomials(latents[rows], degree)
+            ours = _Quarters.dealt(now_basis, n_splits, rng)
         else:
             continue
-        basis = _polynomials(latents, degree) if basis is None else basis
         moments = ours.moments(now)
-        if moments.trace > 0 and _p_signal(now, basis, 19, rng) <= 0.05:
+        if moments.trace > 0 and _p_signal(now, now_basis, 19, rng) <= 0.05:
             signals[t] = moments.ratio
     return ratios, signals, _ratio(hidden[valid].astype(np.float64))

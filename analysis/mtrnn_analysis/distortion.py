@@ -36,8 +36,8 @@ class Distortion(Finding):
             follow one direction only; corrected.
         area_variation: relative SD over bins of the local area (volume) element, corrected; may be below 0.
         p_area_variation: against the linear map, for greater.
-        turning: by how many degrees local encoding axes are turned from the global ones: the angle of the mean cosine,
-            corrected; below 0 if that cosine is above 1.
+        turning: by how many degrees the local encoding map is turned from the global one: the angle of the mean cosine,
+            places weighing by the length of their map, corrected; below 0 if that cosine is above 1.
         p_turning: against the linear map, for greater.
         null_area_variation: `[R]`.
         null_turning: `[R]`.
@@ -81,8 +81,8 @@ def distortion(
     is about the relative SD of local lengths: 0 for a linear code, 0.2 if steps are stretched and shrunk by a fifth.
     Beside it: isometry = (tr ḡ)² / (D mean of tr g_b²), 1 only if every g_b is the same multiple of the identity, so
     that it falls with a global anisotropy too (`axes` has that alone); isotropy = mean of (tr g_b)² / (D mean of
-    tr g_b²), 1 if every g_b is some multiple of it; the relative SD of sqrt(det g); and by how much local axes turn
-    from the global ones (curvature: a bent sheet keeps its lengths and turns its axes).
+    tr g_b²), 1 if every g_b is some multiple of it; the relative SD of sqrt(det g); and by how much local maps turn
+    from the global one, cos = J·A / (|J| |A|) (curvature: a bent sheet keeps its lengths and turns its axes).
 
     Noise makes slopes, so metrics, too large, and differ. All are corrected: the trials of a bin are dealt into
     quarters, and only products of slopes from different quarters are used: g from two, |g - ḡ|² from the product of a
@@ -246,23 +246,22 @@ def _measured(slopes: np.ndarray) -> _Measures:
         isometry=float(np.mean(traced) / most) if most > 0 else 0.0,
         isotropy=float(np.mean(local) / most) if most > 0 else 0.0,
         area_variation=_root(np.mean(areas), np.mean(area)),
-        turning=_turning(slopes, metrics, products),
+        turning=_turning(slopes, metrics),
         metrics=metrics,
     )
 
 
-def _turning(slopes: np.ndarray, metrics: np.ndarray, products: np.ndarray) -> float:
-    """The angle, in degrees, of the mean cosine between local and global encoding axes."""
+def _turning(slopes: np.ndarray, metrics: np.ndarray) -> float:
+    """The angle, in degrees, of the mean cosine between local maps and the global one, weighted by local lengths.
+
+    The global map is the mean A of the local J, so that the sum of |J| (J·A / |J| |A|) over the sum of |J| is
+    |A| over the mean |J|.
+    """
     means = slopes.mean(axis=2)
-    across = np.einsum("sibdh,sjdh->bdij", slopes, means, optimize=True) / len(slopes)
-    together = np.einsum("sidh,sjdh->dij", means, means, optimize=True) / len(slopes)
-    different = ~np.eye(4, dtype=bool)
-    local = np.einsum("bdd->bd", metrics)
-    # The noise in the squared length of a slope from all of a bin's trials is about a quarter of that in a quarter's.
-    noise = (np.einsum("sbidid->bd", products) / (4 * len(slopes)) - local) / 4
-    lengths = np.maximum(local, noise) * np.maximum(together[:, different].mean(axis=1), 0)
-    cosines = across[:, :, different].mean(axis=2) / np.sqrt(np.maximum(lengths, np.finfo(float).tiny))
-    away = float(np.clip(1 - cosines.mean(), -2, 2))
+    square = ((means.sum(axis=1) ** 2).sum() - (means**2).sum()) / (12 * len(slopes))
+    lengths = np.sqrt(np.maximum(np.einsum("bdd->b", metrics), 0))
+    cosine = np.sqrt(max(float(square), 0)) / max(float(lengths.mean()), np.finfo(float).tiny)
+    away = float(np.clip(1 - cosine, -2, 2))
     return float(np.sign(away) * np.degrees(np.arccos(1 - abs(away))))
 
 

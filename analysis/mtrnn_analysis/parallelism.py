@@ -33,6 +33,7 @@ class Parallelism(Finding):
         uncorrected_by_latent: likewise.
         signal_to_noise: mean of |v|² (corrected) over its noise, by latent; below 1 the correction is not whole.
         coding: the coding vectors as measured, `[D, S, H]`, in the order of the sign patterns of the others.
+        centroids: the mean states of the conditions, about the mean of all trials, `[Q, H]`.
         orthants: names of the conditions.
     """
 
@@ -47,6 +48,7 @@ class Parallelism(Finding):
     uncorrected_by_latent: Mapping[str, float]
     signal_to_noise: Mapping[str, float]
     coding: Float[np.ndarray, "D S H"]
+    centroids: Float[np.ndarray, "Q H"]
     orthants: tuple[str, ...]
 
 
@@ -124,6 +126,7 @@ def parallelism(
         uncorrected_by_latent=dict(zip(names, found.uncorrected.tolist(), strict=True)),
         signal_to_noise=dict(zip(names, found.signal_to_noise.tolist(), strict=True)),
         coding=means[ends[:, :, 1]] - means[ends[:, :, 0]],
+        centroids=means,
         orthants=conditions.names,
     )
 
