@@ -34,7 +34,7 @@ def run(n_tasks: int, seed: int, updates: int, trials: int, folder: Path) -> tup
     env = gym.make_vec("MultiTaskEvidence-v0", 64, split="test", **asdict(task))
     recording = record(agent, env, trials, seed=0)
     recording.save(folder / f"recording-{n_tasks}-{seed}-{updates}.npz")
-    found = decode(recording.last_hidden(), recording.latents, np.random.default_rng(0))
+    found = decode(recording.last_hidden(), recording.latents, np.random.default_rng(0), n_null=0)
     r2 = found.in_distribution.r2_prior, found.out_of_distribution.r2_prior
     return Result(n_tasks, float(recording.correct.mean()), *r2), time.process_time() - start
 

@@ -18,7 +18,7 @@ from mtrnn_envs import EvidenceTask
 
 def r2(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
     """What is decoded from validation trials, in and out of distribution."""
-    found = decode(states, latents, np.random.default_rng(0))
+    found = decode(states, latents, np.random.default_rng(0), n_null=0)
     return {"r2_id": found.in_distribution.r2_prior, "r2_ood": found.out_of_distribution.r2_prior}
 
 

@@ -44,7 +44,7 @@ if __name__ == "__main__":
     )
     model.learn(a.steps)
     recording = record(model, gym.make_vec(ENV_ID, a.envs, split="test", **FIELDS), a.trials, seed=0)
-    found, ideal = decode(recording.last_hidden(), recording.latents, np.random.default_rng(0)), task.ideal()
+    found, ideal = decode(recording.last_hidden(), recording.latents, np.random.default_rng(0), n_null=0), task.ideal()
     agent = [recording.correct.mean(), found.in_distribution.r2_prior, found.out_of_distribution.r2_prior]
     print(table(["", "accuracy", "r2_prior ID", "r2_prior OOD"], [
         [f"RecurrentPPO, {model.num_timesteps} steps", *map(float, agent)],

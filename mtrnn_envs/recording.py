@@ -222,7 +222,7 @@ def record(agent: Any, env: Any, n_trials: int, seed: int, deterministic: bool =
             )
         live = np.flatnonzero((rows < n_trials) & ~over)
         probabilities = _rows(agent, "probabilities", state, n_envs)
-        tape.see(live, rows, t, observation, action, _hidden(agent, state, n_envs), probabilities)
+        tape.see(live, rows, t, observation, action, hidden_of(agent, state, n_envs), probabilities)
         observation, reward, terminated, truncated, info = cursors.step(action)
         if np.any(truncated):
             raise ValueError(f"env={env!r} truncates trials; whole trials are recorded: leave out max_episode_steps")
@@ -311,7 +311,7 @@ def _rows(agent: Any, name: str, state: Any, n: int) -> np.ndarray | None:
     return values
 
 
-def _hidden(agent: Any, state: Any, n: int) -> np.ndarray | None:
+def hidden_of(agent: Any, state: Any, n: int) -> np.ndarray | None:
     """The units of the agent, `[B, H]`, if it has any; see `record`."""
     if (told := _rows(agent, "hidden", state, n)) is not None:
         return told

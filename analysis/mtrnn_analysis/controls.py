@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from mtrnn_envs import observe
 from mtrnn_envs.ideal_observer import posterior, running_means
 from mtrnn_envs.latents import in_orthants
-from mtrnn_envs.recording import _hidden
+from mtrnn_envs.recording import hidden_of
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
@@ -45,7 +45,7 @@ def states_of(agent: Any, trials: Trials) -> Float[np.ndarray, "N T H"]:
     for t in range(seen.shape[1]):
         begins = np.full(len(trials), t == 0)
         _, state = agent.predict(seen[:, t], state=state, episode_start=begins, deterministic=True)
-        if (units := _hidden(agent, state, len(trials))) is None:
+        if (units := hidden_of(agent, state, len(trials))) is None:
             raise ValueError(f"agent={type(agent).__name__} has no state that could be recorded; see mtrnn_envs.record")
         path.append(np.asarray(units))
     return np.stack(path, axis=1)
