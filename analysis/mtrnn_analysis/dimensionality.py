@@ -4,9 +4,8 @@ K functions of x*, C components, R draws of a null.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from math import comb
 from typing import NamedTuple
 
@@ -17,11 +16,10 @@ from mtrnn_analysis.conditions import checked, varying
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.geometry import principal_components
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.polynomials import greatest_degree, polynomials
 from mtrnn_envs.checks import whole
 
 SHARES = (0.8, 0.9, 0.95)
-# Polynomials of x*: the greatest degree, and how many trials there must be for each function.
-MOST_DEGREE, TRIALS_PER_FUNCTION = 7, 20
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -116,7 +114,7 @@ def dimensionality(
     n_splits = whole("n_splits", n_splits, 1)
     if n < 4 * (n_dims + 2):
         raise ValueError(f"states has {n} trials; 4 (D + 2) = {4 * (n_dims + 2)} or more are needed for D={n_dims}")
-    degree = _degree(n, n_dims) if degree is None else whole("degree", degree, 1)
+    degree = greatest_degree(n, n_dims) if degree is None else whole("degree", degree, 1)
     if 4 * comb(n_dims + degree, n_dims) > n:
         raise ValueError(
             f"degree={degree} has {comb(n_dims + degree, n_dims)} polynomials of {n_dims} latents; {n} trials allow "
@@ -128,7 +126,7 @@ def dimensionality(
     for r in range(n_null):
         shuffled = rng.permuted(shuffled, axis=0)
         null[r] = _ratio(shuffled)
-    basis = _polynomials(latents, degree)
+    basis = polynomials(latents, degree)
     quarters = _Quarters.dealt(basis, n_splits, rng)
     moments = quarters.moments(states)
     p_signal = _p_signal(states, basis, n_null, rng)
@@ -168,33 +166,6 @@ def _ratio(states: np.ndarray) -> float:
 def _count(shares: np.ndarray, share: float) -> int:
     """How many of `shares`, from the first on, add up to `share`; rounding is allowed for."""
     return int(np.argmax(np.cumsum(shares) >= share - 1e-12)) + 1
-
-
-def _degree(n: int, n_dims: int) -> int:
-    """The greatest degree for which there are trials enough."""
-    fitting = [g for g in range(2, MOST_DEGREE + 1) if comb(n_dims + g, n_dims) * TRIALS_PER_FUNCTION <= n]
-    return max(fitting, default=1)
-
-
-def _polynomials(latents: np.ndarray, degree: int) -> np.ndarray:
-    """All polynomials of x* without the constant up to a degree, orthonormal over the trials, `[N, K]`."""
-    scaled = latents / max(float(np.abs(latents).max()), np.finfo(float).tiny)
-    powers = [np.polynomial.legendre.legvander(column, degree) for column in scaled.T]
-    columns = [np.ones((len(latents), 1))]
-    for exponents in _exponents(latents.shape[1], degree):
-        columns.append(np.prod([power[:, e] for power, e in zip(powers, exponents, strict=True)], axis=0)[:, None])
-    values = np.concatenate(columns[1:], axis=1)
-    vectors, sizes, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
-    # Where x* leaves parts of the cube out, some polynomials are nearly sums of others.
-    return vectors[:, sizes > 1e-6 * sizes[0]] * np.sqrt(len(latents))
-
-
-def _exponents(n_dims: int, degree: int) -> Sequence[tuple[int, ...]]:
-    """Degrees in each latent, with a sum from 1 to `degree`."""
-    rows: list[tuple[int, ...]] = [()]
-    for _ in range(n_dims):
-        rows = [(*row, e) for row, e in product(rows, range(degree + 1)) if sum(row) + e <= degree]
-    return [row for row in rows if sum(row)]
 
 
 class _Moments(NamedTuple):
@@ -274,7 +245,7 @@ def _over_time(
         if rows.all():
             now_basis, ours = basis, quarters
         elif len(now) >= 4 * comb(latents.shape[1] + degree, degree) and np.ptp(latents[rows], axis=0).all():
-            now_basis = _polynomials(latents[rows], degree)
+            now_basis = polynomials(latents[rows], degree)
             ours = _Quarters.dealt(now_basis, n_splits, rng)
         else:
             continue

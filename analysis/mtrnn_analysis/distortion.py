@@ -15,6 +15,7 @@ from mtrnn_analysis.axes import encoding
 from mtrnn_analysis.conditions import checked, varying
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value, permutations_within
+from mtrnn_analysis.polynomials import greatest_degree, polynomials
 from mtrnn_envs.checks import whole
 
 # Trials for each slope and intercept in a bin, on average, where the number of bins is not given.
@@ -91,9 +92,10 @@ def distortion(
     of such is given as minus the root of its size. The evidence's noise is noise here: E[h | x*] is averaged over it,
     which smooths the map.
 
-    Null: states are a linear function of x* and noise that does not depend on x*; the residuals of the linear fit are
-    permuted over trials and added to the fit (Freedman & Lane 1983, doi:10.2307/1391660). If the code is not linear,
-    its deviations are part of these residuals, which makes the null wider, never too narrow.
+    Null: states are a linear function of x* and noise that does not depend on x*. The noise is what polynomials of x*
+    leave (see `dimensionality`; scaled by what the fit took), permuted over trials and added to the linear fit
+    (residuals of the full model: ter Braak 1992, in Bootstrapping and Related Techniques, pp. 79-86). Residuals of the
+    linear fit would do as well where the null holds, but where a code is bent they are mostly its bends, and hide them.
 
     Arguments:
         states: of N trials.
@@ -116,9 +118,9 @@ def distortion(
     n_bins = max(min(int(most + 1e-9), MOST_BINS), 2) if n_bins is None else whole("n_bins", n_bins, 2)
     grid = _Grid.of(latents, n_bins, n_splits, rng)
     fit = encoding(states, latents)
-    fitted = (latents - latents.mean(axis=0)) @ fit.axes
-    residuals = states - states.mean(axis=0) - fitted
-    found = _measured(grid.slopes(states - states.mean(axis=0)))
+    about, basis = states - states.mean(axis=0), polynomials(latents, greatest_degree(n, n_dims))
+    residuals = (about - basis @ (basis.T @ about) / n) * np.sqrt(n / (n - 1 - basis.shape[1]))
+    found = _measured(grid.slopes(about))
     shuffles = permutations_within(grid.which, N_PERMUTATIONS, rng)
     traces = np.array([_trace(grid.slopes(states[order])) for order in shuffles])
     if p_value(np.trace(found.metrics, axis1=1, axis2=2).mean(), traces) > 0.01:

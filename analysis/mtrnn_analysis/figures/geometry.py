@@ -61,7 +61,7 @@ def parallelism_figure(found: Parallelism) -> Figure:
         components = principal_components(found.centroids, min(2, found.centroids.shape[1]))
         places = components.project(found.centroids)
         places = np.column_stack([places, np.zeros((len(places), 2 - places.shape[1]))])
-        for d, name in enumerate(names):
+        for d in range(len(names)):
             for q, sign in enumerate(found.orthants):
                 if sign[d] == "+":
                     continue
