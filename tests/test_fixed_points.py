@@ -16,8 +16,11 @@ from codes import LinearDynamics
 from mtrnn_agents import Training, untrained
 from mtrnn_agents.gated import GRU, LSTM
 from mtrnn_agents.loop import one_thread
+from mtrnn_analysis.alignment import alignment_of, local_alignment
 from mtrnn_analysis.data_states import data_states, nearest
-from mtrnn_analysis.fixed_points import _alignment, fixed_points
+from mtrnn_analysis.figures import save
+from mtrnn_analysis.figures.fixed_points import fixed_points_3d, fixed_points_figure
+from mtrnn_analysis.fixed_points import fixed_points
 from mtrnn_analysis.levenberg_marquardt import minimise_speed
 from mtrnn_analysis.spectra import overlap, principal_angles, slow_directions, spectra, time_constants
 from mtrnn_envs import EvidenceTask, Stream
@@ -276,11 +279,43 @@ def test_the_null_of_the_alignment_is_uniform_where_it_holds():
     p = []
     for _ in range(200):
         axes, *others = np.linalg.qr(data.random_axes(20, rng))[0]
-        value, null = _alignment([*directions, None], axes, np.array(others))
+        value, null = alignment_of([*directions, None], axes, np.array(others))
         assert value == pytest.approx(np.mean([overlap(each, axes) for each in directions]))
         p.append((1 + np.sum(null >= value)) / 20)
     # Between its 20 values the distribution is a staircase, no more than 1/20 off.
     assert scipy.stats.kstest(p, "uniform").statistic < 1 / 20 + scipy.stats.kstwo.ppf(0.999, 200)
+
+
+def test_at_the_data_the_code_is_that_of_the_same_orthant():
+    """A code that is bent at x_1 = 0: of two other directions on either side, each slow on its own side only."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+
+    def bent(states: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        # Components 0 and 1 sum up the positive and the negative evidence of x_1, component 2 that of x_2.
+        own = states @ basis
+        net = own[:, 0] - own[:, 1] + inputs[:, 1]
+        own[:, 0], own[:, 1] = np.maximum(net, 0), np.maximum(-net, 0)
+        own[:, 2] += inputs[:, 2]
+        own[:, 3:] *= 0.3
+        return own @ basis.T
+
+    finding = found(Map(8, bent), n_null=50, jitter=0.0)
+    assert finding.continuum["data"] > 0.9
+    assert finding.alignment_data["global"] < 0.8
+    assert finding.alignment_data["value"] > 0.9
+    assert len(finding.alignment_data_null) == 50
+    assert finding.alignment_data["isotropic"] == 2 / 8
+
+
+def test_orthants_with_too_few_trials_are_left_out():
+    task = EvidenceTask(n_tasks=4, n_dims=4, encoder=None)
+    dynamics = LinearDynamics(np.random.default_rng(0), np.full(4, 0.99), 5)
+    data = data_states(dynamics, Stream(task, "test", 0).take(20))
+    directions = [np.eye(8)[:, :4]] * 6
+    value, null = local_alignment(data, np.arange(6), directions, 3, np.random.default_rng(0))
+    assert math.isnan(value)
+    assert len(null) == 0
 
 
 def test_random_axes_have_the_covariance_of_the_data():
@@ -373,3 +408,35 @@ def test_what_cannot_be_is_refused(dynamics, settings, message):
 def test_too_few_trials_are_refused():
     with pytest.raises(ValueError, match="trials are 3; 4 or more"):
         fixed_points(linear(1, 1), TASK, Stream(TASK, "test", 0).take(3), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("dynamics", [linear(1, 1), linear(1.02, 0.97), linear(0.97, 0.96, n_units=3)])
+def test_figures_show_what_was_found(dynamics, tmp_path):
+    finding = found(dynamics)
+    figure = fixed_points_figure(finding)
+    save(figure, tmp_path / "points")
+    assert (tmp_path / "points.pdf").stat().st_size > 1000
+    shown = {text.get_text() for text in figure.texts} | {
+        text.get_text() for axes in figure.axes for text in axes.texts
+    }
+    assert f"{finding.n_near} of 32 points near the data, {finding.n_fixed_near} of them fixed" in shown
+    assert f"{finding.continuum['data']:.2f}" in shown
+    assert {"real part of $\\mu$", "time constant (ms)"} <= {
+        label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())
+    }
+    turning = fixed_points_3d(finding)
+    assert sum(len(trace.x) for trace in turning.data[1:]) == finding.n_near
+    colours = np.concatenate([trace.marker.color for trace in turning.data[1:]])
+    np.testing.assert_allclose(np.sort(colours), np.sort(np.maximum(np.log10(finding.q[finding.near] + 1e-300), -20)))
+    page = turning.to_html(include_plotlyjs=True)
+    assert '<script src="' not in page, "nothing is fetched"
+
+
+def test_points_far_away_are_not_shown_but_counted():
+    away = linear(0.97, 0.96)
+    away.inputs[:, 0] = 50 * away.matrix[:, 0]
+    finding = found(away, cue=0.0)
+    assert finding.n_near < 32
+    shown = {text.get_text() for text in fixed_points_figure(finding).texts}
+    assert any(f"{32 - finding.n_near} far from it are not shown" in text for text in shown)
+    assert len(fixed_points_3d(finding).data) == 3

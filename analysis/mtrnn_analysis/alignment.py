@@ -1,317 +1,52 @@
-"""How far the axes of single units and those of latents agree: DCI, MIG, SAP, modularity.
-
-**These are measures of unit alignment, never of abstraction or of a disentangled geometry.** The code h = x* turned
-by 0, 22.5 and 45 degrees has the disentanglement 1.00, 0.13 and 0.00, while x* is read off from it linearly, without
-error, and generalises as well each time. What does not depend on the basis of units is in `decoding` and `geometry`.
-Axis letters: N trials, H units, L live units, D latents, B bins, K folds, R draws.
+"""How well subspaces go with coding axes, and others that the data vary along. Axis letters: P subspaces, S components
+of the state, D dimensions, R draws (K where there may be none).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import chi2
 
-from mtrnn_analysis.conditions import checked
-from mtrnn_analysis.finding import NO_NULL, Finding
-from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.ridge import PENALTIES, Cells, decoder
-from mtrnn_analysis.selectivity import activity
-from mtrnn_envs.checks import whole
-
-# A unit tells something of a latent if Pearson's chi squared is above this quantile of what independence gives.
-INFORMATIVE = 0.999
+from mtrnn_analysis.data_states import DataStates
+from mtrnn_analysis.finding import NO_NULL
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class UnitAlignment(Finding):
-    """What the probe `unit_alignment` finds. `value` and `null` are of the disentanglement; `n` counts trials.
-
-    Attributes:
-        completeness: of DCI, the mean over latents, each weighing the same.
-        informativeness: of DCI, as r²: of the ridge decoder, on trials left out, the mean over latents.
-        mig: the mutual information gap.
-        sap: the separated attribute predictability.
-        modularity: the mean over informative units; NaN without any.
-        n_informative: live units that tell something of a latent.
-        null_means: the means of the null distributions of disentanglement, completeness, mig, sap and modularity.
-        p_values: by chance as much or more, likewise.
-        importance: |weight| of each unit's z-score in the ridge decoder of each latent, `[L, D]`.
-        information: mutual information of units and latents, nats, corrected for bias, `[L, D]`.
-        units: the live units, `[L]`.
+def alignment_of(
+    directions: Sequence[np.ndarray | None], axes: Float[np.ndarray, "S D"], random_axes: Float[np.ndarray, "R S D"]
+) -> tuple[float, Float[np.ndarray, " K"]]:
+    """The mean squared cosine of the principal angles between subspaces and the span of some axes, averaged over the
+    subspaces, and the same with each of R other sets of axes. Bases are orthonormal; what is None is left out; NaN, and
+    no draws, if nothing is left.
     """
-
-    completeness: float
-    informativeness: float
-    mig: float
-    sap: float
-    modularity: float
-    n_informative: int
-    null_means: Mapping[str, float]
-    p_values: Mapping[str, float]
-    importance: Float[np.ndarray, "L D"]
-    information: Float[np.ndarray, "L D"]
-    units: Int[np.ndarray, " L"]
+    known = [each for each in directions if each is not None]
+    if not known:
+        return math.nan, NO_NULL
+    # The sum over points goes first: that of squared cosines is linear in the projectors.
+    projector = np.mean([each @ each.T for each in known], axis=0)
+    each = np.concatenate([axes[None], random_axes])
+    found = (each * (projector @ each)).sum(axis=(1, 2)) / axes.shape[1]
+    return float(found[0]), found[1:]
 
 
-def disentanglement(importance: Float[np.ndarray, "L D"]) -> float:
-    """The D of DCI (Eastwood & Williams 2018): does each unit serve one latent only?
-
-    With P_ij = R_ij / sum_j R_ij, of importances R of unit i for latent j: sum_i w_i (1 - H(P_i) / log D), with
-    w_i = sum_j R_ij / sum R. 1 if each unit is of importance to one latent, 0 if to all alike.
-
-    Raises:
-        ValueError: if an importance is negative, all are 0, or there are fewer than two latents.
-    """
-    _check_importance(importance)
-    totals = importance.sum(axis=1)
-    shares = importance / np.where(totals > 0, totals, 1)[:, None]
-    return float(totals / totals.sum() @ (1 - _entropy(shares) / np.log(importance.shape[1])))
-
-
-def completeness(importance: Float[np.ndarray, "L D"]) -> float:
-    """The C of DCI: is each latent served by one unit only? The mean over latents of 1 - H(P_j) / log L.
-
-    P_ij = R_ij / sum_i R_ij. With one unit it is 1.
-
-    Raises:
-        ValueError: as `disentanglement`.
-    """
-    _check_importance(importance)
-    if len(importance) == 1:
-        return 1.0
-    totals = importance.sum(axis=0)
-    shares = importance / np.where(totals > 0, totals, 1)
-    by_latent = np.where(totals > 0, 1 - _entropy(shares.T) / np.log(len(importance)), 0.0)
-    return float(by_latent.mean())
-
-
-def gap(scores: Float[np.ndarray, "L D"], scale: float = 1.0) -> float:
-    """The mean over latents of (highest score of a unit - second highest) / scale; with one unit the second is 0.
-
-    With mutual information and the entropy of a latent as `scale`: MIG (Chen et al. 2018, arXiv:1802.04942). With
-    squared correlations: SAP for continuous factors (Kumar et al. 2018, arXiv:1711.00848).
-    """
-    ordered = np.sort(np.concatenate([np.zeros((1, scores.shape[1])), scores]), axis=0)
-    return float((ordered[-1] - ordered[-2]).mean() / scale)
-
-
-def modularity(information: Float[np.ndarray, "L D"]) -> float:
-    """Does each unit tell of one latent only? (Ridgeway & Mozer 2018, arXiv:1802.05312); NaN without units.
-
-    The mean over units of 1 - sum over the other latents of (I_ij / max_j I_ij)² / (D - 1).
-
-    Raises:
-        ValueError: if a unit has no information, or there are fewer than two latents.
-    """
-    n_units, n_latents = information.shape
-    if n_latents < 2:
-        raise ValueError(f"information has {n_latents} latents; 2 or more are needed to tell units apart by them")
-    if not n_units:
-        return float("nan")
-    most = information.max(axis=1)
-    if most.min() <= 0:
-        raise ValueError(f"information of unit {most.argmin()} is 0 or less on all latents; leave such units out")
-    squares = np.square(information / most[:, None]).sum(axis=1) - 1
-    return float((1 - squares / (n_latents - 1)).mean())
-
-
-def mutual_information(
-    states: Float[np.ndarray, "N L"], latents: Float[np.ndarray, "N D"], n_bins: int = 10
-) -> tuple[Float[np.ndarray, "L D"], Float[np.ndarray, "L D"], Float[np.ndarray, " D"]]:
-    """Mutual information of each unit and each latent, from bins of equal counts; in nats.
-
-    Continuous variables have no finite entropy; that of a *binned* latent, log `n_bins` if x* has no ties, bounds the
-    information. Values that are equal (a silent unit's zeros) share a bin, so that a unit may have fewer. The plug-in
-    estimate is too high by about (b_unit - 1)(b_latent - 1) / 2N (Miller 1955; b: bins that are used), which is
-    subtracted and can leave a number slightly below 0.
-
-    Returns:
-        the information; Pearson's chi squared of the same table as a quantile, from 0 to 1, of its distribution under
-        independence, with (b_unit - 1)(b_latent - 1) degrees of freedom (it holds with few trials a cell, where that
-        of the information does not); and the entropy of each binned latent.
-    """
-    n, n_units, n_latents = len(states), states.shape[1], latents.shape[1]
-    of_units, of_latents = _bins(states, n_bins), _bins(latents, n_bins)
-    unit_entropy, latent_entropy = _bin_entropies(of_units, n_bins), _bin_entropies(of_latents, n_bins)
-    used = [np.array([len(np.unique(b)) for b in bins.T]) for bins in (of_units, of_latents)]
-    plug_in, pearson, offset = np.empty((n_units, n_latents)), np.empty((n_units, n_latents)), np.arange(n_units)
-    for d in range(n_latents):
-        cells = (offset * n_bins + of_units) * n_bins + of_latents[:, d, None]
-        counts = np.bincount(cells.ravel(), minlength=n_units * n_bins**2).reshape(n_units, n_bins, n_bins)
-        plug_in[:, d] = unit_entropy + latent_entropy[d] - _entropy(counts.reshape(n_units, -1) / n)
-        expected = counts.sum(axis=2, keepdims=True) * (counts.sum(axis=1, keepdims=True) / n)
-        pearson[:, d] = np.sum(counts**2 / np.where(expected > 0, expected, 1), axis=(1, 2)) - n
-    freedom = np.outer(used[0] - 1, used[1] - 1)
-    quantile = np.where(freedom > 0, chi2.cdf(pearson, np.maximum(freedom, 1)), 0.0)
-    return plug_in - freedom / (2 * n), quantile, latent_entropy
-
-
-def unit_alignment(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
+def local_alignment(
+    data: DataStates,
+    which: Int[np.ndarray, " P"],
+    directions: Sequence[np.ndarray | None],
+    n_null: int,
     rng: np.random.Generator,
-    *,
-    n_null: int = 50,
-    n_bins: int = 10,
-    n_folds: int = 4,
-    least_sd: float = 0.01,
-) -> UnitAlignment:
-    """Do single units stand for single latents? DCI, MIG, SAP and modularity of continuous latents.
-
-    **This is selectivity, not abstraction**: see the top of the module.
-
-    - *DCI* (Eastwood & Williams 2018, openreview.net/forum?id=By-7dz-AZ). The regressor is linear ridge (theirs: lasso
-      or random forest) of each latent on the states, its penalty chosen on trials left out from `ridge.PENALTIES`.
-      Importance is |weight| times the standard deviation of the unit. `value` is `disentanglement`; informativeness is
-      r² on trials left out (theirs: the squared error).
-      Where informativeness is near 0 there is nothing to align, and `value` is that of random weights, about 0.2.
-    - *MIG* and *modularity* from `mutual_information`. MIG is divided by the mean entropy of the binned latents.
-      Modularity is over informative units alone: noise has no preferred latent.
-    - *SAP* from the squared correlation of each unit with each latent.
-
-    MIG, SAP and completeness are low where several units share a latent (such as two rectified units, one for each
-    side), however well aligned they are.
-
-    **Null**: the same states in an arbitrary basis: the live units are mixed by a random orthogonal matrix (Haar), and
-    all is computed anew. Exchangeable under the hypothesis that no basis of the live units' space is special, so that
-    this one might have been any. It keeps the geometry and all that a linear decoder can read.
-
-    Arguments:
-        states: of N trials.
-        latents: x*, two or more.
-        rng: deals trials into folds, and draws the null.
-        n_null: draws of the null.
-        n_bins: bins of a unit or latent, for information.
-        n_folds: folds on which the penalty is chosen, and informativeness told, 2 or more.
-        least_sd: as in `selectivity`: dead, constant and faint units are left out.
-
-    Raises:
-        ValueError: if an argument is out of its range, states are not finite, no unit varies, a latent does not, there
-            is one latent, or there are fewer than 2 `n_bins` trials.
+) -> tuple[float, Float[np.ndarray, " K"]]:
+    """`alignment_of` with the coding axes of the orthant of x* that each of `directions` is from, as `which` says, and
+    with others drawn from the covariance of the states of that orthant, for each by itself; averaged over all.
     """
-    states, latents = checked(states, latents)
-    for name, value, low in (("n_null", n_null, 0), ("n_bins", n_bins, 2), ("n_folds", n_folds, 2)):
-        whole(name, value, low)
-    if latents.shape[1] < 2:
-        raise ValueError(
-            f"latents has {latents.shape[1]}; alignment tells units of one from units of another: 2 or more"
-        )
-    if len(states) < max(2 * n_bins, 2 * n_folds):
-        raise ValueError(
-            f"states has {len(states)} trials; 2 n_bins={2 * n_bins} and 2 n_folds={2 * n_folds} or more are needed"
-        )
-    if not (np.ptp(latents, axis=0) > 0).all():
-        raise ValueError(f"latents {np.flatnonzero(np.ptp(latents, axis=0) == 0)} are the same on all trials")
-    units = np.flatnonzero(activity(states, least_sd).live)
-    if not len(units):
-        raise ValueError(f"states has {states.shape[1]} units and all are constant over the {len(states)} trials")
-    live = states[:, units] - states[:, units].mean(axis=0)
-    weights, informativeness = _ridge(live, latents, rng.permutation(len(live)) % n_folds)
-    found = _scores(live, latents, weights, n_bins)
-    draws = [
-        _scores(live @ mix, latents, mix.T @ weights, n_bins)
-        for mix in (_rotation(rng, len(units)) for _ in range(n_null if len(units) > 1 else 0))
-    ]
-    nulls = {name: np.array([draw.numbers[name] for draw in draws]) for name in found.numbers}
-    # Without an informative unit there is no modularity, neither here nor there.
-    compared = {name: null for name, null in nulls.items() if np.isfinite([found.numbers[name], *null]).all()}
-    p_values = {name: p_value(found.numbers[name], null) for name, null in compared.items()}
-    null = nulls["disentanglement"] if draws else NO_NULL
-    return UnitAlignment(
-        value=found.numbers["disentanglement"],
-        null=null,
-        p=p_values.get("disentanglement", float("nan")),
-        n=len(states),
-        settings={"n_null": n_null, "n_bins": n_bins, "n_folds": n_folds, "least_sd": least_sd, "regressor": "ridge"},
-        completeness=found.numbers["completeness"],
-        informativeness=informativeness,
-        mig=found.numbers["mig"],
-        sap=found.numbers["sap"],
-        modularity=found.numbers["modularity"],
-        n_informative=found.n_informative,
-        null_means={name: float(null.mean()) for name, null in compared.items() if len(null)},
-        p_values=p_values,
-        importance=found.importance,
-        information=found.information,
-        units=units,
-    )
-
-
-class _Scores(NamedTuple):
-    numbers: dict[str, float]
-    importance: np.ndarray
-    information: np.ndarray
-    n_informative: int
-
-
-def _scores(states: np.ndarray, latents: np.ndarray, weights: np.ndarray, n_bins: int) -> _Scores:
-    """All scores of centred states whose decoder has given weights `[L, D]`."""
-    sd = states.std(axis=0)
-    importance = np.abs(weights) * sd[:, None]
-    information, quantile, entropy = mutual_information(states, latents, n_bins)
-    informative = ((quantile > INFORMATIVE) & (information > 0)).any(axis=1)
-    centred = latents - latents.mean(axis=0)
-    scale = np.outer(np.where(sd > 0, sd, 1), centred.std(axis=0)) * len(states)
-    numbers = {
-        "disentanglement": disentanglement(importance) if importance.any() else 0.0,
-        "completeness": completeness(importance) if importance.any() else 0.0,
-        "mig": gap(information, float(entropy.mean())),
-        "sap": gap(np.square(states.T @ centred / scale)),
-        "modularity": modularity(np.maximum(information[informative], 0)),
-    }
-    return _Scores(numbers, importance, information, int(np.count_nonzero(informative)))
-
-
-def _ridge(states: np.ndarray, latents: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, float]:
-    """The weights `[L, D]` of the ridge decoder with the penalty that errs least on folds left out, and its r² there.
-
-    The penalty is one for all latents and units, so that turning the states turns the weights, and nothing else.
-    """
-    cells, grid = Cells(states, fold), np.asarray(PENALTIES)
-    targets, every = cells.targets(latents), np.ones(len(cells.count), bool)
-    errors, baseline = np.zeros((len(grid), latents.shape[1])), np.zeros(latents.shape[1])
-    for left_out in np.eye(len(every), dtype=bool):
-        path = cells.path(~left_out)
-        fit = cells.fit(path, targets, ~left_out)
-        error = cells.error(fit, targets, left_out)
-        errors += error.of(path.gains(grid * path.scale())[:, :, None] * fit.cross)
-        baseline += error.square
-    best, path = int(errors.sum(axis=1).argmin()), cells.path(every)
-    weights = decoder(cells.fit(path, targets, every), grid[[best]] * path.scale(), cells.shift).weights
-    return weights, float(np.mean(1 - errors[best] / baseline))
-
-
-def _rotation(rng: np.random.Generator, n: int) -> np.ndarray:
-    """A random orthogonal matrix; the signs make QR's evenly distributed (Mezzadri 2007, arXiv:math-ph/0609050)."""
-    q, r = np.linalg.qr(rng.standard_normal((n, n)))
-    return q * np.sign(np.diag(r))
-
-
-def _bins(columns: np.ndarray, n_bins: int) -> np.ndarray:
-    """The bin of each value, of equal counts where no values are equal, `[N, columns]`."""
-    ordered = np.sort(columns, axis=0)
-    # Edges lie on values, and each belongs to the bin above it: equal values are never parted.
-    edges = ordered[(len(columns) * np.arange(1, n_bins)) // n_bins]
-    return np.stack([np.searchsorted(e, c, "right") for e, c in zip(edges.T, columns.T, strict=True)], axis=1)
-
-
-def _bin_entropies(bins: np.ndarray, n_bins: int) -> np.ndarray:
-    counts = np.stack([np.bincount(column, minlength=n_bins) for column in bins.T])
-    return _entropy(counts / len(bins))
-
-
-def _entropy(shares: np.ndarray) -> np.ndarray:
-    """Of the distributions in the rows, in nats."""
-    return -np.sum(shares * np.log(np.where(shares > 0, shares, 1)), axis=-1)
-
-
-def _check_importance(importance: np.ndarray) -> None:
-    if importance.shape[1] < 2:
-        raise ValueError(f"importance has {importance.shape[1]} latents; 2 or more are needed")
-    if importance.min() < 0 or not importance.any():
-        raise ValueError("importance must be 0 or more, and above 0 somewhere")
+    total, null, count = 0.0, np.zeros(n_null), 0
+    for q in np.unique(which):
+        mine = [each for each, of in zip(directions, which, strict=True) if each is not None and of == q]
+        if not mine or np.isnan(data.local_coding[q]).any():
+            continue
+        axes = np.linalg.qr(data.local_coding[q])[0]
+        value, others = alignment_of(mine, axes, np.linalg.qr(data.random_axes(n_null, rng, int(q)))[0])
+        total, null, count = total + len(mine) * value, null + len(mine) * others, count + len(mine)
+    return (total / count, null / count) if count else (math.nan, NO_NULL)

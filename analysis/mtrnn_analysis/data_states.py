@@ -9,8 +9,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from mtrnn_analysis.axes import encoding
+from mtrnn_analysis.conditions import orthants
 from mtrnn_envs.dynamics import Dynamics, run
 from mtrnn_envs.trials import Trials, observe
 
@@ -30,6 +32,9 @@ class DataStates(NamedTuple):
         scale: the square root of their summed squares, that of the trace of the covariance.
         coding: the coding axes cov(h, x*) cov(x*)^-1 at the last steps, `[S, D]` (Haufe et al. 2014,
             doi:10.1016/j.neuroimage.2013.10.067): no rows of a decoder.
+        orthants: the orthant of x* of each of `reference` and then `others`, `[K + L]`.
+        local_coding: the coding axes of the trials of each orthant alone, `[Q, S, D]`: a curved code has others in
+            each. NaN where an orthant has less than D + 2 trials, which do not tell.
     """
 
     paths: Float[np.ndarray, "N T S"]
@@ -41,10 +46,17 @@ class DataStates(NamedTuple):
     deviations: Float[np.ndarray, " S"]
     scale: float
     coding: Float[np.ndarray, "S D"]
+    orthants: Int[np.ndarray, " M"]
+    local_coding: Float[np.ndarray, "Q S D"]
 
-    def random_axes(self, n_draws: int, rng: np.random.Generator) -> Float[np.ndarray, "R S D"]:
-        """As many axes as there are coding axes, drawn from a normal distribution with the covariance of the data."""
+    def random_axes(
+        self, n_draws: int, rng: np.random.Generator, orthant: int | None = None
+    ) -> Float[np.ndarray, "R S D"]:
+        """As many axes as there are coding axes, drawn from a normal distribution with the covariance of the data, or
+        of those of one orthant.
+        """
         states = np.concatenate([self.reference, self.others])
+        states = states if orthant is None else states[self.orthants == orthant]
         centred = (states - states.mean(axis=0)) / np.sqrt(len(states))
         triangle = np.linalg.qr(centred, mode="r")
         return (rng.standard_normal((n_draws, self.latents.shape[1], len(triangle))) @ triangle).swapaxes(1, 2)
@@ -54,7 +66,7 @@ def data_states(dynamics: Dynamics, trials: Trials, context: int | None = None) 
     """The states that `trials` put `dynamics` into; with `context`, trials in which that task is asked.
 
     Raises:
-        ValueError: if there are less than 4 trials, or states are not finite, or do not vary.
+        ValueError: if there are less than 4 trials, or D + 2, or states are not finite, or do not vary.
     """
     if len(trials) < 4:
         raise ValueError(f"trials are {len(trials)}; 4 or more are needed")
@@ -76,9 +88,26 @@ def data_states(dynamics: Dynamics, trials: Trials, context: int | None = None) 
             "those of other trials: they must vary"
         )
     last = states[np.arange(n), end - 1]
-    coding = np.linalg.lstsq(trials.latents - trials.latents.mean(axis=0), last - last.mean(axis=0))[0].T
+    coding = encoding(last, trials.latents).axes.T
+    which, local = orthants(trials.latents), []
+    for q, count in enumerate(which.counts):
+        rows = which.which == q
+        enough = count >= trials.latents.shape[1] + 2
+        local.append(encoding(last[rows], trials.latents[rows]).axes.T if enough else np.full_like(coding, np.nan))
     paths = np.where(counts[:, :, None], states, np.nan)[:, on.min() :]
-    return DataStates(paths, trials.latents, first, second, own, unit, deviations, scale, coding)
+    return DataStates(
+        paths=paths,
+        latents=trials.latents,
+        reference=first,
+        others=second,
+        own=own,
+        unit=unit,
+        deviations=deviations,
+        scale=scale,
+        coding=coding,
+        orthants=np.repeat(which.which, counts.sum(axis=1)),
+        local_coding=np.array(local),
+    )
 
 
 def nearest(points: Float[np.ndarray, "P S"], states: Float[np.ndarray, "K S"]) -> Float[np.ndarray, " P"]:

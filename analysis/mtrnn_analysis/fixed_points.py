@@ -6,13 +6,14 @@ Axis letters: P points, S components of the state, N trials, T steps, D latents,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mtrnn_analysis.alignment import alignment_of, local_alignment
 from mtrnn_analysis.data_states import DataStates, data_states, nearest
 from mtrnn_analysis.finding import NO_NULL, Finding
 from mtrnn_analysis.levenberg_marquardt import minimise_speed
@@ -62,9 +63,13 @@ class FixedPoints(Finding):
         alignment: how well the slow directions go with the coding axes: the mean squared cosine of their principal
             angles, averaged over points near the data. 1: the same D dimensions; NaN if there are no such directions.
         alignment_p: the share of `alignment_null` and `alignment` together that is at least as large.
-        alignment_null: the same with D axes drawn from the data's covariance in place of the coding axes, `[R]`.
-        alignment_data: `alignment` of the states of the data; its p by the same null, and D / S for comparison: what
-            isotropic axes have ("value", "p", "isotropic").
+        alignment_null: the same with D axes drawn from the data's covariance in place of the coding axes, `[R]`;
+            empty where there is no alignment.
+        alignment_data: the same of the states of the data, each with the coding axes of the trials of its own orthant
+            of x*, as a code may be curved ("value"), and p by `alignment_data_null` ("p"); with the coding axes of all
+            trials ("global"); and what isotropic axes have, D / S ("isotropic").
+        alignment_data_null: the same as "value" with axes drawn from the covariance of the states of the same orthant,
+            `[R]`.
         non_normality: the mean squared cosine of the angles between the slow directions, in which the state persists,
             and those from which they are driven (right and left invariant subspaces), over points near the data: 1 in
             a normal network.
@@ -95,8 +100,9 @@ class FixedPoints(Finding):
     real_parts: Mapping[str, float]
     alignment: float
     alignment_p: float
-    alignment_null: Float[np.ndarray, " R"] = field(default_factory=lambda: NO_NULL)
+    alignment_null: Float[np.ndarray, " K"] = field(default_factory=lambda: NO_NULL)
     alignment_data: Mapping[str, float]
+    alignment_data_null: Float[np.ndarray, " L"] = field(default_factory=lambda: NO_NULL)
     non_normality: float
     points: Float[np.ndarray, "P S"]
     q: Float[np.ndarray, " P"]
@@ -152,7 +158,8 @@ def fixed_points(
     Coding axes are cov(h, x*) cov(x*)^-1 at the last steps of trials. The null hypothesis of `alignment_null` is that
     they have no more to do with the slow directions than other axes that the states vary along: they are drawn as D
     Gaussian vectors with the covariance of the data, as often as is asked. If most of that is along the coding axes,
-    it is hard to beat; isotropic axes, which any axis of the data beats, would have D / S.
+    it is hard to beat; isotropic axes, which any axis of the data beats, would have D / S. In `alignment_data` both are
+    of one orthant of x* at a time, drawn for each by itself.
 
     Arguments:
         dynamics: F, of the agent.
@@ -209,8 +216,9 @@ def fixed_points(
         left.append(slow_directions(slopes.T, mu, n_dims) if near_by else None)
     for slopes, mu in zip(found.slopes_of_data, found.of_data.eigenvalues, strict=True):
         right_of_data.append(slow_directions(slopes, mu, n_dims))
-    alignment, null = _alignment(right, axes, random_axes)
-    of_the_data, null_of_data = _alignment(right_of_data, axes, random_axes)
+    alignment, null = alignment_of(right, axes, random_axes)
+    of_data_globally, _ = alignment_of(right_of_data, axes, random_axes[:0])
+    of_data_locally, null_of_data = local_alignment(data, found.orthants, right_of_data, n_null, rng)
     undefined = np.full(n_dims, np.nan)
     angles = np.array([undefined if each is None else principal_angles(each, axes) for each in right])
     ways = [overlap(to, by) for to, by in zip(right, left, strict=True) if to is not None and by is not None]
@@ -243,10 +251,12 @@ def fixed_points(
         alignment_p=math.nan if math.isnan(alignment) else p_value(alignment, null),
         alignment_null=null,
         alignment_data={
-            "value": of_the_data,
-            "p": math.nan if math.isnan(of_the_data) else p_value(of_the_data, null_of_data),
+            "value": of_data_locally,
+            "p": math.nan if math.isnan(of_data_locally) else p_value(of_data_locally, null_of_data),
+            "global": of_data_globally,
             "isotropic": n_dims / data.reference.shape[1],
         },
+        alignment_data_null=null_of_data,
         non_normality=_mean(ways),
         points=found.states,
         q=found.q,
@@ -276,7 +286,7 @@ class _Search(NamedTuple):
 
 
 class _Sought(NamedTuple):
-    """What a search found; see `FixedPoints`. Slopes are Jacobians of F, `[P, S, S]`."""
+    """What a search found; see `FixedPoints`. Slopes are Jacobians of F, `[P, S, S]`; orthants those of the starts."""
 
     states: np.ndarray
     q: np.ndarray
@@ -285,6 +295,7 @@ class _Sought(NamedTuple):
     kinked: np.ndarray
     slopes: np.ndarray
     slopes_of_data: np.ndarray
+    orthants: np.ndarray
     of_points: Spectra
     of_data: Spectra
     value: float
@@ -297,7 +308,8 @@ def _sought(
     if size <= n_dims:
         raise ValueError(f"dynamics has states of {size} components; more than the {n_dims} latents are needed")
     n = search.n_starts
-    starts = data.others[rng.choice(len(data.others), n, replace=len(data.others) < n)]
+    rows = rng.choice(len(data.others), n, replace=len(data.others) < n)
+    starts, of_trials = data.others[rows], data.orthants[len(data.reference) :][rows]
     jittered = starts + search.jitter * data.deviations * rng.standard_normal(starts.shape)
     longest = search.longest_step * data.scale
     ended = minimise_speed(dynamics, resting, jittered, longest_step=longest, max_iterations=search.max_iterations)
@@ -312,22 +324,18 @@ def _sought(
     of_points, of_data = (spectra(each, n_dims, search.slow, search.gap) for each in (slopes, slopes_of_data))
     value = _mean((ended.q < search.tolerance) & near & of_points.continuous)
     return _Sought(
-        ended.states, ended.q, distance / data.unit, near, kinked, slopes, slopes_of_data, of_points, of_data, value
+        states=ended.states,
+        q=ended.q,
+        distance=distance / data.unit,
+        near=near,
+        kinked=kinked,
+        slopes=slopes,
+        slopes_of_data=slopes_of_data,
+        orthants=of_trials,
+        of_points=of_points,
+        of_data=of_data,
+        value=value,
     )
-
-
-def _alignment(
-    directions: Sequence[np.ndarray | None], axes: np.ndarray, random_axes: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """The mean overlap of the subspaces `directions` (those that there are) with `axes`, and with each of others."""
-    known = [each for each in directions if each is not None]
-    if not known:
-        return math.nan, NO_NULL
-    # The sum over points goes first: that of squared cosines is linear in the projectors.
-    projector = np.mean([each @ each.T for each in known], axis=0)
-    each = np.concatenate([axes[None], random_axes])
-    found = (each * (projector @ each)).sum(axis=(1, 2)) / axes.shape[1]
-    return float(found[0]), found[1:]
 
 
 def _distinct(points: np.ndarray, least: float) -> int:
