@@ -18,13 +18,14 @@ from sklearn.metrics import mutual_info_score
 from sklearn.preprocessing import PolynomialFeatures
 
 from mtrnn_analysis.figures.selectivity import alignment_figure, selectivity_figure
-from mtrnn_analysis.selectivity import selectivity, sparseness, treves_rolls
+from mtrnn_analysis.information import mutual_information
+from mtrnn_analysis.selectivity import selectivity
+from mtrnn_analysis.sparseness import sparseness, treves_rolls
 from mtrnn_analysis.unit_alignment import (
     completeness,
     disentanglement,
     gap,
     modularity,
-    mutual_information,
     unit_alignment,
 )
 
@@ -153,7 +154,7 @@ def test_codes_are_told_apart(seed: int) -> None:
     found = _selectivity(unrelated(rng, latents), latents, rng, n_null=20)
     assert found.units["unselective"] == found.n_live == 64
     assert found.explained_mean < 0
-    assert np.isnan(found.opposition)
+    assert np.isnan(found.directions.opposition)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -209,10 +210,10 @@ def test_two_opposed_pairs_are_seen_at_any_angle(degrees: float) -> None:
     found = _selectivity(opposed_pairs(rng, latents, degrees), latents, rng)
     assert (found.n_live, found.units["dead"]) == (4, 60)
     assert sorted(map(tuple, found.directions.pairs)) == [(0, 2), (1, 3)]
-    assert found.between_pairs == pytest.approx(90, abs=3)
-    assert found.opposition > 0.99
-    assert found.opposition_p < 0.05
-    resultants = found.resultants
+    assert found.directions.between_pairs == pytest.approx(90, abs=3)
+    assert found.directions.opposition > 0.99
+    assert found.directions.opposition_p < 0.05
+    resultants = found.directions.resultants
     assert resultants["4"] > 0.98
     assert max(resultants["1"], resultants["2"]) < 0.1
     # Mod 90, both pairs lie on one angle: that of the code.
@@ -227,10 +228,10 @@ def test_resultants_of_directions_that_are_known() -> None:
     for angles, expected in cases.items():
         slopes = np.stack([turned(angle)[:, 0] for angle in angles])
         found = _selectivity(latents @ slopes.T, latents, rng, n_null=0)
-        mine = [found.resultants[order] for order in ("1", "2", "4")]
+        mine = [found.directions.resultants[order] for order in ("1", "2", "4")]
         np.testing.assert_allclose(mine, expected, atol=1e-6)
         np.testing.assert_allclose(found.directions.degrees % 360, angles, atol=1e-6)
-        assert found.resultants["3"] == pytest.approx(abs(np.exp(3j * np.radians(angles)).mean()))
+        assert found.directions.resultants["3"] == pytest.approx(abs(np.exp(3j * np.radians(angles)).mean()))
 
 
 @pytest.mark.slow
@@ -241,7 +242,12 @@ def test_p_of_directions_is_even_where_directions_are() -> None:
         latents = latents_of(rng, 60)
         slopes = np.stack([turned(angle)[:, 0] for angle in rng.uniform(0, 360, 5)])
         found = selectivity(latents @ slopes.T, latents, rng, **QUICK)
-        p.append([value - rng.random() / 10 for value in (found.opposition_p, *found.resultants_p.values())])
+        p.append(
+            [
+                value - rng.random() / 10
+                for value in (found.directions.opposition_p, *found.directions.resultants_p.values())
+            ]
+        )
     for column in np.array(p).T:
         assert kstest(column, "uniform").pvalue > 0.001
 
@@ -251,10 +257,10 @@ def test_directions_in_other_dimensions() -> None:
     three = latents_of(rng, 600, 3)
     slopes = np.concatenate([np.eye(3), -np.eye(3)])
     found = _selectivity(three @ slopes.T, three, rng, n_null=50)
-    assert found.opposition == pytest.approx(1, abs=1e-3)
-    assert found.opposition_p < 0.05
+    assert found.directions.opposition == pytest.approx(1, abs=1e-3)
+    assert found.directions.opposition_p < 0.05
     assert len(found.directions.pairs) == 3
-    assert found.resultants == {}
+    assert found.directions.resultants == {}
     assert np.isnan(found.directions.degrees).all()
     assert len(found.maps) == 0
     one = latents_of(rng, 600, 1)
@@ -409,7 +415,7 @@ def test_bad_data_are_refused(probe) -> None:
     states = linear(rng, latents, 5)
     with pytest.raises(ValueError, match="values that are not finite"):
         probe(np.where(states > 3, np.nan, states), latents, rng)
-    with pytest.raises(ValueError, match="5 units and all are constant over the 100 trials"):
+    with pytest.raises(ValueError, match="5 units, and none varies over the 100 trials"):
         probe(np.ones_like(states), latents, rng)
     with pytest.raises(ValueError, match="n_null=-1"):
         probe(states, latents, rng, n_null=-1)

@@ -11,74 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.polynomial import legendre
 
 from mtrnn_analysis.conditions import checked
+from mtrnn_analysis.directions import Directions, preferred_directions
 from mtrnn_analysis.finding import NO_NULL, Finding
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.sparseness import ROUNDING, activity, sparseness
 from mtrnn_envs.checks import whole
 
 KINDS = ("dead", "constant", "faint", "unselective", "pure", "linear mixed", "nonlinear mixed")
-# A unit that varies less than this share of its largest value is a constant up to float32.
-ROUNDING = 1e-6
-# Orders of the resultants of preferred directions: `Directions.resultants`.
-ORDERS = (1, 2, 3, 4, 6)
-# Two units point in opposite ways if the cosine of their preferred directions is below minus this: within 26 degrees.
-OPPOSED = 0.9
-
-
-class Activity(NamedTuple):
-    """Which units do anything, over given trials.
-
-    Attributes:
-        dead: 0 on every trial, `[H]`.
-        constant: another number on every trial, `[H]`.
-        faint: vary, but by less than `least_sd` of the unit that varies most (standard deviations), `[H]`.
-        live: all others, `[H]`.
-    """
-
-    dead: np.ndarray
-    constant: np.ndarray
-    faint: np.ndarray
-    live: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Directions:
-    """Which way units point in latent space, and whether they do so in opposed pairs.
-
-    Attributes:
-        units: the live units that x* moves linearly (by `least_gain` of their variance or more), `[L]`.
-        slopes: of the linear regression of each on x*, in activity per latent unit, `[L, D]`.
-        degrees: the angles of these slopes in the plane, counterclockwise from x_1, `[L]`; NaN unless D = 2.
-        opposition: the mean over units of -cos(slopes of the unit, slopes of the unit that points most away from it):
-            1 where each has an opposite. NaN with fewer than two units.
-        opposition_null: the same for as many directions drawn evenly from the sphere, `[R]`.
-        opposition_p: how often such directions are opposed as much.
-        resultants: for D = 2, by order m: |mean over units of exp(i m angle)|. Order 1 is 1 if all point the same way
-            (the Rayleigh test), 2 if they lie on one axis, either way, 4 if on two axes 90 degrees apart, 3 and 6 on
-            three directions or axes. Two opposed pairs at right angles: 0, 0, 0, 1, 0; evenly spread: all 0.
-        resultants_null: for as many directions drawn evenly from the circle, by order, `[R]`.
-        resultants_p: by order: how often such directions have as large a resultant.
-        pairs: units that are each other's most opposite, with a cosine below -`OPPOSED`, `[pairs, 2]`.
-        between_pairs: with exactly two pairs and D = 2, the angle between their axes in degrees, 0 to 90; else NaN.
-    """
-
-    units: Int[np.ndarray, " L"]
-    slopes: Float[np.ndarray, "L D"]
-    degrees: Float[np.ndarray, " L"]
-    opposition: float
-    opposition_null: Float[np.ndarray, " R"]
-    opposition_p: float
-    resultants: Mapping[str, float]
-    resultants_null: Mapping[str, np.ndarray]
-    resultants_p: Mapping[str, float]
-    pairs: Int[np.ndarray, "pairs 2"]
-    between_pairs: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -103,8 +48,6 @@ class Selectivity(Finding):
         population: population sparseness of each trial over live units, `[N]`; NaN where all are silent.
         population_mean: its mean over trials.
         directions: preferred directions.
-        opposition, opposition_p, between_pairs: of `directions`, as numbers of a table.
-        resultants, resultants_p: likewise.
         maps: for D = 2, the mean activity over the plane of the units that vary most, `[U, G, G]` (x_2 up, x_1 to the
             right); NaN where there is no trial. Without units for D other than 2.
         map_units: these units, `[U]`.
@@ -128,51 +71,9 @@ class Selectivity(Finding):
     population: Float[np.ndarray, " N"]
     population_mean: float
     directions: Directions
-    opposition: float
-    opposition_p: float
-    between_pairs: float
-    resultants: Mapping[str, float]
-    resultants_p: Mapping[str, float]
     maps: Float[np.ndarray, "U G G"]
     map_units: Int[np.ndarray, " U"]
     map_edges: Float[np.ndarray, "2 edges"]
-
-
-def treves_rolls(rates: Float[np.ndarray, "*all"], axis: int = 0) -> Float[np.ndarray, "*rest"]:
-    """The activity ratio a = (mean r)² / mean r² of rates along an axis: 1 if all are equal, 1/n if one alone is not 0.
-
-    Treves & Rolls 1991, doi:10.1088/0954-898X_2_4_004. NaN where all rates are 0.
-
-    Raises:
-        ValueError: if a rate is negative: then the mean may vanish, and the ratio means nothing.
-    """
-    if rates.size and rates.min() < 0:
-        raise ValueError(f"rates has values down to {rates.min():.3g}; sparseness is defined for rates of 0 or more")
-    squares = np.mean(np.square(rates), axis=axis)
-    return np.where(squares > 0, np.mean(rates, axis=axis) ** 2 / np.where(squares > 0, squares, 1), np.nan)
-
-
-def sparseness(rates: Float[np.ndarray, "*all"], axis: int = 0) -> Float[np.ndarray, "*rest"]:
-    """S = (1 - a) / (1 - 1/n), a the ratio of `treves_rolls`: 0 if all n rates are equal, 1 if one alone is not 0.
-
-    Vinje & Gallant 2000, doi:10.1126/science.287.5456.1273. Along trials it is lifetime sparseness, along units
-    population sparseness. NaN where all rates are 0: a silent unit is not a sparse one.
-
-    Raises:
-        ValueError: if a rate is negative, or there is only one along the axis.
-    """
-    if rates.shape[axis] < 2:
-        raise ValueError(f"rates has {rates.shape[axis]} values along axis {axis}; 2 or more are needed")
-    return np.asarray((1 - treves_rolls(rates, axis)) / (1 - 1 / rates.shape[axis]))
-
-
-def activity(states: Float[np.ndarray, "N H"], least_sd: float = 0.01) -> Activity:
-    """Which units are dead, constant, faint and live (see `Activity`)."""
-    largest, spread, sd = np.abs(states).max(axis=0), np.ptp(states, axis=0), states.std(axis=0)
-    fixed = spread <= ROUNDING * largest
-    dead = largest == 0
-    faint = ~fixed & (sd < least_sd * sd[~fixed].max(initial=0))
-    return Activity(dead, fixed & ~dead, faint, ~fixed & ~faint)
 
 
 def selectivity(
@@ -247,8 +148,6 @@ def selectivity(
         if not 0 <= value < 1:
             raise ValueError(f"{name}={value!r} is not a number from 0 to below 1")
     found = activity(states, least_sd)
-    if not found.live.any():
-        raise ValueError(f"states has {states.shape[1]} units and all are constant over the {len(states)} trials")
     live = np.flatnonzero(found.live)
     order = rng.permutation(len(states))
     regressions = _Regressions(latents[order], degree, n_folds)
@@ -265,7 +164,7 @@ def selectivity(
 
     slopes = np.linalg.lstsq(latents - latents.mean(axis=0), states[:, live] - states[:, live].mean(axis=0))[0].T
     pointing = linear >= least_gain
-    directions = _directions(live[pointing], slopes[pointing], n_null, rng)
+    directions = preferred_directions(live[pointing], slopes[pointing], n_null, rng)
     signed = states[:, live].min(axis=0) < -ROUNDING * np.abs(states[:, live]).max(axis=0)
     rates = np.abs(states[:, live])
     lifetime, population = sparseness(rates), _population(rates)
@@ -306,11 +205,6 @@ def selectivity(
         population=population,
         population_mean=float(np.nanmean(population)) if np.isfinite(population).any() else float("nan"),
         directions=directions,
-        opposition=directions.opposition,
-        opposition_p=directions.opposition_p,
-        between_pairs=directions.between_pairs,
-        resultants=directions.resultants,
-        resultants_p=directions.resultants_p,
         maps=maps,
         map_units=drawn,
         map_edges=edges,
@@ -402,53 +296,6 @@ def _kinds(alone: np.ndarray, additive: np.ndarray, full: np.ndarray, least: flo
 
 def _population(rates: np.ndarray) -> np.ndarray:
     return sparseness(rates, axis=1) if rates.shape[1] > 1 else np.full(len(rates), np.nan)
-
-
-def _opposition(unit_vectors: np.ndarray) -> np.ndarray:
-    """The mean over units of -cos to the most opposite other unit; for a stack of sets `[R, L, D]`."""
-    cosines = unit_vectors @ np.swapaxes(unit_vectors, -1, -2)
-    return np.asarray(-cosines.min(axis=-1).mean(axis=-1))
-
-
-def _directions(units: np.ndarray, slopes: np.ndarray, n_null: int, rng: np.random.Generator) -> Directions:
-    n, n_dims = slopes.shape
-    vectors = slopes / np.maximum(np.linalg.norm(slopes, axis=1, keepdims=True), np.finfo(float).tiny)
-    drawn = rng.standard_normal((n_null, n, n_dims))
-    drawn /= np.maximum(np.linalg.norm(drawn, axis=-1, keepdims=True), np.finfo(float).tiny)
-    enough = n > 1
-    opposition = float(_opposition(vectors)) if enough else float("nan")
-    opposition_null = _opposition(drawn) if enough and n_null else NO_NULL
-    pairs, angles, between = np.empty((0, 2), np.int64), np.full(n, np.nan), float("nan")
-    if enough:
-        cosines = vectors @ vectors.T
-        partner = cosines.argmin(axis=1)
-        mutual = (partner[partner] == np.arange(n)) & (np.arange(n) < partner)
-        first = np.flatnonzero(mutual & (cosines[np.arange(n), partner] < -OPPOSED))
-        pairs = np.stack([units[first], units[partner[first]]], axis=1)
-        if n_dims == 2 and len(first) == 2:
-            axes = vectors[first] - vectors[partner[first]]
-            cosine = abs(axes[0] @ axes[1]) / np.linalg.norm(axes, axis=1).prod()
-            between = float(np.degrees(np.arccos(min(1.0, cosine))))
-    resultants, null = {}, {}
-    if n_dims == 2 and n:
-        angles = np.degrees(np.arctan2(slopes[:, 1], slopes[:, 0]))
-        for order in ORDERS:
-            resultants[str(order)] = float(np.abs(np.exp(1j * order * np.radians(angles)).mean()))
-            turned = (drawn[..., 0] + 1j * drawn[..., 1]) ** order
-            null[str(order)] = np.abs(turned.mean(axis=1)) if n_null else NO_NULL
-    return Directions(
-        units=units,
-        slopes=slopes,
-        degrees=angles,
-        opposition=opposition,
-        opposition_null=opposition_null,
-        opposition_p=p_value(opposition, opposition_null),
-        resultants=resultants,
-        resultants_null=null,
-        resultants_p={order: p_value(value, null[order]) for order, value in resultants.items()},
-        pairs=pairs,
-        between_pairs=between,
-    )
 
 
 def _maps(columns: np.ndarray, latents: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarray]:

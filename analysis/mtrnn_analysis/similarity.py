@@ -2,7 +2,7 @@
 
 None of these says what the states can be used for: agents that are alike may both be bad. All here compare states of
 *the same trials* at one step, and none cares for the order of units or a rotation of them; for dynamics see
-`dynamical_similarity`. Axis letters: N trials, H and J units of two agents, D latents, Q conditions, M agents, R draws.
+`dynamical_similarity`. Axis letters: N trials, H and J units of two agents, D latents, M agents.
 """
 
 from __future__ import annotations
@@ -12,50 +12,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.stats import rankdata
+from jaxtyping import Float
 
-from mtrnn_analysis.conditions import checked
-from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.conditions import checked, varying
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.rsa import agreement, agreement_null, cells, dissimilarities
 from mtrnn_envs.checks import whole
 from mtrnn_envs.recording import Recording
 
-# Trials of a condition: fewer are left out, as halves of two are needed to tell how reliable distances are.
-LEAST_TRIALS = 4
-# Conditions are made such that they hold about so many trials each, if each latent can be cut into two for that.
-AIMED_TRIALS = 10
-MOST_CELLS = 6  # along each latent
 X_STAR = "x*"
 EXACT = 1e-12  # what is smaller than this, relative to what it is a difference of, is rounding
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Rsa(Finding):
-    """What the probe `rsa` finds. `value` is Spearman's correlation; `n` counts trials.
-
-    Attributes:
-        cosine: of the dissimilarities of states and of x*, about 0.
-        cosine_p: of it.
-        reliability: Spearman's correlation of dissimilarities from two halves of the trials, corrected to all trials
-            (Spearman & Brown): 2 r / (1 + r); not above 1, and 0 where r is not above 0.
-        ceiling: sqrt(`reliability`), about the highest `value` that these trials could give, were the states' true
-            dissimilarities those of x*. Too low where it is far below 1, as the noise of distances falls faster than
-            with the number of trials: 0.79 where such states reach 0.84, 0.39 where they reach 0.54.
-        dissimilarities: of states, `[Q, Q]`, activity squared.
-        model: of x*, `[Q, Q]`, latent units squared.
-        centres: the mean x* of each condition, `[Q, D]`.
-        counts: trials of each condition, `[Q]`.
-    """
-
-    cosine: float
-    cosine_p: float
-    reliability: float
-    ceiling: float
-    dissimilarities: Float[np.ndarray, "Q Q"]
-    model: Float[np.ndarray, "Q Q"]
-    centres: Float[np.ndarray, "Q D"]
-    counts: Int[np.ndarray, " Q"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,142 +89,6 @@ def procrustes(a: Float[np.ndarray, "N H"], b: Float[np.ndarray, "N J"]) -> floa
     return _angle(left, right, left.centred.T @ right.centred)
 
 
-def cells(latents: Float[np.ndarray, "N D"], n_cells: int | None = None) -> Int[np.ndarray, " N"]:
-    """The condition of each trial: a cell of a grid on x*, cut at quantiles of each latent. -1: too few others there.
-
-    Arguments:
-        latents: x*.
-        n_cells: along each latent; None for as many as leave 10 trials a cell on average, 2 to 6.
-
-    Raises:
-        ValueError: if fewer than four cells have 4 trials or more.
-    """
-    n, n_dims = latents.shape
-    if n_cells is None:
-        n_cells = int(np.clip((n / AIMED_TRIALS) ** (1 / n_dims) + 1e-9, 2, MOST_CELLS))
-    whole("n_cells", n_cells, 2)
-    cell = np.zeros(n, np.int64)
-    for column in latents.T:
-        edges = np.quantile(column, np.arange(1, n_cells) / n_cells)
-        cell = np.unique(cell * n_cells + np.searchsorted(edges, column, "right"), return_inverse=True)[1].reshape(-1)
-    counts = np.bincount(cell)
-    kept = np.flatnonzero(counts >= LEAST_TRIALS)
-    if len(kept) < 4:
-        raise ValueError(
-            f"latents of {n} trials, cut into n_cells={n_cells} along each, have {len(kept)} cells with {LEAST_TRIALS} "
-            "trials or more; 4 such cells are needed"
-        )
-    names = np.full(len(counts), -1)
-    names[kept] = np.arange(len(kept))
-    return names[cell]
-
-
-def dissimilarities(states: Float[np.ndarray, "N H"], cell: Int[np.ndarray, " N"]) -> Float[np.ndarray, "Q Q"]:
-    """Squared Euclidean distances of the mean states of conditions, without the part that noise adds.
-
-    |m_i - m_j|² - tr S_i / n_i - tr S_j / n_j, S the covariance (of n - 1) of the trials of a condition. This is what
-    the products of differences from independent trials, (h - h')·(h'' - h'''), are on average over all ways to take two
-    different trials from each of two conditions: cross-validated distances (Walther et al. 2016,
-    doi:10.1016/j.neuroimage.2015.12.012, without noise normalisation), without folds. They are 0 on average where
-    there is no difference, and may be negative.
-
-    Arguments:
-        states: of N trials.
-        cell: the condition of each, from 0 on; trials with -1 are left out.
-
-    Raises:
-        ValueError: if a condition has fewer than two trials.
-    """
-    counts = np.bincount(cell[cell >= 0])
-    if not len(counts) or counts.min() < 2:
-        raise ValueError(
-            f"cell has conditions with {counts.min() if len(counts) else 0} trials; 2 or more are needed in each"
-        )
-    members = cell[None] == np.arange(len(counts))[:, None]
-    centred = states - states.mean(axis=0)
-    means = members @ centred / counts[:, None]
-    spread = members @ np.einsum("nh,nh->n", centred, centred) - counts * np.einsum("qh,qh->q", means, means)
-    error = spread / (counts * (counts - 1))
-    squares = np.einsum("qh,qh->q", means, means) - error
-    distances = squares[:, None] + squares - 2 * means @ means.T
-    np.fill_diagonal(distances, 0)
-    return distances
-
-
-def agreement(a: Float[np.ndarray, "Q Q"], b: Float[np.ndarray, "Q Q"], measure: str = "spearman") -> float:
-    """How alike two matrices of dissimilarities are: Spearman's correlation, or the cosine, of their upper triangles.
-
-    (Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008.) Spearman's asks for the order of distances alone; the
-    cosine for their ratios, zero included, and is high for any two sets of positive numbers: read it beside its null.
-
-    Raises:
-        ValueError: if `measure` is neither, or the matrices are not of the same conditions.
-    """
-    if a.shape != b.shape:
-        raise ValueError(f"a has {len(a)} conditions, b {len(b)}; they must be the same")
-    rows = np.triu_indices(len(a), 1)
-    return float(_cosine(_ready(a[rows], measure), _ready(b[rows], measure)))
-
-
-def rsa(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
-    n_cells: int | None = None,
-) -> Rsa:
-    """Are states far apart where x* is? Representational similarity to the dissimilarities of x* itself.
-
-    Trials are put into conditions, the cells of a grid on x* (`cells`); `dissimilarities` of states and of x* are
-    compared by `agreement`: `value` is Spearman's correlation. A linear code that is isometric (any rotation, any
-    scale) gives 1 but for noise, one that stretches one latent less, a conjunctive one much less. Note how coarse this
-    is: smooth nonlinear codes come out high.
-
-    Null (Mantel 1967): the names of conditions change places in one of the two matrices, rows and columns alike:
-    exchangeable if the geometry of states has nothing to do with which x* a condition has. With 4 conditions there are
-    only 24 orders, most of them alike, and p cannot be small.
-
-    Arguments:
-        states: of N trials.
-        latents: x*.
-        rng: draws halves of trials for `reliability`, and the null.
-        n_null: draws of the null.
-        n_cells: along each latent, 2 or more; None for 2 to 6, as trials allow.
-
-    Raises:
-        ValueError: if an argument is out of its range, states are not finite or constant, or fewer than four
-            conditions have four trials or more.
-    """
-    states, latents = checked(states, latents)
-    whole("n_null", n_null, 0)
-    _varying(states)
-    cell = cells(latents, n_cells)
-    mine, model = dissimilarities(states, cell), dissimilarities(latents, cell)
-    counts = np.bincount(cell[cell >= 0])
-    nulls = {measure: _orders(mine, model, measure, n_null, rng) for measure in ("spearman", "cosine")}
-    found = {measure: agreement(mine, model, measure) for measure in nulls}
-    halves = _halves(cell, rng)
-    first, second = (dissimilarities(states, np.where(halves == h, cell, -1)) for h in (0, 1))
-    half = agreement(first, second)
-    reliability = 2 * half / (1 + half) if half > 0 else 0.0
-    return Rsa(
-        value=found["spearman"],
-        null=nulls["spearman"],
-        p=p_value(found["spearman"], nulls["spearman"]),
-        n=int(counts.sum()),
-        settings={"n_null": n_null, "n_cells": n_cells},
-        cosine=found["cosine"],
-        cosine_p=p_value(found["cosine"], nulls["cosine"]),
-        reliability=reliability,
-        ceiling=float(np.sqrt(reliability)),
-        dissimilarities=mine,
-        model=model,
-        centres=np.stack([latents[cell == q].mean(axis=0) for q in range(len(counts))]),
-        counts=counts,
-    )
-
-
 def compare(
     recordings: Mapping[str, Recording], rng: np.random.Generator, *, n_null: int = 20, n_cells: int | None = None
 ) -> Comparison:
@@ -304,7 +134,9 @@ def compare(
             values = {
                 "cka": np.array([_cka(shapes[i], other, product) for other, product in pairs]),
                 "procrustes": np.array([_angle(shapes[i], other, product) for other, product in pairs]),
-                "rsa": np.append(agreement(rdms[i], rdms[j]), _orders(rdms[i], rdms[j], "spearman", n_null, rng)),
+                "rsa": np.append(
+                    agreement(rdms[i], rdms[j]), agreement_null(rdms[i], rdms[j], "spearman", n_null, rng)
+                ),
             }
             for measure, (value, *null) in values.items():
                 found[measure][i, j] = found[measure][j, i] = value
@@ -352,7 +184,8 @@ class _Shape(NamedTuple):
 
     @classmethod
     def of(cls, states: np.ndarray) -> _Shape:
-        centred = _varying(states)
+        varying(states)
+        centred = states - states.mean(axis=0)
         squares = np.einsum("nh,nh->n", centred, centred)
         plain = float(np.square(centred.T @ centred).sum())
         return cls(centred, squares, float(np.sqrt(squares.sum())), _hsic(plain, squares, squares), plain)
@@ -401,45 +234,3 @@ def _angle(a: _Shape, b: _Shape, product: np.ndarray) -> float:
     if left.shape[1] > right.shape[1]:
         left, right, u, vt = right, left, vt.T, u.T
     return float(2 * np.arcsin(min(1.0, float(np.linalg.norm(left @ (u @ vt) - right)) / 2)))
-
-
-def _varying(states: np.ndarray) -> np.ndarray:
-    """Centred states, if any unit varies."""
-    if not np.ptp(states, axis=0).any():
-        raise ValueError(f"states has {states.shape[1]} units and all are constant over the {len(states)} trials")
-    return states - states.mean(axis=0)
-
-
-def _ready(values: np.ndarray, measure: str) -> np.ndarray:
-    """Rows of dissimilarities such that the cosine of two is their agreement."""
-    if measure not in ("spearman", "cosine"):
-        raise ValueError(f"measure={measure!r} is not 'spearman' or 'cosine'")
-    if measure == "cosine":
-        return values
-    ranks = rankdata(values, axis=-1)
-    return ranks - ranks.mean(axis=-1, keepdims=True)
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    return np.asarray(np.sum(a * b, axis=-1) / np.where(norms > 0, norms, 1))
-
-
-def _orders(a: np.ndarray, b: np.ndarray, measure: str, n_null: int, rng: np.random.Generator) -> np.ndarray:
-    """Agreements of a with b whose conditions are in other orders."""
-    rows, columns = np.triu_indices(len(a), 1)
-    fixed, ready = _ready(a[rows, columns], measure), np.zeros(b.shape)
-    ready[rows, columns] = ready[columns, rows] = _ready(b[rows, columns], measure)
-    null = np.empty(n_null)
-    for r in range(n_null):
-        order = rng.permutation(len(b))
-        null[r] = _cosine(fixed, ready[order[rows], order[columns]])
-    return null
-
-
-def _halves(cell: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """0 or 1 for each trial: half of the trials of each condition, by chance."""
-    order = np.lexsort((rng.random(len(cell)), cell))
-    place = np.empty(len(cell), np.int64)
-    place[order] = np.arange(len(cell))
-    return (place - np.searchsorted(cell[order], cell, "left")) % 2

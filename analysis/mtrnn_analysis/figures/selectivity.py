@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
+from mtrnn_analysis.directions import ORDERS
 from mtrnn_analysis.figures.style import BLUE, GREY, ORANGE, PALE, SKY, STYLE, VERMILLION
-from mtrnn_analysis.selectivity import KINDS, ORDERS, Selectivity
+from mtrnn_analysis.selectivity import KINDS, Selectivity
 from mtrnn_analysis.unit_alignment import UnitAlignment
 
 MOST_PAIRS = 6  # more opposed pairs than these are not marked: among many units each has an opposite
@@ -160,7 +161,7 @@ def _null(axes: Axes, value: float, null: np.ndarray, p: float, what: str) -> No
 
 
 def _resultants(axes: Axes, found: Selectivity) -> None:
-    if not found.resultants:
+    if not found.directions.resultants:
         axes.text(0.5, 0.5, "drawn for two latents", ha="center", color=GREY)
         axes.set_axis_off()
         return
@@ -171,7 +172,7 @@ def _resultants(axes: Axes, found: Selectivity) -> None:
             label = "even directions, 95 %" if i == 0 else None
             axes.plot([i, i], [low, high], color=PALE, lw=9, solid_capstyle="butt", zorder=1, label=label)
             axes.plot([i - 0.22, i + 0.22], [middle] * 2, color=GREY, lw=0.8, zorder=2)
-    values = [found.resultants[str(order)] for order in ORDERS]
+    values = [found.directions.resultants[str(order)] for order in ORDERS]
     axes.plot(range(len(ORDERS)), values, "o", color=VERMILLION, ms=5, mec="white", mew=0.5, zorder=3, label="found")
     names = {1: "1 way", 2: "1 axis", 3: "3 ways", 4: "2 axes", 6: "3 axes"}
     axes.set_xticks(range(len(ORDERS)), [f"{order}\n{names[order]}" for order in ORDERS], fontsize=6.5)
