@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mtrnn_agents import PRESETS, train
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value, permutations_within
+from mtrnn_envs import EvidenceTask, Recording
 from mtrnn_envs.experiments import plugins
+from mtrnn_envs.experiments.cli import main
 from mtrnn_envs.experiments.findings import numbers, table, write
 from mtrnn_envs.experiments.probing import INPUTS, Missing, Source, probe, probe_all
 from mtrnn_envs.probe_testing import recording_of
@@ -248,3 +254,49 @@ def test_permutations_within_groups_stay_within_and_are_even() -> None:
     ways, counts = np.unique(orders, axis=0, return_counts=True)
     assert len(ways) == 12  # 3! orders of group 0 and 2! of group 2
     assert np.abs(counts - 500).max() < 5 * np.sqrt(500)
+
+
+@pytest.mark.slow
+def test_a_trained_agent_is_recorded_and_probed_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    task = EvidenceTask(n_tasks=3, stimulus=6)
+    agent = train(task, 0, replace(PRESETS["dense"], n_updates=300), folder=tmp_path, progress=False)
+    assert main(["record", str(tmp_path), "--n-trials", "300"]) == 0
+    recording = Recording.load(tmp_path / "recording.npz")
+    assert len(recording) == 300
+    assert f"{recording.correct.mean():.4f}" in capsys.readouterr().out
+    asked = ["probe", str(tmp_path / "recording.npz")]
+    assert main([*asked, "decoding", "fixed_points", "--agent", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    value = probe(recording, "decoding", 0, agent=agent).value
+    assert f"{value:.4f}" in shown
+    made = {path.name for path in (tmp_path / "recording").iterdir()}
+    assert {"probes.csv", "probes.json", "decoding.png", "decoding.pdf", "fixed_points-3d.html"} <= made
+    for wrong, match in [
+        ([], "give names of probes, or --all"),
+        (["decoding", "--all"], "give names of probes, or --all"),
+        (["decodin"], "did you mean 'decoding'"),
+        (["fixed_points"], "no probe went with the recording"),
+    ]:
+        assert main([*asked, *wrong]) == 2
+        assert match in capsys.readouterr().err
+    assert main(["record", str(tmp_path), "--n-trials", "0"]) == 2
+    assert "n_trials=0 is not a whole number, 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_study_of_networks_runs_from_end_to_end(tmp_path: Path) -> None:
+    script = Path(__file__).parent.parent / "examples" / "08_probes.py"
+    sizes = ["--tasks", "2", "--seeds", "1", "--updates", "300", "--trials", "300"]
+    done = subprocess.run(
+        [sys.executable, str(script), "--folder", str(tmp_path), *sizes],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line[:1] == "|"]
+    assert [row[0] for row in rows[2:]] == ["n2", "untrained"]
+    whole = json.loads((tmp_path / "n2-0" / "probes.json").read_text())
+    assert rows[2][2] == f"{whole['probes']['decoding']['numbers']['value']:.3g}"
+    assert (tmp_path / "r2.png").exists()

@@ -8,6 +8,7 @@ observation, D latents, K steps, M steps shown, B bins, R draws.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,6 +57,7 @@ class Rollout(Finding):
         r2_told: of the ideal observer that is told when the stimulus ends, `[M]`: constant. NaN if it is not computed.
         r2_untold: of the ideal observer that takes zeros for evidence, `[M]`.
         r2_start: `r2` at step 0.
+        r2_after: `r2` at the marks, by their multiples ("1x").
         half_life: steps until `r2` falls below half of `r2_start`, interpolated; inf if it does not in this rollout.
         time_constant: in steps, of the fastest decay in the linear fit to the bias field, -1 / ln min |mu|; inf if
             none decays, NaN if the decoded values do not vary.
@@ -79,6 +81,7 @@ class Rollout(Finding):
     r2_told: Float[np.ndarray, " M"]
     r2_untold: Float[np.ndarray, " M"]
     r2_start: float
+    r2_after: Mapping[str, float]
     half_life: float
     time_constant: float
     multipliers: Complex[np.ndarray, " D"]
@@ -182,6 +185,7 @@ def rollout(
         r2_told=told,
         r2_untold=untold,
         r2_start=float(r2[0]),
+        r2_after={f"{m}x": float(r2[step]) for m, step in zip(multiples, marks, strict=True)},
         half_life=half_life(r2),
         time_constant=time_constant(field.multipliers),
         multipliers=field.multipliers,

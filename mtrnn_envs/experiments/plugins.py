@@ -119,6 +119,8 @@ def _find(kind: str, name: str) -> Any:
         raise ValueError(f"{kind} {name!r} may be {' or '.join(values)}; give one of these")
     try:
         return entry.load()
+    except AttributeError as error:
+        raise ValueError(f"{kind} {name!r} is {entry.value}, which is not there: {error}; install it anew") from error
     except ImportError as error:
         # A package that says by itself what it needs raises from the error that told it.
         missing = getattr(error.__cause__ or error, "name", None) or error
