@@ -94,7 +94,7 @@ def test_a_slow_leak_is_one_point_with_two_slow_directions():
 def test_what_is_no_continuum_of_x(eigenvalues, n_slow, why):
     finding = found(linear(*eigenvalues))
     assert finding.value == 0, why
-    assert finding.continuum == {"points": 0, "data": 0}
+    assert finding.continuum["points"] == finding.continuum["data"] == 0
     assert finding.slow_modes["points"] == n_slow
     assert finding.n_unstable == (32 if max(eigenvalues) > 1 else 0)
 
@@ -357,7 +357,7 @@ def test_networks_in_every_kind_of_task(kwargs, kind):
     again = fixed_points(agent.dynamics(), task, trials, np.random.default_rng(0), agent, **settings)
     assert finding.points.shape == (8, 12 if kind is GRU else 24)
     np.testing.assert_array_equal(finding.points, again.points)
-    assert finding.value == finding.control == 0, "a network before training forgets"
+    assert finding.value == finding.control == finding.continuum["control"] == 0, "before training it forgets"
     assert finding.n_fixed > 0
     assert finding.n_unstable == 0
     assert finding.settings["cue"] == (0 if task.reaction_time else 1)

@@ -54,7 +54,8 @@ class FixedPoints(Finding):
         slow_modes: the median number of slow eigenvalues of points near the data, of the data, and the share of each
             that has D of them ("points", "data", "points_with_d", "data_with_d"); NaN where no point is near.
         continuum: the share of states of the data whose spectrum is that of a continuum, by the same rule as `value`,
-            whatever their q ("data"), and of points near the data, whatever their q ("points").
+            whatever their q ("data"), the same before training ("control"; NaN if that is not to be had), and of
+            points near the data, whatever their q ("points").
         time_constants: medians of the first D + 1 time constants, in ms, of points near the data ("points_1", ...) and
             of the data ("data_1", ...), sorted by modulus; those that grow count as NaN and are left out: see
             `n_unstable`.
@@ -202,10 +203,11 @@ def fixed_points(
 
     data = data_states(dynamics, trials[:n_trials], context)
     found = _sought(dynamics, data, resting, search, rng)
-    control = math.nan
+    control = control_of_data = math.nan
     if callable(getattr(untrained, "dynamics", None)):
         before = untrained.dynamics()
-        control = _sought(before, data_states(before, trials[:n_trials], context), resting, search, rng).value
+        control_found = _sought(before, data_states(before, trials[:n_trials], context), resting, search, rng)
+        control, control_of_data = control_found.value, _mean(control_found.of_data.continuous)
 
     n_dims, close = data.latents.shape[1], found.near
     axes = np.linalg.qr(data.coding)[0]
@@ -244,7 +246,7 @@ def fixed_points(
         n_unstable=int((of_points.n_unstable[close] > 0).sum()),
         n_kinked=int(found.kinked.sum()),
         slow_modes=slow_modes,
-        continuum={name: _mean(part.continuous[rows]) for name, part, rows in both},
+        continuum={name: _mean(part.continuous[rows]) for name, part, rows in both} | {"control": control_of_data},
         time_constants=times,
         real_parts=real,
         alignment=alignment,

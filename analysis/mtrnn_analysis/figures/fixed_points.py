@@ -36,8 +36,8 @@ def fixed_points_figure(finding: FixedPoints) -> Figure:
        one or more. Points that are not near the data are left out, and counted.
     b. Eigenvalues at the points near the data, and at the data, in the complex plane with the unit circle.
     c. Time constants of the leading modes that do not grow: medians and quartiles.
-    d. Shares that have the spectrum of a continuum: of points that are fixed and near the data (`value`), the same
-       before training, and of the data.
+    d. Shares that have the spectrum of a continuum: of starts whose points are fixed and near the data (`value`), and
+       of the data; each beside that before training.
     e. The alignment of slow directions with the coding axes, at points with those of all trials, at the data with
        those of the same orthant of x*; with the null of each.
     """
@@ -216,17 +216,24 @@ def _draw_times(axes: Any, finding: FixedPoints) -> None:
 
 
 def _draw_shares(axes: Any, finding: FixedPoints) -> None:
-    shares = (finding.value, finding.control, finding.continuum["data"])
-    for k, (share, colour) in enumerate(zip(shares, (BLUE, GREY, VERMILLION), strict=True)):
-        known = np.isfinite(share)
-        axes.bar(k, share if known else 0, 0.6, color=colour)
-        axes.text(k, (share if known else 0) + 0.02, f"{share:.2f}" if known else "not\nknown", ha="center", fontsize=7)
-    axes.set_xticks(range(3), ["fixed\npoints", "before\ntraining", "data"])
+    pairs = (
+        (finding.value, finding.control, BLUE),
+        (finding.continuum["data"], finding.continuum["control"], VERMILLION),
+    )
+    for k, (share, control, colour) in enumerate(pairs):
+        for at, height, filled in ((k - 0.2, share, colour), (k + 0.2, control, GREY)):
+            known = bool(np.isfinite(height))
+            axes.bar(at, height if known else 0, 0.36, color=filled)
+            told = f"{height:.2f}" if known else "?"
+            axes.text(at, (height if known else 0) + 0.02, told, ha="center", fontsize=6.5)
+    axes.set_xticks(range(2), ["fixed\npoints", "data"])
     axes.tick_params(axis="x", length=0)
     axes.set_ylim(0, 1.12)
     axes.set_yticks([0, 0.5, 1])
     axes.set_ylabel("share: a continuum")
     axes.set_title("d", loc="left", weight="bold")
+    handle = Line2D([], [], ls="", marker="s", ms=5, color=GREY, label="before training")
+    axes.legend(handles=[handle], loc="lower center", bbox_to_anchor=(0.55, 1.0), handletextpad=0.1, borderpad=0)
 
 
 def _draw_alignment(axes: Any, finding: FixedPoints) -> None:
