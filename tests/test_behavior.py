@@ -7,6 +7,7 @@ from functools import cache
 
 import gymnasium as gym
 import numpy as np
+import pyddm
 import pytest
 from scipy.optimize import minimize
 from scipy.special import ndtr
@@ -15,6 +16,8 @@ from scipy.stats import kstest, spearmanr
 from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_analysis.behavior import bin_means, distances, equal_mass, ideal_at, optimal_run
 from mtrnn_analysis.chronometric import chronometric
+from mtrnn_analysis.drift_diffusion import drift_diffusion, walk
+from mtrnn_analysis.figures import behavior as figures
 from mtrnn_analysis.psychometric import psychometric
 from mtrnn_analysis.psychometric_fit import deviance, fit_curves
 from mtrnn_analysis.speed_accuracy import speed_accuracy
@@ -407,3 +410,92 @@ def test_speed_and_accuracy_need_response_steps_and_sensible_settings():
         timed(recording, speed_accuracy, cost_factors=(0.0,))
     with pytest.raises(ValueError, match="fixed duration"):
         timed(recorded("ideal", FIXED, 60), speed_accuracy)
+
+
+# Drift diffusion
+
+
+def test_the_model_is_a_walk_in_steps_to_bounds():
+    """Against a simulation: bounds that shrink, stay and grow, and steps shorter and longer than the noise."""
+    x, steps, rng = np.array([0.1, 1.0, 2.5]), np.arange(1, 11), np.random.default_rng(0)
+    for gain, bound, collapse in ((1.0, 3.0, 0.05), (0.7, 2.0, 0.0), (1.0, 1.5, -0.08)):
+        p, undecided = walk(x, gain, bound, collapse, 0.0, 9)
+        for i, distance in enumerate(x):
+            sums = np.cumsum(gain * distance + rng.standard_normal((40_000, 10)), axis=1)
+            beyond = np.abs(sums) >= bound * np.exp(-collapse * steps)
+            first = np.where(beyond.any(axis=1), beyond.argmax(axis=1), 10)
+            side = np.take_along_axis(sums, np.minimum(first, 9)[:, None], 1)[:, 0] > 0
+            for row, chosen in zip(p[i], (side, ~side), strict=True):
+                seen = np.bincount(first[chosen], minlength=11)[:9] / len(sums)
+                np.testing.assert_allclose(row, seen, atol=0.01)
+            assert undecided[i] == pytest.approx(np.mean(first >= 9), abs=0.01)
+
+
+def test_an_onset_shifts_all_steps():
+    at_once, late = (walk(np.array([1.0]), 1.0, 2.0, 0.0, onset, 9)[0] for onset in (0.0, 2.0))
+    np.testing.assert_allclose(late[0, :, 2:], at_once[0, :, :-2], atol=1e-9)
+    assert late[0, :, :2].max() < 1e-9
+
+
+@pytest.mark.slow
+def test_an_integrator_has_the_gain_of_the_evidence_and_its_own_bound():
+    recording = recorded("bound", TIMED, 600)
+    found = drift_diffusion(
+        recording.answers,
+        recording.asked,
+        recording.response_steps,
+        recording.trials(),
+        np.random.default_rng(0),
+        changing=False,
+        n_bins=6,
+    )
+    assert found.value == pytest.approx(1, abs=3 * found.errors[0])
+    assert found.bound == pytest.approx(3.5, abs=0.4)
+    assert found.collapse == 0
+    assert found.onset < 0.3
+    assert found.model_undecided == pytest.approx(found.undecided, abs=0.04)
+    assert figures.drift_diffusion_figure(found).axes[0].get_ylabel() == "mean response step"
+
+
+@pytest.mark.parametrize("drift", [0.2, 1.0])
+def test_in_short_steps_the_walk_is_the_diffusion_of_pyddm(drift):
+    """Steps of 1/100 of the time that noise takes to the bound; looked at so often, it lies 0.58 of a step higher."""
+    model = pyddm.gddm(drift=drift, noise=1, bound=1, mixture_coef=0, nondecision=0, dx=0.002, dt=0.002, T_dur=2)
+    solved = model.solve()
+    p, undecided = walk(np.array([drift / 10]), 1.0, 10 - 0.5826, 0.0, 0.0, 200)
+    assert p[0, 0].sum() == pytest.approx(solved.prob("correct"), abs=3e-3)
+    assert p[0, 1].sum() == pytest.approx(solved.prob("error"), abs=3e-3)
+    assert undecided[0] == pytest.approx(solved.prob_undecided(), abs=3e-3)
+    for t in (30, 80, 150):
+        assert p[0, 0, :t].sum() == pytest.approx(np.sum(solved.pdf("correct")[: 5 * t]) * 0.002, abs=5e-3)
+
+
+def test_drift_diffusion_needs_response_steps_and_one_deadline():
+    trials = drawn(FIXED, 60)
+    with pytest.raises(ValueError, match="fixed duration"):
+        drift_diffusion(trials.asked, trials.asked, np.ones((60, 6), np.int64), trials, np.random.default_rng(0))
+    trials = drawn(replace(TIMED, stimulus=(4, 10)), 60)
+    with pytest.raises(ValueError, match=r"stimulus=\(4, 10\) is drawn per trial"):
+        drift_diffusion(trials.asked, trials.asked, np.ones((60, 6), np.int64), trials, np.random.default_rng(0))
+    trials = drawn(TIMED, 60)
+    with pytest.raises(ValueError, match="answers has 0 given before the deadline; 50"):
+        drift_diffusion(trials.asked, trials.asked, np.full((60, 6), 10), trials, np.random.default_rng(0))
+
+
+# Figures
+
+
+def test_figures_name_their_axes_and_show_the_null():
+    recording = recorded("bound", TIMED)
+    choice = psychometric(
+        recording.answers, recording.response_steps, recording.trials(), np.random.default_rng(0), **QUICK
+    )
+    pairs = [
+        (figures.psychometric_figure(choice), choice),
+        (figures.chronometric_figure(found := timed(recording, chronometric)), found),
+        (figures.speed_accuracy_figure(earned := timed(recording, speed_accuracy, cost_factors=())), earned),
+    ]
+    for figure, finding in pairs:
+        *curves, against_null = figure.axes
+        assert all(axes.get_xlabel() and axes.get_ylabel() for axes in curves)
+        assert any(np.array_equal(line.get_ydata(), finding.null) for line in against_null.lines)

@@ -18,6 +18,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from mtrnn_agents.references import IdealObserver, OptimalStopping, RandomAgent
 from mtrnn_analysis.calibration import brier, calibration
 from mtrnn_analysis.confidence import calibrated_draws, claims, directions
+from mtrnn_analysis.figures import confidence as figures
 from mtrnn_analysis.metacognition import metacognition
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.boundaries import even_lines
@@ -309,3 +310,17 @@ def test_what_is_no_claim_is_refused():
         of_p(metacognition, trials, perfect)
     with pytest.raises(ValueError, match="n_bins=0 is not a whole number"):
         of_p(calibration, trials, p, n_bins=0)
+
+
+def test_figures_name_their_axes_and_show_the_null():
+    trials, p = ideal()
+    calibrated, sure = of_p(calibration, trials, p), of_p(metacognition, trials, p, n_bootstrap=5)
+    diagram, shares, errors = figures.calibration_figure(calibrated).axes
+    assert diagram.get_ylabel() == "share that came true"
+    assert shares.get_xlabel() == "claimed probability"
+    left, middle, area = figures.metacognition_figure(sure).axes
+    assert all(axes.get_xlabel() and axes.get_ylabel() for axes in (left, middle))
+    for axes, null in ((errors, calibrated.null), (area, sure.null)):
+        assert any(np.array_equal(line.get_ydata(), null) for line in axes.lines)
+    levels = figures.calibration_figure(of_recording(calibration, recorded("optimal", TIMED)))
+    assert len(levels.axes[0].collections) == 4  # the bins of three levels, and the consistency bars

@@ -118,7 +118,7 @@ def chronometric(
     n_null: int = 100,
     n_bootstrap: int = 100,
     n_bins: int = 12,
-    n_optimal: int = 400,
+    n_optimal: int = 200,
 ) -> Chronometric:
     """Response steps against |distance| in reaction-time tasks; see `Chronometric`.
 

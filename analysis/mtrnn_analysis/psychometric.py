@@ -29,7 +29,7 @@ from mtrnn_envs.ideal_observer import flat_prior
 from mtrnn_envs.marginals import effective_samples
 
 LEAST = 50  # answers
-N_FINE, N_COARSE, N_DRAWN = 512, 16, 12  # bins: of the fits to many samples, of the deviance, of the figure
+N_FINE, N_COARSE, N_DRAWN = 512, 16, 24  # bins: of the fits to many samples, of the deviance, of the figure
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,7 +62,7 @@ class Psychometric(Finding):
             the share of these that is as large. A small p says that the curve has another shape.
         task_slopes, task_biases, task_lapses: `[K]`, `[K]`, `[K, 2]`; NaN for tasks with fewer than 50 answers, or
             answers that a step separates.
-        bin_x, bin_share, bin_n, ideal_share: mean distance, share of +1 and number of answers in 12 bins of equal
+        bin_x, bin_share, bin_n, ideal_share: mean distance, share of +1 and number of answers in 24 bins of equal
             mass, and the share of the ideal observer's; for the figure.
         unit: of distances.
     """

@@ -104,7 +104,7 @@ def speed_accuracy(
     *,
     n_null: int = 100,
     n_bootstrap: int = 100,
-    n_ideal: int = 300,
+    n_ideal: int = 200,
     cost_factors: tuple[float, ...] = (0.25, 4.0),
 ) -> SpeedAccuracy:
     """Reward and accuracy against time in reaction-time tasks; see `SpeedAccuracy`.

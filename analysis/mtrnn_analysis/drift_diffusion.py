@@ -1,0 +1,227 @@
+"""A drift-diffusion model, in steps, fitted to response steps and answers. Axis letters: see `behavior`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Int8
+from scipy.optimize import minimize
+from scipy.special import ndtr
+
+from mtrnn_analysis.behavior import bin_means, check_answers, check_reaction_time, distances, equal_mass, steps_taken
+from mtrnn_analysis.finding import Finding
+from mtrnn_envs import Trials
+from mtrnn_envs.checks import whole
+
+LEAST = 50  # answers
+FLOOR = 1e-9  # of likelihoods: no single answer rules a model out
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DriftDiffusion(Finding):
+    """A drift-diffusion model of the answers.
+
+        a(t) = a(t - 1) + gain |x| + N(0, 1),   answered right once a(t) >= B(t), wrong once a(t) <= -B(t),
+        B(t) = bound exp(-collapse t)
+
+    Here x is the distance of x* from the boundary (unit: `unit`), t counts samples, and an answer comes `onset` steps
+    after the crossing. This is the usual model (Ratcliff 1978, doi:10.1037/0033-295X.85.2.59) in the time of the task:
+    the evidence comes in steps, in which it gets far, and by continuous time (as packages for reaction times in seconds
+    have it) a sum that overshoots its bound looks like one with another bound, by an amount that depends on the drift.
+    The noise is fixed at 1, for only ratios to it can be known. With x in "noise of one sample", an agent that adds up
+    the evidence as it is has gain 1, and its bound is in standard deviations of one sample.
+
+    Attributes:
+        value: the gain; 1 is ideal, less is private noise or evidence that is left out. It has no null here: draws of
+            one would each take a fit.
+        n: answers fitted: one of each trial, of a task drawn by chance, because answers of one trial depend on each
+            other and the likelihood takes them to be independent.
+        interval: 95 % interval of `value` from the curvature of the likelihood.
+        bound, collapse, onset: of the model; collapse is per step: 0 for constant bounds, below 0 for ones
+            that grow, such as a threshold on the probability of being right amounts to (a sum of t samples says what it
+            says over sqrt(t)).
+        errors: standard errors of gain, bound, collapse and onset (NaN where one lies at an end of its range).
+        log_likelihood: of the answers, in nat.
+        undecided: share of the answers that count as not having reached a bound, in the data: those at the deadline,
+            where many agents answer whatever they know, and tasks left open.
+        model_undecided: the same in the model.
+        bin_x, bin_steps, bin_accuracy, bin_n: of bins of |x| with equal mass: mean |x|, mean step and share of right
+            ones among the answers before the deadline, and their number.
+        model_steps, model_accuracy: of the model in the same bins.
+        unit: of distances.
+        deadline: the most stimulus steps a trial has.
+    """
+
+    interval: tuple[float, float]
+    bound: float
+    collapse: float
+    onset: float
+    errors: Float[np.ndarray, " 4"]
+    log_likelihood: float
+    undecided: float
+    model_undecided: float
+    bin_x: Float[np.ndarray, " B"]
+    bin_steps: Float[np.ndarray, " B"]
+    bin_accuracy: Float[np.ndarray, " B"]
+    bin_n: Int[np.ndarray, " B"]
+    model_steps: Float[np.ndarray, " B"]
+    model_accuracy: Float[np.ndarray, " B"]
+    unit: str
+    deadline: int
+
+
+def drift_diffusion(
+    answers: Int8[np.ndarray, "N A"],
+    labels: Int8[np.ndarray, "N A"],
+    response_steps: Int[np.ndarray, "N A"],
+    trials: Trials,
+    rng: np.random.Generator,
+    *,
+    changing: bool = True,
+    n_most: int = 2000,
+    n_bins: int = 12,
+) -> DriftDiffusion:
+    """Fits a drift-diffusion model by maximum likelihood; see `DriftDiffusion`.
+
+    Answers are put into bins of |x|, for each of which the model is worked out at its mean |x| (see `walk`).
+
+    Arguments:
+        answers: +1, -1 or 0 for none.
+        labels: the right answers.
+        response_steps: the stimulus observation each was given to, from 1; 0 for none.
+        trials: the same trials.
+        rng: draws which answers are fitted.
+        changing: whether bounds may change with time; False for constant ones.
+        n_most: the most answers that are fitted.
+        n_bins: of |x|.
+
+    Raises:
+        ValueError: if an argument is out of its range, the task has a fixed duration or stimuli of drawn length, or
+            fewer than 50 answers are given.
+    """
+    task = trials.task
+    check_reaction_time(task)
+    if not isinstance(task.stimulus, int):
+        raise ValueError(f"stimulus={task.stimulus!r} is drawn per trial; one deadline for all is needed")
+    whole("n_most", n_most, LEAST)
+    whole("n_bins", n_bins, 2)
+    check_answers(answers, LEAST, labels=labels, response_steps=response_steps, trials=trials.latents)
+    deadline = task.stimulus
+    distance = distances(task, trials.latents, trials.context)
+    rows = np.sort(rng.permutation(len(answers))[:n_most])
+    column = rng.integers(0, answers.shape[1], len(rows))
+    x = np.abs(distance.values)[rows, column]
+    steps = steps_taken(response_steps, trials)[rows, column]
+    right = (answers == labels)[rows, column]
+    early = (answers[rows, column] != 0) & (steps < deadline)
+    if np.count_nonzero(early) < LEAST:
+        raise ValueError(f"answers has {np.count_nonzero(early)} given before the deadline; {LEAST} or more are needed")
+    bins = equal_mass(x, n_bins)
+    n_bins = int(bins.max()) + 1
+    bin_x = bin_means(bins, x, n_bins)
+    # Answers of each bin by step, right ones and wrong ones; the rest is undecided.
+    counts = np.zeros((n_bins, 2, deadline - 1))
+    np.add.at(counts, (bins[early], 1 - right[early].astype(int), steps[early] - 1), 1)
+    rest = np.bincount(bins[~early], minlength=n_bins)
+
+    def cost(parameters: np.ndarray) -> float:
+        p, undecided = walk(bin_x, *parameters.tolist(), n_steps=deadline - 1)
+        return -float(np.sum(counts * np.log(p + FLOOR)) + rest @ np.log(undecided + FLOOR))
+
+    fitted, log_likelihood, errors = _maximum(cost, deadline, changing)
+    p, undecided = walk(bin_x, *fitted.tolist(), n_steps=deadline - 1)
+    given = p.sum(axis=(1, 2))
+    n_early = counts.sum(axis=(1, 2))
+    at = np.arange(1, deadline)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = counts.sum(axis=1) @ at / n_early, counts[:, 0].sum(axis=1) / n_early
+    gain, bound, collapse, onset = (float(v) for v in fitted)
+    return DriftDiffusion(
+        value=gain,
+        n=len(rows),
+        settings={"changing": changing, "n_most": n_most, "n_bins": n_bins},
+        interval=(gain - 1.96 * float(errors[0]), gain + 1.96 * float(errors[0])),
+        bound=bound,
+        collapse=collapse,
+        onset=onset,
+        errors=errors,
+        log_likelihood=log_likelihood,
+        undecided=float(1 - early.mean()),
+        model_undecided=float(undecided @ np.bincount(bins) / len(bins)),
+        bin_x=bin_x,
+        bin_steps=shares[0],
+        bin_accuracy=shares[1],
+        bin_n=n_early.astype(np.int64),
+        model_steps=p.sum(axis=1) @ at / given,
+        model_accuracy=p[:, 0].sum(axis=1) / given,
+        unit=distance.unit,
+        deadline=deadline,
+    )
+
+
+def walk(
+    x: Float[np.ndarray, " B"], gain: float, bound: float, collapse: float, onset: float, n_steps: int
+) -> tuple[Float[np.ndarray, "B 2 S"], Float[np.ndarray, " B"]]:
+    """P(right, or wrong, at each of the steps 1 ... S), and P(neither), of the model at distances `x`.
+
+    The density of sums that have not reached a bound is carried from step to step at the nodes of a Gauss-Legendre
+    quadrature between the bounds: f_t+1(b) = sum over nodes of w f_t(a) phi(b - a - gain x). What gets beyond them is
+    a sum of normal distribution functions. Exact to rounding, for the integrands are smooth.
+    """
+    drift, at = gain * x[:, None], np.arange(1, n_steps + 1)
+    bounds = bound * np.exp(-collapse * at)
+    nodes, weights = np.polynomial.legendre.leggauss(int(np.clip(24 + 5 * bounds.max(), 32, 400)))
+    here, mass = np.zeros(1), np.ones((len(x), 1))
+    crossed = np.empty((len(x), 2, n_steps))
+    kernel, last = np.empty(0), -1.0
+    for t, edge in enumerate(bounds):
+        there = edge * nodes
+        crossed[:, 0, t] = np.sum(mass * ndtr(here + drift - edge), axis=1)
+        crossed[:, 1, t] = np.sum(mass * ndtr(-here - drift - edge), axis=1)
+        if t < 2 or edge != last:  # with constant bounds it stays the same
+            off = there - here[:, None] - drift[:, :, None]
+            kernel = np.exp(-0.5 * off**2) * (edge * weights / np.sqrt(2 * np.pi))
+        mass, here, last = np.einsum("ba,bac->bc", mass, kernel), there, float(edge)
+    # An onset that is no whole number is a mixture of the two next to it.
+    total = np.concatenate([np.zeros((len(x), 2, 1)), np.cumsum(crossed, axis=2)], axis=2)
+    place = np.clip(np.arange(n_steps + 1) - onset, 0, None)
+    low = place.astype(np.int64)
+    shifted = total[..., low] + (place - low) * (total[..., np.minimum(low + 1, n_steps)] - total[..., low])
+    out = np.diff(shifted, axis=2)
+    return out, np.maximum(1 - out.sum(axis=(1, 2)), 0)
+
+
+def _maximum(
+    cost: Callable[[np.ndarray], float], deadline: int, changing: bool
+) -> tuple[Float[np.ndarray, " 4"], float, Float[np.ndarray, " 4"]]:
+    """The parameters of greatest likelihood, its logarithm, and their standard errors by its curvature."""
+    scale = np.array([1.0, np.sqrt(deadline), 1 / deadline, 1.0])
+    low = np.array([0.0, 0.05, -2.0 if changing else 0.0, 0.0])
+    high = np.array([20.0, 5.0, 20.0 if changing else 0.0, deadline / 4])
+    start = np.array([0.9, 0.7, 0.05 if changing else 0.0, 0.2])
+    found: Any = minimize(
+        lambda z: cost(z * scale),
+        start,
+        method="L-BFGS-B",
+        bounds=list(zip(low, high, strict=True)),
+        options={"maxiter": 100, "ftol": 1e-10},
+    )
+    z, step = found.x, 1e-3
+    free = np.flatnonzero((z > low + step) & (z < high - step))
+    errors = np.full(4, np.nan)
+    if len(free):
+        moves = step * np.eye(4)[free]
+        at = [
+            [cost((z + a * p + b * q) * scale) for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+            for i, p in enumerate(moves)
+            for q in moves[: i + 1]
+        ]
+        curvature = np.zeros((len(free), len(free)))
+        curvature[np.tril_indices(len(free))] = [(a - b - c + d) / (4 * step**2) for a, b, c, d in at]
+        curvature += np.tril(curvature, -1).T
+        with np.errstate(invalid="ignore"):
+            errors[free] = np.sqrt(np.diag(np.linalg.pinv(curvature)))
+    return z * scale, -float(found.fun), errors * scale
