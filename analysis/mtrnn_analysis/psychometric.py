@@ -45,7 +45,8 @@ class Psychometric(Finding):
     Attributes:
         value: the slope over that of the ideal observer's own answers to the same trials (the same curve fitted to
             them): 1 is ideal, 0 no relation to x*, below 0 the sides mixed up. It is not an accuracy, and leaves out
-            lapses and bias, which cost answers too.
+            lapses and bias, which cost answers too. Biases that differ between tasks flatten the common curve: compare
+            `task_slopes`. Tasks left open are left out, so that one which answers easy questions only can be ideal.
         null: the same for answers handed to other trials.
         n: trials. The bootstrap resamples these, for the answers of a trial rest on the same evidence.
         interval: 95 % bootstrap interval of `value`.
