@@ -13,11 +13,11 @@ import numpy as np
 
 from mtrnn_agents import PRESETS, load, train
 from mtrnn_analysis import numbers
-from mtrnn_analysis.distances import choose_cut
 from mtrnn_analysis.figures.style import save
 from mtrnn_analysis.figures.theory import Located, networks_figure
-from mtrnn_analysis.multilateration import multilateration
 from mtrnn_analysis.report import table
+from mtrnn_analysis.theory.distances import choose_cut
+from mtrnn_analysis.theory.multilateration import multilateration
 from mtrnn_envs import EvidenceTask, record
 
 R2 = {f"alone, {form}": f"r2.{form}" for form in ("weighted", "unsaturated", "bounded")}

@@ -10,7 +10,7 @@ import pytest
 from codes import LinearDynamics
 
 from mtrnn_agents import untrained
-from mtrnn_analysis.attractor import CONTINUOUS, NO_MEMORY, NOT_IN_STATE, Evidence, attractor
+from mtrnn_analysis.dynamics.attractor import CONTINUOUS, NO_MEMORY, NOT_IN_STATE, Evidence, attractor
 from mtrnn_analysis.figures.dynamics import attractor_figure
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.probe_testing import check_probe
@@ -146,7 +146,7 @@ def test_a_value_that_is_nan_holds_nothing() -> None:
 
 
 def test_it_is_a_probe() -> None:
-    check_probe("mtrnn_analysis.attractor:attractor", n_starts=16, n_directions=5)
+    check_probe("mtrnn_analysis.dynamics.attractor:attractor", n_starts=16, n_directions=5)
 
 
 def test_bad_arguments() -> None:

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import kstest
 from sklearn.linear_model import LinearRegression, Ridge
 
-from mtrnn_analysis.axes import axes, encoding
+from mtrnn_analysis.geometry.axes import axes, encoding
 
 
 def planted(rng, angle, n_units=30, lengths=(1.0, 1.0)):

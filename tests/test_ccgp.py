@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import kstest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from mtrnn_analysis.ccgp import ccgp
 from mtrnn_analysis.conditions import dichotomies, orthants
+from mtrnn_analysis.geometry.ccgp import ccgp
 
 
 def balanced_latents(rng, n_each, n_dims=2):

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 
 from mtrnn_analysis.conditions import orthants
 from mtrnn_analysis.decoding import decode, r2_local, r2_prior
-from mtrnn_analysis.holdout import dealt
+from mtrnn_analysis.decoding.holdout import dealt
 from mtrnn_analysis.nulls import permutations_within
 from mtrnn_envs import EvidenceTask, Stream
 

@@ -10,8 +10,8 @@ import pytest
 from codes import linear, unrelated
 
 from mtrnn_agents import untrained
-from mtrnn_analysis.controls import control_states, posterior_mean, samples_seen, states_of
 from mtrnn_analysis.decoding import decode
+from mtrnn_analysis.decoding.controls import control_states, posterior_mean, samples_seen, states_of
 from mtrnn_envs import EvidenceTask, Stream, observe, record
 from mtrnn_envs.ideal_observer import posterior, running_means
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mtrnn_analysis.controls import samples_seen
 from mtrnn_analysis.decoding import decode
-from mtrnn_analysis.decoding_course import course
+from mtrnn_analysis.decoding.controls import samples_seen
+from mtrnn_analysis.decoding.course import course
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.ideal_observer import posterior, running_means
 

@@ -10,10 +10,10 @@ from codes import conjunctive, latents_of, linear
 from matplotlib.figure import Figure
 
 from mtrnn_analysis.decoding import decode
-from mtrnn_analysis.decoding_course import course
+from mtrnn_analysis.decoding.course import course
+from mtrnn_analysis.decoding.transfer import transfer
 from mtrnn_analysis.figures.decoding import course_figure, decoding_figure, transfer_figure
 from mtrnn_analysis.figures.style import save
-from mtrnn_analysis.transfer import transfer
 from mtrnn_envs import EvidenceTask, Stream
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 
-from mtrnn_analysis.ridge import PENALTIES, ridge
+from mtrnn_analysis.decoding.ridge import PENALTIES, ridge
 
 SEEDS = [0, 1, 2]
 

@@ -8,8 +8,8 @@ from codes import conjunctive, latents_of, linear, rotated, unrelated
 from sklearn.linear_model import LogisticRegression
 
 from mtrnn_analysis.conditions import orthants
-from mtrnn_analysis.logistic import logistic_path
-from mtrnn_analysis.transfer import transfer
+from mtrnn_analysis.decoding.logistic import logistic_path
+from mtrnn_analysis.decoding.transfer import transfer
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.ideal_observer import posterior, running_means
 

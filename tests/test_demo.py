@@ -21,7 +21,7 @@ from mtrnn_analysis.figures import (
     tasks_figure,
     trajectories_figure,
 )
-from mtrnn_analysis.geometry import principal_components
+from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.recording import Recording

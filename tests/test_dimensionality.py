@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from mtrnn_analysis.dimensionality import dimensionality, participation_ratio
+from mtrnn_analysis.geometry.dimensionality import dimensionality, participation_ratio
 
 
 def test_the_participation_ratio_has_its_closed_forms():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from mtrnn_analysis.distortion import distortion
+from mtrnn_analysis.geometry.distortion import distortion
 
 
 def embedded(rng, points, noise=0.01, n_units=30):

@@ -16,13 +16,13 @@ from codes import LinearDynamics
 from mtrnn_agents import Training, untrained
 from mtrnn_agents.gated import GRU, LSTM
 from mtrnn_agents.loop import one_thread
-from mtrnn_analysis.alignment import alignment_of, local_alignment
-from mtrnn_analysis.data_states import data_states, nearest
+from mtrnn_analysis.dynamics.alignment import alignment_of, local_alignment
+from mtrnn_analysis.dynamics.data_states import data_states, nearest
+from mtrnn_analysis.dynamics.fixed_points import fixed_points
+from mtrnn_analysis.dynamics.levenberg_marquardt import minimise_speed
+from mtrnn_analysis.dynamics.spectra import overlap, principal_angles, slow_directions, spectra, time_constants
 from mtrnn_analysis.figures import save
 from mtrnn_analysis.figures.fixed_points import fixed_points_3d, fixed_points_figure
-from mtrnn_analysis.fixed_points import fixed_points
-from mtrnn_analysis.levenberg_marquardt import minimise_speed
-from mtrnn_analysis.spectra import overlap, principal_angles, slow_directions, spectra, time_constants
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.dynamics import jacobians
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mtrnn_analysis.axes import axes
-from mtrnn_analysis.ccgp import ccgp
-from mtrnn_analysis.dimensionality import dimensionality
-from mtrnn_analysis.distortion import distortion
 from mtrnn_analysis.figures import geometry, save
-from mtrnn_analysis.parallelism import parallelism
-from mtrnn_analysis.shattering import shattering
+from mtrnn_analysis.geometry.axes import axes
+from mtrnn_analysis.geometry.ccgp import ccgp
+from mtrnn_analysis.geometry.dimensionality import dimensionality
+from mtrnn_analysis.geometry.distortion import distortion
+from mtrnn_analysis.geometry.parallelism import parallelism
+from mtrnn_analysis.geometry.shattering import shattering
 
 DRAWN = [
     (ccgp, geometry.ccgp_figure, (2, 3)),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from mtrnn_analysis.parallelism import parallelism
+from mtrnn_analysis.geometry.parallelism import parallelism
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -11,10 +11,10 @@ from codes import LinearDynamics
 from scipy import stats
 
 from mtrnn_agents import untrained
-from mtrnn_analysis.axes import encoding
+from mtrnn_analysis.dynamics.perturbations import perturbations
+from mtrnn_analysis.dynamics.rollouts import ends
 from mtrnn_analysis.figures.dynamics import perturbations_figure
-from mtrnn_analysis.perturbations import perturbations
-from mtrnn_analysis.rollouts import ends
+from mtrnn_analysis.geometry.axes import encoding
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.probe_testing import check_probe
 from mtrnn_envs.trials import Trials
@@ -207,7 +207,7 @@ def test_the_axes_are_those_of_the_states_at_the_end_of_the_stimulus() -> None:
 
 
 def test_it_is_a_probe() -> None:
-    found = check_probe("mtrnn_analysis.perturbations:perturbations", n_null=5)
+    found = check_probe("mtrnn_analysis.dynamics.perturbations:perturbations", n_null=5)
     assert found.gain_left == pytest.approx(1, abs=0.05)
 
 

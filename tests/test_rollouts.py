@@ -12,10 +12,10 @@ from codes import LinearDynamics
 from scipy import stats
 
 from mtrnn_agents import untrained
-from mtrnn_analysis.drift import half_life, ideal_r2, time_constant
+from mtrnn_analysis.decoding.ridge import ridge
+from mtrnn_analysis.dynamics.drift import half_life, ideal_r2, time_constant
+from mtrnn_analysis.dynamics.rollouts import decoder_at, ends, rollout
 from mtrnn_analysis.figures.dynamics import rollout_figure
-from mtrnn_analysis.ridge import ridge
-from mtrnn_analysis.rollouts import decoder_at, ends, rollout
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.latents import PRIOR_VARIANCE
 from mtrnn_envs.probe_testing import check_probe
@@ -297,7 +297,7 @@ def test_time_constants_and_half_lives() -> None:
 
 
 def test_it_is_a_probe() -> None:
-    found = check_probe("mtrnn_analysis.rollouts:rollout", n_null=20)
+    found = check_probe("mtrnn_analysis.dynamics.rollouts:rollout", n_null=20)
     assert found.value > 0.9
 
 

@@ -18,16 +18,16 @@ from sklearn.metrics import mutual_info_score
 from sklearn.preprocessing import PolynomialFeatures
 
 from mtrnn_analysis.figures.selectivity import alignment_figure, selectivity_figure
-from mtrnn_analysis.information import mutual_information
-from mtrnn_analysis.selectivity import selectivity
-from mtrnn_analysis.sparseness import sparseness, treves_rolls
-from mtrnn_analysis.unit_alignment import (
+from mtrnn_analysis.selectivity.information import mutual_information
+from mtrnn_analysis.selectivity.sparseness import sparseness, treves_rolls
+from mtrnn_analysis.selectivity.unit_alignment import (
     completeness,
     disentanglement,
     gap,
     modularity,
     unit_alignment,
 )
+from mtrnn_analysis.selectivity.units import selectivity
 
 SEEDS = range(3)
 QUICK = {"n_null": 9, "degree": 2, "n_folds": 3, "n_maps": 0}

@@ -7,7 +7,7 @@ from scipy.stats import kstest
 from sklearn.linear_model import RidgeClassifier
 
 from mtrnn_analysis.conditions import orthants
-from mtrnn_analysis.shattering import shattering
+from mtrnn_analysis.geometry.shattering import shattering
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -22,10 +22,10 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import kstest
 
-from mtrnn_analysis.dynamical_similarity import dsa
 from mtrnn_analysis.figures.similarity import comparison_figure, rsa_figure
-from mtrnn_analysis.rsa import agreement, cells, dissimilarities, rsa
-from mtrnn_analysis.similarity import cka, classical_scaling, compare, procrustes
+from mtrnn_analysis.similarity.agents import cka, classical_scaling, compare, procrustes
+from mtrnn_analysis.similarity.dsa import dsa
+from mtrnn_analysis.similarity.rsa import agreement, cells, dissimilarities, rsa
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.recording import Recording
 
@@ -382,7 +382,9 @@ def test_dsa_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     agents = {"a": moving(rng, 0.9, 0.3), "b": moving(rng, 0.5, 0)}
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "DSA", None)
-        with pytest.raises(ImportError, match="dsa\\(\\) needs the package dsa-metric: pip install dsa-metric"):
+        with pytest.raises(
+            ImportError, match='dsa\\(\\) needs the package dsa-metric: pip install "mtrnn-envs\\[dsa\\]"'
+        ):
             dsa(agents)
     monkeypatch.setitem(sys.modules, "DSA", SimpleNamespace())
     with pytest.raises(ValueError, match="'angle' is not a score of dsa; did you mean 'angular'"):

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from scipy import optimize, special, stats
 
 from mtrnn_analysis.decoding import r2_prior
-from mtrnn_analysis.distances import CUTS, FORMS, choose_cut, lines, located, samples, scaled, temperature, usable
 from mtrnn_analysis.figures.theory import (
     Located,
     multilateration_figure,
@@ -25,9 +24,20 @@ from mtrnn_analysis.figures.theory import (
     rank_figure,
     samples_figure,
 )
-from mtrnn_analysis.multilateration import multilateration
-from mtrnn_analysis.rank_condition import rank_condition, rank_curve
-from mtrnn_analysis.theory import ideal_r2, mean_r2, sample_curve
+from mtrnn_analysis.theory.distances import (
+    CUTS,
+    FORMS,
+    choose_cut,
+    lines,
+    located,
+    samples,
+    scaled,
+    temperature,
+    usable,
+)
+from mtrnn_analysis.theory.multilateration import multilateration
+from mtrnn_analysis.theory.rank_condition import rank_condition, rank_curve
+from mtrnn_analysis.theory.samples import ideal_r2, mean_r2, sample_curve
 from mtrnn_envs import EvidenceTask, Stream, Trials, record
 from mtrnn_envs.boundaries import Linear
 from mtrnn_envs.ideal_observer import multilaterate, running_means

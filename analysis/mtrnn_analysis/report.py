@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mtrnn_analysis.controls import control_states
-from mtrnn_analysis.decoding import decode
+from mtrnn_analysis.decoding.controls import control_states
+from mtrnn_analysis.decoding.linear import decode
 from mtrnn_analysis.figures import Reference, Result, r2_figure, save, tasks_figure, trajectories_figure
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.files import replacing

@@ -7,9 +7,9 @@ import pytest
 import sklearn.linear_model
 from codes import expanded, latents_of
 
-from mtrnn_analysis.decoding import decode
-from mtrnn_analysis.decoding_course import course
-from mtrnn_analysis.transfer import transfer
+from mtrnn_analysis.decoding.course import course
+from mtrnn_analysis.decoding.linear import decode
+from mtrnn_analysis.decoding.transfer import transfer
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=5, warmup=False)
 N_PENALTIES = 10

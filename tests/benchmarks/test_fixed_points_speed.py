@@ -10,9 +10,9 @@ from mtrnn_agents import Training, train
 from mtrnn_agents.gated import GRU
 from mtrnn_agents.leaky import LeakyRNN
 from mtrnn_agents.loop import one_thread
-from mtrnn_analysis.data_states import data_states, nearest
-from mtrnn_analysis.fixed_points import fixed_points
-from mtrnn_analysis.levenberg_marquardt import minimise_speed
+from mtrnn_analysis.dynamics.data_states import data_states, nearest
+from mtrnn_analysis.dynamics.fixed_points import fixed_points
+from mtrnn_analysis.dynamics.levenberg_marquardt import minimise_speed
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.dynamics import resting_observation
 

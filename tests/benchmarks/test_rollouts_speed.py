@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mtrnn_agents import untrained
-from mtrnn_analysis.attractor import attractor
-from mtrnn_analysis.perturbations import perturbations
-from mtrnn_analysis.rollouts import ends, rollout
+from mtrnn_analysis.dynamics.attractor import attractor
+from mtrnn_analysis.dynamics.perturbations import perturbations
+from mtrnn_analysis.dynamics.rollouts import ends, rollout
 from mtrnn_envs import EvidenceTask, Stream
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=3, warmup=False)

@@ -12,10 +12,10 @@ from codes import conjunctive, expanded, latents_of
 from sklearn.preprocessing import PolynomialFeatures
 from test_speed import cpu_seconds
 
-from mtrnn_analysis.rsa import rsa
-from mtrnn_analysis.selectivity import selectivity
-from mtrnn_analysis.similarity import cka, procrustes
-from mtrnn_analysis.unit_alignment import unit_alignment
+from mtrnn_analysis.selectivity.unit_alignment import unit_alignment
+from mtrnn_analysis.selectivity.units import selectivity
+from mtrnn_analysis.similarity.agents import cka, procrustes
+from mtrnn_analysis.similarity.rsa import rsa
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=3, warmup=False)
 RNG = np.random.default_rng(0)

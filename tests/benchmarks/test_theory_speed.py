@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import special
 
-from mtrnn_analysis.distances import FORMS, lines, located
-from mtrnn_analysis.multilateration import multilateration
-from mtrnn_analysis.rank_condition import rank_condition
-from mtrnn_analysis.theory import sample_curve
+from mtrnn_analysis.theory.distances import FORMS, lines, located
+from mtrnn_analysis.theory.multilateration import multilateration
+from mtrnn_analysis.theory.rank_condition import rank_condition
+from mtrnn_analysis.theory.samples import sample_curve
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.ideal_observer import running_means
 

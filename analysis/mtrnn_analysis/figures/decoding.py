@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mtrnn_analysis.decoding import Decoding
-from mtrnn_analysis.decoding_course import Course
+from mtrnn_analysis.decoding.course import Course
+from mtrnn_analysis.decoding.linear import Decoding
+from mtrnn_analysis.decoding.transfer import Transfer
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, signs
-from mtrnn_analysis.transfer import Transfer
 
 R2 = "$r^2_{\\mathrm{prior}}$ of decoded $x^*$"
 # Lowest r2 that is drawn; what is below stands at the edge, with its number.

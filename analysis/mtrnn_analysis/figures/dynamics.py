@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from mtrnn_analysis.attractor import Attractor
+from mtrnn_analysis.dynamics.attractor import Attractor
+from mtrnn_analysis.dynamics.perturbations import Perturbations
+from mtrnn_analysis.dynamics.rollouts import Rollout
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, STYLE, VERMILLION
-from mtrnn_analysis.perturbations import Perturbations
-from mtrnn_analysis.rollouts import Rollout
 
 LOWEST = -0.5  # of r2 that is drawn; what lies below is said
 

@@ -1,4 +1,4 @@
-"""Figures of `mtrnn_analysis.fixed_points`: where the state stands still, and how fast it gets there."""
+"""Figures of `mtrnn_analysis.dynamics.fixed_points`: where the state stands still, and how fast it gets there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mtrnn_analysis.dynamics.fixed_points import FixedPoints
 from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION
-from mtrnn_analysis.fixed_points import FixedPoints
-from mtrnn_analysis.geometry import PrincipalComponents, principal_components
+from mtrnn_analysis.geometry.principal import PrincipalComponents, principal_components
 
 N_LINES = 40
 # log10 q from black over colours to pale: q below the lowest is shown as that.
@@ -26,6 +26,11 @@ class _Scene(NamedTuple):
     points: np.ndarray
     log_q: np.ndarray
     far: int
+
+
+def fixed_points_figures(finding: FixedPoints) -> dict[str, Any]:
+    """Both: for print, and to be turned."""
+    return {"": fixed_points_figure(finding), "3d": fixed_points_3d(finding)}
 
 
 def fixed_points_figure(finding: FixedPoints) -> Figure:

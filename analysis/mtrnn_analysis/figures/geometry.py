@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Patch, Rectangle
 
-from mtrnn_analysis.axes import Axes
-from mtrnn_analysis.ccgp import Ccgp
-from mtrnn_analysis.dimensionality import Dimensionality
-from mtrnn_analysis.distortion import Distortion
 from mtrnn_analysis.figures.style import BLUE, GREY, INK, ORANGE, PALE, PURPLE, QUADRANTS, SKY, STYLE, VERMILLION
-from mtrnn_analysis.geometry import principal_components
-from mtrnn_analysis.parallelism import Parallelism
-from mtrnn_analysis.shattering import Shattering
+from mtrnn_analysis.geometry.axes import Axes
+from mtrnn_analysis.geometry.ccgp import Ccgp
+from mtrnn_analysis.geometry.dimensionality import Dimensionality
+from mtrnn_analysis.geometry.distortion import Distortion
+from mtrnn_analysis.geometry.parallelism import Parallelism
+from mtrnn_analysis.geometry.principal import principal_components
+from mtrnn_analysis.geometry.shattering import Shattering
 
 LATENTS = (BLUE, VERMILLION, PURPLE, ORANGE, SKY)
 GEOMETRIC, LABELS = "#8F959E", "#DDE0E5"

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION
-from mtrnn_analysis.rsa import Rsa
-from mtrnn_analysis.similarity import X_STAR, Comparison
+from mtrnn_analysis.similarity.agents import X_STAR, Comparison
+from mtrnn_analysis.similarity.rsa import Rsa
 
 
 def rsa_figure(found: Rsa) -> Figure:

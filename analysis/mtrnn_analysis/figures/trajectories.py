@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from mtrnn_analysis.figures.style import GREY, INK, QUADRANT_NAMES, QUADRANTS, STYLE, signs
-from mtrnn_analysis.geometry import principal_components
+from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_envs.recording import Recording
 
 

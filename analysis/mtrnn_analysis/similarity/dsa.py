@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_analysis.conditions import checked
-from mtrnn_analysis.geometry import principal_components
+from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_envs.checks import known, whole
 from mtrnn_envs.recording import Recording
 
@@ -52,14 +52,15 @@ def dsa(
     try:
         import DSA  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError("dsa() needs the package dsa-metric: pip install dsa-metric") from error
+        raise ImportError('dsa() needs the package dsa-metric: pip install "mtrnn-envs[dsa]"') from error
     projected = [_paths(name, recording, n_components) for name, recording in recordings.items()]
     common = min(paths.shape[2] for paths in projected)
+    method: Any = score  # checked above
     measure: Any = DSA.DSA(
         [np.ascontiguousarray(paths[:, :, :common]) for paths in projected],
         n_delays=n_delays,
         rank=min(rank, common * n_delays),
-        score_method=score,
+        score_method=method,
         device="cpu",
         verbose=False,
     )

@@ -13,10 +13,21 @@ from jaxtyping import Float, Int
 from scipy import special
 
 from mtrnn_analysis.conditions import checked, orthants
-from mtrnn_analysis.decoding import decode, r2_prior
-from mtrnn_analysis.distances import CLIP, CUT, FORMS, Lines, lines, located, samples, scaled, temperature, usable
+from mtrnn_analysis.decoding.linear import decode, r2_prior
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value, permutations_within
+from mtrnn_analysis.theory.distances import (
+    CLIP,
+    CUT,
+    FORMS,
+    Lines,
+    lines,
+    located,
+    samples,
+    scaled,
+    temperature,
+    usable,
+)
 from mtrnn_envs.boundaries import labels as right_answers
 from mtrnn_envs.ideal_observer import posterior, running_means
 from mtrnn_envs.task import EvidenceTask
@@ -99,7 +110,7 @@ def multilateration(
     """Recovers x* from an agent's answers, by the geometry of its tasks and nothing fitted.
 
     x = (CᵀWC)⁻¹ CᵀW [b + sigma / sqrt(t) Phi⁻¹(p)], with C the unit normals of the lines and b their offsets
-    (arXiv:2407.11249; see `mtrnn_analysis.distances` for the three forms). It is as good as the agent's probabilities
+    (arXiv:2407.11249; see `distances` for the three forms). It is as good as the agent's probabilities
     are right, as probabilities: not to be confused with how well x* can be decoded from the states, or from the
     answers by a fitted read-out (both beside it).
 
@@ -117,7 +128,7 @@ def multilateration(
         trials: the trials, for the ideal observer beside it, and where the stimulus is drawn.
         states: of the agent at the last step, for the decoder beside it.
         n_null: draws of the null.
-        form: one of `mtrnn_analysis.distances.FORMS`.
+        form: one of `mtrnn_analysis.theory.distances.FORMS`.
         cut: |z| below which an answer counts as not saturated. Choose it on other networks.
         clip: answers are clipped to [clip, 1 - clip].
 

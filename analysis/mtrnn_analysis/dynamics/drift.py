@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
-from mtrnn_analysis.decoding import r2_prior
+from mtrnn_analysis.decoding.linear import r2_prior
 from mtrnn_envs.ideal_observer import posterior
 from mtrnn_envs.marginals import running_statistic
 from mtrnn_envs.trials import Trials

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from mtrnn_analysis.conditions import checked, varying
 from mtrnn_analysis.finding import Finding
-from mtrnn_analysis.geometry import principal_components
+from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.polynomials import greatest_degree, polynomials
 from mtrnn_envs.checks import whole

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mtrnn_analysis.alignment import alignment_of, local_alignment
-from mtrnn_analysis.data_states import DataStates, data_states, nearest
+from mtrnn_analysis.dynamics.alignment import alignment_of, local_alignment
+from mtrnn_analysis.dynamics.data_states import DataStates, data_states, nearest
+from mtrnn_analysis.dynamics.levenberg_marquardt import minimise_speed
+from mtrnn_analysis.dynamics.spectra import Spectra, overlap, principal_angles, slow_directions, spectra
 from mtrnn_analysis.finding import NO_NULL, Finding
-from mtrnn_analysis.levenberg_marquardt import minimise_speed
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.spectra import Spectra, overlap, principal_angles, slow_directions, spectra
 from mtrnn_envs.checks import whole
 from mtrnn_envs.dynamics import Dynamics, jacobians, resting_observation
 from mtrnn_envs.task import EvidenceTask
@@ -141,14 +141,14 @@ def fixed_points(
     """Where the state stands still while nothing is shown: fixed points q(h) = 1/2 |F(h, u) - h|^2 = 0 and slow ones.
 
     From states of the data q is minimised (Sussillo & Barak 2013, doi:10.1162/NECO_a_00409) by
-    `mtrnn_analysis.levenberg_marquardt.minimise_speed`. Points at which it stays above `tolerance` are kept as slow
+    `levenberg_marquardt.minimise_speed`. Points at which it stays above `tolerance` are kept as slow
     points. A small q proves nothing by itself: far from the data there may be fixed points that the network never
     sees, so that the distance to the data is told; and a point is one of a continuum of D dimensions only if D
     eigenvalues mu of the Jacobian are near 1, and no more. `value` is the share of the starts that led to a point
 
     - with q below `tolerance`,
     - near the data: no farther from it than the share `near` of its states is from states of other trials,
-    - with exactly D slow stable eigenvalues, none with |mu| > 1, and a gap behind them (`mtrnn_analysis.spectra`).
+    - with exactly D slow stable eigenvalues, none with |mu| > 1, and a gap behind them (`spectra`).
 
     It is 1 for an exact plane attractor, or a slow one of the kind that leaks into a fixed point among the data, and 0
     for a network that forgets, or holds other things too. It asks nothing of what is held: see `alignment` for that.

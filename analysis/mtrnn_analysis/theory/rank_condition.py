@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from scipy import special
 
 from mtrnn_analysis.conditions import checked
-from mtrnn_analysis.decoding import r2_prior
-from mtrnn_analysis.distances import CLIP, CUT, FORMS, Lines, lines, located, samples
+from mtrnn_analysis.decoding.linear import r2_prior
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_analysis.theory import mean_r2
+from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, Lines, lines, located, samples
+from mtrnn_analysis.theory.samples import mean_r2
 from mtrnn_envs.boundaries import random_hyperplanes
 from mtrnn_envs.checks import whole
 from mtrnn_envs.ideal_observer import answer_information
@@ -93,7 +93,7 @@ def rank_condition(
     from n = D on depends on how far the answers saturate, for known to 1e-7 only they say little of a far line, and on
     how nearly parallel the lines are: rank is needed and need not be enough.
 
-    Null hypothesis: as that of `mtrnn_analysis.multilateration`, of the answers used: given the sides they name, their
+    Null hypothesis: as that of `multilateration`, of the answers used: given the sides they name, their
     confidences say nothing of x*; trials in which the same sides were named are permuted.
 
     Arguments:
@@ -105,7 +105,7 @@ def rank_condition(
         trials: the trials, where the stimulus is drawn.
         n_null: draws of the null.
         n_sets: sets of tasks for each n.
-        form: one of `mtrnn_analysis.distances.FORMS`.
+        form: one of `mtrnn_analysis.theory.distances.FORMS`.
         dims: the D of `curves`, which are drawn for the noise of the task (of its first latent) and its stimulus.
         clip: answers are clipped to [clip, 1 - clip].
 
@@ -175,7 +175,7 @@ def rank_curve(
         rng: draws hyperplanes, x* and its mean evidence.
         n_trials: of each set.
         n_sets: sets of hyperplanes for each number.
-        form: one of `mtrnn_analysis.distances.FORMS`.
+        form: one of `mtrnn_analysis.theory.distances.FORMS`.
         clip: answers are clipped to [clip, 1 - clip].
 
     Raises:

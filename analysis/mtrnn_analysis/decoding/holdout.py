@@ -1,6 +1,6 @@
 """Which trials a decoder is fitted to and which it is tested on: folds in distribution, regions of x* out of it.
 
-Trials are put into cells, the part of an orthant that is in a fold; splits are of cells (`mtrnn_analysis.ridge`).
+Trials are put into cells, the part of an orthant that is in a fold; splits are of cells (module `ridge`).
 Axis letters: N trials, D latents, Q orthants, F folds, C = Q F cells.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from mtrnn_analysis.conditions import Orthants
-from mtrnn_analysis.ridge import Split
+from mtrnn_analysis.decoding.ridge import Split
 
 # Most sets of orthants among which a penalty is chosen; beyond, whole orthants are put together (from D = 5 on).
 MOST_INNER = 16

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.conditions import orthants
-from mtrnn_analysis.controls import posterior_mean, samples_seen
-from mtrnn_analysis.decoding import decode
+from mtrnn_analysis.decoding.controls import posterior_mean, samples_seen
+from mtrnn_analysis.decoding.linear import decode
+from mtrnn_analysis.decoding.ridge import PENALTIES
 from mtrnn_analysis.finding import Finding
-from mtrnn_analysis.ridge import PENALTIES
 from mtrnn_envs.checks import whole
 from mtrnn_envs.ideal_observer import running_means
 from mtrnn_envs.latents import PRIOR_VARIANCE

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mtrnn_analysis.decoding import r2_prior
-from mtrnn_analysis.distances import CLIP, CUT, FORMS, lines, located
+from mtrnn_analysis.decoding.linear import r2_prior
+from mtrnn_analysis.decoding.ridge import ridge
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.ridge import ridge
+from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, lines, located
 from mtrnn_envs.boundaries import Linear
 from mtrnn_envs.fixed_duration import posterior_error
 from mtrnn_envs.ideal_observer import flat_prior
@@ -63,7 +63,7 @@ class SampleCurve(Finding):
         ideal_theory: of the exact posterior mean, `[S]`; NaN where it is not computed.
         mean: of the mean of the evidence of these trials, `[S]`.
         answers: of x* from the agent's answers alone after so many samples, `[S]`; NaN without an agent that tells
-            probabilities, or if its tasks are none for `mtrnn_analysis.distances.lines`.
+            probabilities, or if its tasks are none for `mtrnn_analysis.theory.distances.lines`.
         decoded: of x* decoded from the states at that step, by a decoder fitted to the states of that step in the
             other half of the trials, `[S]`; NaN without states.
         worth: samples that the estimate is worth after each, `[S]`.
@@ -113,7 +113,7 @@ def sample_curve(
         valid: which steps belong to the trials.
         agent: anything with `predict` and `probabilities`, as `mtrnn_envs.record` takes.
         n_null: draws of the null.
-        form: one of `mtrnn_analysis.distances.FORMS`.
+        form: one of `mtrnn_analysis.theory.distances.FORMS`.
         clip: answers are clipped to [clip, 1 - clip].
 
     Raises:

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import optimize, special
 
-from mtrnn_analysis.decoding import r2_prior
+from mtrnn_analysis.decoding.linear import r2_prior
 from mtrnn_envs.boundaries import Linear
 from mtrnn_envs.ideal_observer import answer_information, distance_errors, least_squares_point
 from mtrnn_envs.marginals import HALF, effective_samples

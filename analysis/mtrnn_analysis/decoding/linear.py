@@ -19,11 +19,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.conditions import Orthants, checked, orthants
-from mtrnn_analysis.controls import UNTRAINED, control_states
+from mtrnn_analysis.decoding.controls import UNTRAINED, control_states
+from mtrnn_analysis.decoding.holdout import dealt, fold_splits, region_splits, regions
+from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Split, Tested, cross_validate
 from mtrnn_analysis.finding import NO_NULL, Finding
-from mtrnn_analysis.holdout import dealt, fold_splits, region_splits, regions
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_analysis.ridge import PENALTIES, Cells, Split, Tested, cross_validate
 from mtrnn_envs.checks import whole
 from mtrnn_envs.latents import PRIOR_VARIANCE
 
@@ -91,7 +91,7 @@ class Decoding(Finding):
         orthants: the orthants, as signs ("+-": x_1 > 0, x_2 <= 0), `Q` of them, in the order of the scores.
         n_trials: trials of each, `[Q]`.
         latents: x* of the trials, `[N, D]`, that `predictions` are held against.
-        controls: other states in the same trials, by name, see `mtrnn_analysis.controls`; empty without trials.
+        controls: other states in the same trials, by name, see `controls`; empty without trials.
         best_untrained: the name of the control with the highest `ood` among those that no training is needed for;
             empty without controls.
         above_untrained: `value` less that `ood`: what training has added to the code of x*. NaN without controls.
@@ -140,7 +140,7 @@ def decode(
     codes, and a floor under the penalties changes next to nothing. What no penalty saves is a network whose states
     explode on few trials (seen with one task): its r2 can be far below 0, and is no error of the decoder.
 
-    Closed form: one eigendecomposition of a sum of Gram matrices, one matrix a cell of `mtrnn_analysis.holdout`, gives
+    Closed form: one eigendecomposition of a sum of Gram matrices, one matrix a cell of `holdout`, gives
     a fit for all penalties (see `PENALTIES` for their unit) and all shuffles.
 
     Arguments:

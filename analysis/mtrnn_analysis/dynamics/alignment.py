@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_analysis.data_states import DataStates
+from mtrnn_analysis.dynamics.data_states import DataStates
 from mtrnn_analysis.finding import NO_NULL
 
 

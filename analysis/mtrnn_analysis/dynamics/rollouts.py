@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
-from mtrnn_analysis.decoding import r2_prior
-from mtrnn_analysis.drift import PRECISION, bias_field, dispersion, growth, half_life, ideal_r2, time_constant
+from mtrnn_analysis.decoding.linear import r2_prior
+from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Ridge, Split, choose, decoder
+from mtrnn_analysis.dynamics.drift import PRECISION, bias_field, dispersion, growth, half_life, ideal_r2, time_constant
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.ridge import PENALTIES, Cells, Ridge, Split, choose, decoder
 from mtrnn_envs import observe
 from mtrnn_envs.checks import known, whole
 from mtrnn_envs.dynamics import Dynamics, resting_observation

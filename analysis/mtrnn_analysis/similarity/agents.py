@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from mtrnn_analysis.conditions import checked, varying
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.rsa import agreement, agreement_null, cells, dissimilarities
+from mtrnn_analysis.similarity.rsa import agreement, agreement_null, cells, dissimilarities
 from mtrnn_envs.checks import whole
 from mtrnn_envs.recording import Recording
 

@@ -17,10 +17,10 @@ from jaxtyping import Float, Int
 from numpy.polynomial import legendre
 
 from mtrnn_analysis.conditions import checked
-from mtrnn_analysis.directions import Directions, preferred_directions
 from mtrnn_analysis.finding import NO_NULL, Finding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.sparseness import ROUNDING, activity, sparseness
+from mtrnn_analysis.selectivity.directions import Directions, preferred_directions
+from mtrnn_analysis.selectivity.sparseness import ROUNDING, activity, sparseness
 from mtrnn_envs.checks import whole
 
 KINDS = ("dead", "constant", "faint", "unselective", "pure", "linear mixed", "nonlinear mixed")

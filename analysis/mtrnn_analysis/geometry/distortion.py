@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_analysis.axes import encoding
 from mtrnn_analysis.conditions import checked, varying
 from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.geometry.axes import encoding
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.polynomials import greatest_degree, polynomials
 from mtrnn_envs.checks import whole
