@@ -26,11 +26,10 @@ class Average:
     Its state is that image, so that x* is in it linearly; it is a dynamical system, with a continuous attractor.
     """
 
-    def __init__(self, task: EvidenceTask, trained: bool = True) -> None:
-        rng = np.random.default_rng(0)
+    def __init__(self, task: EvidenceTask, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
         self.task, self.n_units = task, N_UNITS
         self.axes = np.linalg.qr(rng.standard_normal((N_UNITS, task.n_dims)))[0] / task.longest.stimulus
-        self.axes = self.axes * trained
         x = rng.uniform(-0.5, 0.5, (4000, task.n_dims))
         self.slopes = np.linalg.lstsq(x, task.boundary.margins(x))[0] * 20
 
@@ -70,8 +69,8 @@ class Average:
         return self
 
     def untrained(self) -> Any:
-        """The same with a state that never changes."""
-        return Average(self.task, trained=False)
+        """The same with other axes."""
+        return Average(self.task, seed=1)
 
 
 def recording_of(**kwargs: Any) -> tuple[Recording, Any]:

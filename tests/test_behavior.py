@@ -14,13 +14,13 @@ from scipy.special import ndtr
 from scipy.stats import kstest, spearmanr
 
 from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
-from mtrnn_analysis.behavior import bin_means, distances, equal_mass, ideal_at, optimal_run
-from mtrnn_analysis.chronometric import chronometric
-from mtrnn_analysis.drift_diffusion import drift_diffusion, walk
+from mtrnn_analysis.behavior.answers import bin_means, distances, equal_mass, ideal_at, optimal_run
+from mtrnn_analysis.behavior.chronometric import chronometric
+from mtrnn_analysis.behavior.drift_diffusion import drift_diffusion, walk
+from mtrnn_analysis.behavior.psychometric import psychometric
+from mtrnn_analysis.behavior.psychometric_fit import deviance, fit_curves
+from mtrnn_analysis.behavior.speed_accuracy import speed_accuracy
 from mtrnn_analysis.figures import behavior as figures
-from mtrnn_analysis.psychometric import psychometric
-from mtrnn_analysis.psychometric_fit import deviance, fit_curves
-from mtrnn_analysis.speed_accuracy import speed_accuracy
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.ideal_observer import running_means, trial_probabilities
 from mtrnn_envs.optimal_stopping import solve

@@ -16,10 +16,10 @@ from scipy.stats import kstest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mtrnn_agents.references import IdealObserver, OptimalStopping, RandomAgent
-from mtrnn_analysis.calibration import brier, calibration
-from mtrnn_analysis.confidence import calibrated_draws, claims, directions
+from mtrnn_analysis.confidence.calibration import brier, calibration
+from mtrnn_analysis.confidence.claims import calibrated_draws, claims, directions
+from mtrnn_analysis.confidence.metacognition import metacognition
 from mtrnn_analysis.figures import confidence as figures
-from mtrnn_analysis.metacognition import metacognition
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.boundaries import even_lines
 from mtrnn_envs.ideal_observer import running_means, trial_probabilities

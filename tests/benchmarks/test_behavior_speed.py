@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from test_speed import cpu_seconds
 
-from mtrnn_analysis.calibration import calibration
-from mtrnn_analysis.chronometric import chronometric
-from mtrnn_analysis.metacognition import metacognition
-from mtrnn_analysis.psychometric import psychometric
-from mtrnn_analysis.speed_accuracy import speed_accuracy
+from mtrnn_analysis.behavior.chronometric import chronometric
+from mtrnn_analysis.behavior.psychometric import psychometric
+from mtrnn_analysis.behavior.speed_accuracy import speed_accuracy
+from mtrnn_analysis.confidence.calibration import calibration
+from mtrnn_analysis.confidence.metacognition import metacognition
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.boundaries import even_lines
 from mtrnn_envs.ideal_observer import running_means, trial_probabilities

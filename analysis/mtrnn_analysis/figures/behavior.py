@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtrnn_analysis.chronometric import Chronometric
-from mtrnn_analysis.drift_diffusion import DriftDiffusion
+from mtrnn_analysis.behavior.chronometric import Chronometric
+from mtrnn_analysis.behavior.drift_diffusion import DriftDiffusion
+from mtrnn_analysis.behavior.psychometric import Psychometric
+from mtrnn_analysis.behavior.psychometric_fit import Curves
+from mtrnn_analysis.behavior.speed_accuracy import SpeedAccuracy
 from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION
-from mtrnn_analysis.psychometric import Psychometric
-from mtrnn_analysis.psychometric_fit import Curves
-from mtrnn_analysis.speed_accuracy import SpeedAccuracy
 
 # What a unit of distance is called on an axis.
 UNITS = {"noise of one sample": "$\\sigma$ of one sample", "sd of the margin": "sd of the margin"}

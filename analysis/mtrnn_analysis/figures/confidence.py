@@ -6,10 +6,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from mtrnn_analysis.calibration import Calibration
+from mtrnn_analysis.confidence.calibration import Calibration
+from mtrnn_analysis.confidence.metacognition import Metacognition
 from mtrnn_analysis.figures.behavior import BEST, against_null
 from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION
-from mtrnn_analysis.metacognition import Metacognition
 
 
 def calibration_figure(finding: Calibration) -> Figure:

@@ -1,4 +1,4 @@
-"""Whether confidence tells right answers from wrong ones. Axis letters: see `mtrnn_analysis.behavior`."""
+"""Whether confidence tells right answers from wrong ones. Axis letters: see `mtrnn_analysis.behavior.answers`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 from scipy.special import logit
 
-from mtrnn_analysis.behavior import bin_means, equal_mass, ideal_at, interval, resampled, shuffles, steps_taken
-from mtrnn_analysis.confidence import claims
+from mtrnn_analysis.behavior.answers import bin_means, equal_mass, ideal_at, interval, resampled, shuffles, steps_taken
+from mtrnn_analysis.confidence.claims import claims
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
 from mtrnn_envs import Trials

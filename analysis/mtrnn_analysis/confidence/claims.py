@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 from scipy.special import ndtri
 
-from mtrnn_analysis.behavior import check_answers
+from mtrnn_analysis.behavior.answers import check_answers
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.boundaries import Linear
 

@@ -1,4 +1,4 @@
-"""When answers are given, against how hard they are. Axis letters: see `mtrnn_analysis.behavior`."""
+"""When answers are given, against how hard they are. Axis letters: see `mtrnn_analysis.behavior.answers`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Int8
 from scipy.optimize import least_squares
 from scipy.stats import rankdata
 
-from mtrnn_analysis.behavior import (
+from mtrnn_analysis.behavior.answers import (
     bin_means,
     check_answers,
     check_reaction_time,
@@ -66,7 +66,7 @@ class Chronometric(Finding):
     """Response steps against |distance|, the agent's and those of the best policy.
 
     Tasks left open count with the number of stimulus steps of the trial: later than that was not possible (they are
-    censored). Distances are in the unit named by `unit` (see `mtrnn_analysis.behavior.Distances`).
+    censored). Distances are in the unit named by `unit` (see `mtrnn_analysis.behavior.answers.Distances`).
 
     Attributes:
         value: Spearman's rank correlation of response step and |distance|, over all tasks of all trials. Below 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int, Int8
 
-from mtrnn_analysis.behavior import (
+from mtrnn_analysis.behavior.answers import (
     bin_means,
     check_answers,
     check_reaction_time,

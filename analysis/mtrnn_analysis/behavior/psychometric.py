@@ -1,4 +1,4 @@
-"""Choice against the distance from the boundary. Axis letters: see `mtrnn_analysis.behavior`."""
+"""Choice against the distance from the boundary. Axis letters: see `mtrnn_analysis.behavior.answers`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int8
 from scipy import sparse
 
-from mtrnn_analysis.behavior import (
+from mtrnn_analysis.behavior.answers import (
     bin_means,
     check_answers,
     distances,
@@ -19,9 +19,9 @@ from mtrnn_analysis.behavior import (
     shuffles,
     steps_taken,
 )
+from mtrnn_analysis.behavior.psychometric_fit import Curves, deviance, fit_curves
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.psychometric_fit import Curves, deviance, fit_curves
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.boundaries import Linear
 from mtrnn_envs.checks import whole
@@ -39,7 +39,7 @@ class Psychometric(Finding):
         P(answer +1 | x) = lapse_low + (1 - lapse_low - lapse_high) Phi(slope (x - bias))
 
     Here x is the signed distance of x* from the boundary in the unit named by `unit` (see
-    `mtrnn_analysis.behavior.Distances`); in "noise of one sample" the ideal slope after t samples is near sqrt(t),
+    `mtrnn_analysis.behavior.answers.Distances`); in "noise of one sample" the ideal slope after t samples is near sqrt(t),
     whatever the task. Answers to all tasks are put together; `task_*` are of curves fitted to each by itself.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Whether claims come true as often as they say. Axis letters: see `mtrnn_analysis.behavior`."""
+"""Whether claims come true as often as they say. Axis letters: see `mtrnn_analysis.behavior.answers`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Int8
 
-from mtrnn_analysis.behavior import equal_mass, ideal_at, steps_taken
-from mtrnn_analysis.confidence import Claims, calibrated_draws, claims, directions
+from mtrnn_analysis.behavior.answers import equal_mass, ideal_at, steps_taken
+from mtrnn_analysis.confidence.claims import Claims, calibrated_draws, claims, directions
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
 from mtrnn_envs import EvidenceTask, Trials
@@ -68,7 +68,7 @@ class Calibration(Finding):
         log_score: mean natural logarithm of what was claimed for what came true, in nat; 0 is best. Claims are taken to
             be 1e-6 or more from 0 and 1.
         ideal_brier, ideal_log_score: of the ideal observer, at the same steps, on the first trials (see
-            `mtrnn_analysis.behavior.ideal_at`); NaN if the trials or the ideal observer are not to be had. The least
+            `mtrnn_analysis.behavior.answers.ideal_at`); NaN if the trials or the ideal observer are not to be had. The least
             and the greatest that any agent can expect.
         n_claims: answers given.
         bin_claims, bin_shares, bin_n: f_b, o_b and n_b, for the reliability diagram.

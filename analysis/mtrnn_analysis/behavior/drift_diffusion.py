@@ -11,7 +11,14 @@ from jaxtyping import Float, Int, Int8
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
-from mtrnn_analysis.behavior import bin_means, check_answers, check_reaction_time, distances, equal_mass, steps_taken
+from mtrnn_analysis.behavior.answers import (
+    bin_means,
+    check_answers,
+    check_reaction_time,
+    distances,
+    equal_mass,
+    steps_taken,
+)
 from mtrnn_analysis.finding import Finding
 from mtrnn_envs import Trials
 from mtrnn_envs.checks import whole
