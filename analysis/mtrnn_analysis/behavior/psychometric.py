@@ -39,7 +39,7 @@ class Psychometric(Finding):
         P(answer +1 | x) = lapse_low + (1 - lapse_low - lapse_high) Phi(slope (x - bias))
 
     Here x is the signed distance of x* from the boundary in the unit named by `unit` (see
-    `mtrnn_analysis.behavior.answers.Distances`); in "noise of one sample" the ideal slope after t samples is near sqrt(t),
+    `answers.Distances`); in "noise of one sample" the ideal slope after t samples is near sqrt(t),
     whatever the task. Answers to all tasks are put together; `task_*` are of curves fitted to each by itself.
 
     Attributes:

@@ -68,7 +68,7 @@ class Calibration(Finding):
         log_score: mean natural logarithm of what was claimed for what came true, in nat; 0 is best. Claims are taken to
             be 1e-6 or more from 0 and 1.
         ideal_brier, ideal_log_score: of the ideal observer, at the same steps, on the first trials (see
-            `mtrnn_analysis.behavior.answers.ideal_at`); NaN if the trials or the ideal observer are not to be had. The least
+            `behavior.answers.ideal_at`); NaN if the trials or the ideal observer are not to be had. The least
             and the greatest that any agent can expect.
         n_claims: answers given.
         bin_claims, bin_shares, bin_n: f_b, o_b and n_b, for the reliability diagram.
