@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mtrnn_analysis.figures import geometry, save
+from mtrnn_analysis.figures import abstraction, geometry, save
 from mtrnn_analysis.geometry.axes import axes
 from mtrnn_analysis.geometry.ccgp import ccgp
 from mtrnn_analysis.geometry.dimensionality import dimensionality
@@ -16,9 +16,9 @@ from mtrnn_analysis.geometry.parallelism import parallelism
 from mtrnn_analysis.geometry.shattering import shattering
 
 DRAWN = [
-    (ccgp, geometry.ccgp_figure, (2, 3)),
-    (parallelism, geometry.parallelism_figure, (2, 3)),
-    (shattering, geometry.shattering_figure, (1, 2, 3, 4)),
+    (ccgp, abstraction.ccgp_figure, (2, 3)),
+    (parallelism, abstraction.parallelism_figure, (2, 3)),
+    (shattering, abstraction.shattering_figure, (1, 2, 3, 4)),
     (dimensionality, geometry.dimensionality_figure, (1, 2)),
     (axes, geometry.axes_figure, (2, 3)),
     (distortion, geometry.distortion_figure, (1, 2, 3)),

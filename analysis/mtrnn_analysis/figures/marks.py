@@ -1,0 +1,59 @@
+"""What figures of findings share: how a value, its nulls and latents are shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.patches import Patch
+
+from mtrnn_analysis.figures.style import BLUE, GREY, ORANGE, PURPLE, SKY, VERMILLION
+
+LATENTS = (BLUE, VERMILLION, PURPLE, ORANGE, SKY)
+GEOMETRIC, LABELS = "#8F959E", "#DDE0E5"
+
+
+def latent_name(name: str) -> str:
+    """The name of a latent, or of XOR, as it is drawn."""
+    return "XOR" if name == "xor" else f"$x_{{{name[1:]}}}$"
+
+
+def latent_colour(row: np.ndarray, signs: np.ndarray) -> str:
+    """Of a dichotomy: a latent's, the product of two latents' signs, or another."""
+    n_dims = signs.shape[1]
+    if any((row == side * signs[:, d]).all() for d in range(n_dims) for side in (-1, 1)):
+        return BLUE
+    pairs = [signs[:, d] * signs[:, e] for d in range(n_dims) for e in range(d)]
+    return VERMILLION if any((row == side * pair).all() for pair in pairs for side in (-1, 1)) else GREY
+
+
+def violins(axes: Any, place: float, geometric: np.ndarray, labels: np.ndarray) -> None:
+    """Null distributions; two stand side by side."""
+    both = len(geometric) > 0 and len(labels) > 0
+    for null, colour, side in ((geometric, GEOMETRIC, "low"), (labels, LABELS, "high")):
+        if not len(null):
+            continue
+        parts = axes.violinplot(null, [place], widths=0.8, showextrema=False, side=side if both else "both")
+        for body in parts["bodies"]:
+            body.set(facecolor=colour, alpha=1, edgecolor="none", zorder=1)
+
+
+def value_mark(axes: Any, place: float, value: float, colour: str) -> None:
+    """The value itself, at `place` of the axis across."""
+    axes.plot(place, value, "D", ms=5.5, color=colour, mec="white", mew=0.7, zorder=6, clip_on=False)
+
+
+def value_label(
+    axes: Any, place: float, height: float, value: float, p: float, form: str = "{:.2f}", va: str = "bottom"
+) -> None:
+    """The value and its p, as text."""
+    told = form.format(value) + ("" if np.isnan(p) else f"\n$p$ = {p:.2g}")
+    axes.text(place, height, told, ha="center", va=va, fontsize=6.5)
+
+
+def null_marks() -> list[Patch]:
+    """What tells the two nulls apart, for a legend."""
+    return [
+        Patch(color=GEOMETRIC, label="null: units permuted within each condition"),
+        Patch(color=LABELS, label="null: labels permuted"),
+    ]
