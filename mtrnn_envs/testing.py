@@ -1,6 +1,6 @@
-"""The conformance suite, for environments and agents of this package and of third parties.
+"""The conformance suite, for environments, agents and probes of this package and of third parties.
 
-Each check returns nothing and raises `AssertionError` with what was expected and what came.
+Each check raises `AssertionError` with what was expected and what came.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gymnasium.utils.env_checker import check_env as check_gymnasium_api
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from mtrnn_envs.dynamics import Dynamics, differences, jacobians, run
+from mtrnn_envs.probe_testing import check_probe as check_probe
 from mtrnn_envs.score import open_commitments, score
 from mtrnn_envs.stream import Stream
 from mtrnn_envs.task import EvidenceTask

@@ -22,7 +22,8 @@ from mtrnn_envs.experiments import plugins
 from mtrnn_envs.experiments.cli import main
 from mtrnn_envs.experiments.findings import numbers, table, write
 from mtrnn_envs.experiments.probing import INPUTS, Missing, Source, probe, probe_all
-from mtrnn_envs.probe_testing import check_probe, recording_of
+from mtrnn_envs.probe_testing import recording_of
+from mtrnn_envs.testing import check_probe
 
 HERE = "test_probing"
 
