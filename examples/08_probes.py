@@ -49,7 +49,7 @@ if __name__ == "__main__":
         train(task, seed, replace(PRESETS["dense"], n_updates=a.updates)).save(a.folder / f"n{n}-{seed}.safetensors")
         untrained(task, seed).save(a.folder / f"untrained-{seed}.safetensors")
     found = defaultdict(lambda: defaultdict(list))
-    for path in (bar := tqdm(sorted(a.folder.glob("*.safetensors")), "networks")):
+    for path in (bar := tqdm(sorted(a.folder.glob("*.safetensors"), key=lambda p: (len(p.stem), p.stem)), "networks")):
         agent = load(path)
         envs = gym.make_vec("MultiTaskEvidence-v0", 64, split="test", **asdict(agent.task))
         recording = record(agent, envs, a.trials, seed=0)

@@ -1,9 +1,17 @@
 """What the README shows runs, and what it claims to print is printed."""
 
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from mtrnn_agents import untrained
+from mtrnn_analysis import Finding
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.experiments import plugins
+from mtrnn_envs.experiments.cli import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -27,18 +35,38 @@ def test_every_picture_and_file_that_is_shown_is_there():
         assert (Path(__file__).parents[1] / path).stat().st_size > 10_000
 
 
-def test_what_the_shell_is_told_is_understood(monkeypatch):
-    """Every `mtrnn` command, up to training itself."""
-    from mtrnn_envs.experiments import plugins
-    from mtrnn_envs.experiments.cli import main
+COMMANDS = re.findall(r"^mtrnn ([^#\n]*)", README, flags=re.MULTILINE)
 
+
+def test_what_the_shell_is_told_to_train_is_understood(monkeypatch):
+    """Every `mtrnn train`, up to training itself."""
     asked = []
     for name in plugins.names("agent"):
         monkeypatch.setattr(plugins.agent(name), "train", lambda *args, **kwargs: asked.append(args))
-    commands = re.findall(r"^mtrnn (.*)", README, flags=re.MULTILINE)
+    commands = [command.split() for command in COMMANDS if command.startswith("train")]
     for command in commands:
-        assert main(command.split()) == 0
+        assert main(command) == 0
     assert len(asked) == len(commands) >= 4
+
+
+@pytest.mark.slow
+def test_what_the_shell_is_told_of_recordings_and_probes_does_what_is_said(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    untrained(EvidenceTask(n_tasks=4, stimulus=5), 0).save("results/mine/agent.safetensors")
+    commands = [command.split() for command in COMMANDS if not command.startswith("train")]
+    assert [command[0] for command in commands] == ["record", "probe", "probe"]
+    monkeypatch.setitem(sys.modules, "my_module", SimpleNamespace(spread=spread))
+    for command in commands:
+        assert main(command) == 0
+    printed = capsys.readouterr().out
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|( `.*?)\|", README, flags=re.MULTILINE)))
+    assert set(listed) == set(plugins.names("probe"))
+    for name in {*listed, "my_module:spread"} - {"chronometric", "speed_accuracy", "drift_diffusion"}:  # reaction time
+        assert re.search(rf"^{name} +-?[\d.e+]+", printed, flags=re.MULTILINE), name
+
+
+def spread(states, rng):
+    return Finding(value=float(states.std()), n=len(states), settings={})
 
 
 def test_no_number_is_missing():
