@@ -300,3 +300,50 @@ def test_the_study_of_networks_runs_from_end_to_end(tmp_path: Path) -> None:
     whole = json.loads((tmp_path / "n2-0" / "probes.json").read_text())
     assert rows[2][2] == f"{whole['probes']['decoding']['numbers']['value']:.3g}"
     assert (tmp_path / "r2.png").exists()
+
+
+KINDS = {
+    "one latent": {"n_dims": 1, "n_tasks": 1},
+    "three latents": {"n_dims": 3},
+    "fewer tasks than latents": {"n_dims": 3, "n_tasks": 2},
+    "drawn periods": {"stimulus": (3, 9), "delay": (0, 4), "fixation": (0, 2)},
+    "a drawn delay": {"delay": (0, 4)},
+    "cued": {"cueing": "one"},
+    "answers withheld": {"withhold": True, "decision": 2},
+    "products": {"boundaries": "product", "n_tasks": 8},
+    "affine": {"boundaries": "affine"},
+    "two noises": {"sigma": (0.1, 0.3)},
+    "noise with memory": {"autocorrelation": 0.7},
+    "Gumbel noise": {"noise": "gumbel"},
+    "correlated latents": {"latent_correlation": 0.5},
+    "an orthant excluded": {"excluded_orthants": ("++",)},
+    "noise behind the encoder": {"encoder": "relu", "encoder_noise": 0.1},
+    "reaction time": {"payoff": "quadratic", "decision": 0, "stimulus": 8},
+    "reaction time, common stop": {"payoff": "accuracy", "decision": 0, "stimulus": 8, "commit": "common"},
+    "reaction time, cued": {"payoff": "log", "decision": 0, "stimulus": (4, 8), "cueing": "one"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_probes_of_every_kind_of_task_find_something_or_say_why_not(kind: str) -> None:
+    recording, agent = recording_of(**KINDS[kind])
+    told: list[str] = []
+    found = probe_all(recording, agent=agent, say=told.append)
+    assert set(found) | {sentence.partition(":")[0] for sentence in told} == set(plugins.names("probe"))
+    assert not [sentence for sentence in told if ": failed: " in sentence]
+    assert len(found) >= 12
+    for name, finding in found.items():
+        assert not np.isnan(finding.value), name
+        assert plugins.figure(name)(finding)
+
+
+def test_a_probe_that_fails_takes_no_other_with_it() -> None:
+    recording, _ = recording_of(n_tasks=2)
+    told: list[str] = []
+    assert list(probe_all(recording, [f"{HERE}:fails", f"{HERE}:spread"], say=told.append)) == [f"{HERE}:spread"]
+    assert told == [f"{HERE}:fails: failed: ZeroDivisionError: division by zero"]
+
+
+def fails(latents, rng) -> Finding:
+    return Finding(value=1 / 0, n=1, settings={})

@@ -26,7 +26,7 @@ def test_every_snippet_runs_in_order(capsys, tmp_path, monkeypatch):
     for snippet in SNIPPETS:
         exec(compile(snippet, "README.md", "exec"), scope)
         printed = capsys.readouterr().out
-        for claimed in re.findall(r"print\(f.*?# (.*)", snippet):
+        for claimed in re.findall(r'print\(f".*?# (.*)', snippet):
             assert claimed.strip() in printed, f"{claimed!r} is not in {printed!r}"
 
 
@@ -59,7 +59,8 @@ def test_what_the_shell_is_told_of_recordings_and_probes_does_what_is_said(monke
     for command in commands:
         assert main(command) == 0
     printed = capsys.readouterr().out
-    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|( `.*?)\|", README, flags=re.MULTILINE)))
+    rows = README.partition("| probe | asks |")[2].partition("\n\n")[0]
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|( `.*?)\|", rows, flags=re.MULTILINE)))
     assert set(listed) == set(plugins.names("probe"))
     for name in {*listed, "my_module:spread"} - {"chronometric", "speed_accuracy", "drift_diffusion"}:  # reaction time
         assert re.search(rf"^{name} +-?[\d.e+]+", printed, flags=re.MULTILINE), name

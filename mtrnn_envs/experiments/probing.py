@@ -142,7 +142,7 @@ def probe_all(
     agent: Any = None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
-    """What each probe finds, by name; of one that does not go with the recording, `say` is told why.
+    """What each probe finds, by name; of one that does not go with the recording, or fails, `say` is told why.
 
     Arguments:
         recording: of any agent.
@@ -157,4 +157,6 @@ def probe_all(
             found[name] = probe(recording, name, rng, agent=agent)
         except (ValueError, ImportError) as error:
             say(f"{name}: left out: {error}")
+        except Exception as error:  # a fault of one probe takes what the others find with it in no case
+            say(f"{name}: failed: {type(error).__name__}: {error}")
     return found

@@ -180,7 +180,7 @@ def psychometric(
         bias_interval=interval(many.bias),
         lapse_interval=interval((many.low + many.high) / 2),
         ideal_slope=float(best.slope[0]),
-        theory_slope=_theory(task, trials),
+        theory_slope=_theory(task),
         n_ideal=m,
         unanswered=float(1 - given.mean()),
         deviance=fit_of_one[0],
@@ -282,9 +282,9 @@ def _by_task(
     return slopes, biases, lapses
 
 
-def _theory(task: EvidenceTask, trials: Trials) -> float:
+def _theory(task: EvidenceTask) -> float:
     """sqrt(t), where it holds."""
     holds = not task.reaction_time and isinstance(task.boundary, Linear) and isinstance(task.stimulus, int)
     if not (holds and task.noise == "gaussian" and flat_prior(task)):
         return float("nan")
-    return float(np.sqrt(effective_samples(task, trials.n_samples)))
+    return float(np.sqrt(effective_samples(task, task.stimulus)))
