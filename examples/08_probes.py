@@ -59,14 +59,16 @@ if __name__ == "__main__":
         for name, column in SHOWN.items():
             found[name][path.stem.rpartition("-")[0]].append(row.get(column, np.nan))
     rows = defaultdict(list)
-    for groups in found.values():
-        kept = {kind: v for kind, values in groups.items() if len(v := [x for x in values if np.isfinite(x)])}
-        for line in summary(kept, np.random.default_rng(0)):
-            between = f" ({line['low']:.3g}, {line['high']:.3g})" if line["networks"] > 1 else ""
-            rows[line["group"]] += [f"{line['iqm']:.3g}{between}"]
+    for kind, values in ((kind, values) for groups in found.values() for kind, values in groups.items()):
+        if np.isfinite(values).all():
+            (line,) = summary({kind: values}, np.random.default_rng(0))
+            between = f" ({line['low']:.3g}, {line['high']:.3g})" if len(values) > 1 else ""
+            rows[kind] += [f"{line['iqm']:.3g}{between}"]
+        else:
+            rows[kind] += [f"{np.isfinite(values).sum()} of {len(values)} finite"]
     text = table(["networks", *SHOWN], [[kind, *cells] for kind, cells in rows.items()])
     (a.folder / "table.md").write_text(text + "\n")
     print(text)
-    ood = found["r2 OOD"]
+    ood = {kind: values for kind, values in found["r2 OOD"].items() if np.isfinite(values).all()}
     save(groups_figure(ood, summary(ood, np.random.default_rng(0)), "OOD $r^2_\\mathrm{prior}$"), a.folder / "r2")
     print(f"interquartile means over networks, with 95 % intervals; all is in {a.folder.resolve()}")

@@ -15,6 +15,10 @@ from mtrnn_envs.checks import whole
 from mtrnn_envs.encoder import encode
 from mtrnn_envs.task import EvidenceTask
 
+# How far the states of dynamics may be from those of their agent, whose arithmetic may be float32, as a share of the
+# greatest state (or of 1, where that is less).
+TOLERANCE = 1e-3
+
 
 @runtime_checkable
 class Dynamics(Protocol):

@@ -15,6 +15,7 @@ from mtrnn_envs.experiments import plugins
 from mtrnn_envs.experiments.findings import numbers
 from mtrnn_envs.experiments.probing import INPUTS, Missing, probe
 from mtrnn_envs.recording import Recording, record
+from mtrnn_envs.score import is_discrete
 from mtrnn_envs.task import EvidenceTask
 
 N_UNITS, N_TRIALS = 12, 400
@@ -48,11 +49,18 @@ class Average:
         state = self.start(len(observation)) if state is None else state
         fresh = np.zeros(len(observation), bool) if episode_start is None else np.asarray(episode_start, bool)
         state = self(np.where(fresh[:, None], 0, state), observation)
-        right = self.probabilities(state) > 0.5
+        p = self.probabilities(state)
+        if self.task.cueing == "one":
+            cued = np.argmax(observation[:, 1 + self.task.n_evidence :], axis=1)
+            p = p[np.arange(len(p)), cued][:, None]
+        right, sure = p > 0.5, np.abs(p - 0.5) > 0.35
         if not self.task.reaction_time:
-            return right.astype(np.int64), state
-        level = np.abs(self.probabilities(state) - 0.5) > 0.35
-        return np.where(level, 1 + right * self.task.n_confidence, 0), state
+            action = right + int(self.task.withhold)
+        elif self.task.commit == "common":
+            action = np.column_stack([sure.all(axis=1), right * self.task.n_confidence])
+        else:
+            action = np.where(sure, 1 + right * self.task.n_confidence, 0)
+        return (action[:, 0] if is_discrete(self.task) else action).astype(np.int64), state
 
     def hidden(self, state: Any) -> Any:
         """The units."""

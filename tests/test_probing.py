@@ -216,7 +216,7 @@ def test_files_hold_all_numbers_and_figures(tmp_path: Path, monkeypatch: pytest.
     assert {p.name for p in (tmp_path / "new").iterdir()} == {
         "probes.csv", "probes.json", "one.png", "one.pdf", "one-3d.html",
     }  # fmt: skip
-    assert told == ["two: no figure: two latents are needed"]
+    assert told == ["two: no figure: ValueError: two latents are needed"]
     with open(tmp_path / "new" / "probes.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {r["name"]: float(r["number"]) for r in rows if r["probe"] == "one"} == pytest.approx(
@@ -269,7 +269,7 @@ def test_a_trained_agent_is_recorded_and_probed_from_the_shell(tmp_path: Path, c
     shown = capsys.readouterr().out
     value = probe(recording, "decoding", 0, agent=agent).value
     assert f"{value:.4f}" in shown
-    made = {path.name for path in (tmp_path / "recording").iterdir()}
+    made = {path.name for path in (tmp_path / "recording-probes").iterdir()}
     assert {"probes.csv", "probes.json", "decoding.png", "decoding.pdf", "fixed_points-3d.html"} <= made
     for wrong, match in [
         ([], "give names of probes, or --all"),
@@ -347,3 +347,46 @@ def test_a_probe_that_fails_takes_no_other_with_it() -> None:
 
 def fails(latents, rng) -> Finding:
     return Finding(value=1 / 0, n=1, settings={})
+
+
+def test_an_agent_that_was_not_recorded_is_refused() -> None:
+    recording, agent = recording_of(n_tasks=2)
+    name = f"{HERE}:of_dynamics"
+    assert probe(recording, name, agent=agent).n == 2
+    with pytest.raises(ValueError, match="is not the one that was recorded: on the same trials its states are"):
+        probe(recording, name, agent=agent.untrained())
+    _, wider = recording_of(n_tasks=2, n_dims=3)
+    with pytest.raises(ValueError, match="is not the one that was recorded"):
+        probe(recording, name, agent=wider)
+
+
+def test_what_was_found_before_in_the_same_recording_stays(tmp_path: Path) -> None:
+    recording, _ = recording_of(n_tasks=2)
+    other = replace(recording, metadata={**recording.metadata, "seed": 5})
+    first, second = (probe(recording, f"{HERE}:spread", seed) for seed in (0, 1))
+
+    def there() -> dict[str, float]:
+        whole = json.loads((tmp_path / "probes.json").read_text())["probes"]
+        return {name: part["numbers"]["null_mean"] for name, part in whole.items()}
+
+    write({"one": first, "two": first}, recording, tmp_path, print)
+    write({"two": second}, recording, tmp_path, print)
+    assert there() == {"one": numbers(first)["null_mean"], "two": numbers(second)["null_mean"]}
+    write({"three": first}, other, tmp_path, print)
+    assert list(there()) == ["three"]
+
+
+def test_words_and_infinities_are_kept(tmp_path: Path) -> None:
+    recording, _ = recording_of(n_tasks=2)
+
+    @dataclass(frozen=True, eq=False, kw_only=True)
+    class Told(Finding):
+        verdict: str
+        lasts: float
+
+    found = Told(value=-np.inf, null=np.full(3, -np.inf), p=1.0, n=1, settings={}, verdict="no memory", lasts=np.inf)
+    write({"one": found}, recording, tmp_path, print)
+    whole = json.loads((tmp_path / "probes.json").read_text())["probes"]["one"]
+    assert whole["words"] == {"verdict": "no memory"}
+    assert whole["numbers"]["lasts"] == "inf"
+    assert table({"one": found}).splitlines()[-1] == "one: no memory"

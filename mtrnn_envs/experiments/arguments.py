@@ -49,7 +49,10 @@ class Record:
     """The options of `mtrnn record`."""
 
     agent: Positional[Path] = field(default=tyro.MISSING, metadata=_help("the folder, or file, of a trained agent"))
-    to: Path | None = field(default=None, metadata=_help("the file to write; None: recording.npz beside the agent"))
+    to: Path | None = field(
+        default=None,
+        metadata=_help("the file to write; None: recording.npz in its folder, or beside a file with its name"),
+    )
     n_trials: int = field(default=2000, metadata=_help("whole trials, 1 or more"))
     split: str = field(default="test", metadata=_help("of which stream: test, validation or train"))
     seed: int = field(default=0, metadata=_help("of the trials: a whole number, 0 or more"))
@@ -69,7 +72,7 @@ class Probe:
     all: bool = field(default=False, metadata=_help("all probes that are installed and go with the recording"))
     agent: Path | None = field(default=None, metadata=_help("the agent that was recorded: probes of dynamics need it"))
     folder: Path | None = field(
-        default=None, metadata=_help("where numbers and figures go; None: beside the recording, under its name")
+        default=None, metadata=_help("where numbers and figures go; None: beside the recording, <its name>-probes")
     )
     seed: int = field(default=0, metadata=_help("of what probes draw: a whole number, 0 or more"))
     plugin: str = field(default="supervised", metadata=_help(PLUGIN))

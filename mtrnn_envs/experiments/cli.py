@@ -105,7 +105,7 @@ def record(args: Sequence[str]) -> None:
     n_envs = min(64, whole("n_trials", do.n_trials, 1))
     env = gym.make_vec("MultiTaskEvidence-v0", n_envs, split=do.split, **asdict(agent.task))
     recording = recorded(agent, env, do.n_trials, do.seed)
-    path = do.to or (do.agent if do.agent.is_dir() else do.agent.parent) / "recording.npz"
+    path = do.to or (do.agent / "recording.npz" if do.agent.is_dir() else do.agent.with_suffix(".npz"))
     recording.save(path)
     print(f"{do.n_trials} {do.split} trials, of whose answers {recording.correct.mean():.4f} are right, are in {path}")
     print(f"what it came to know:\n  mtrnn probe {path} --all --agent {do.agent}")
@@ -123,14 +123,22 @@ def probe(args: Sequence[str]) -> None:
         plugins.probe(name)  # what there is not is said before the first one runs
     recording = Recording.load(do.recording)
     agent = None if do.agent is None else plugins.agent(do.plugin).load(do.agent)
+    folder = do.folder or do.recording.with_name(f"{do.recording.stem}-probes")
+    folder.mkdir(parents=True, exist_ok=True)  # where it cannot be made, nothing is lost yet
+    found: dict[str, Any] = {}
     with tqdm(plugins.names("probe") if do.all else do.names, "probes") as bar:
-        found = probe_all(recording, bar, do.seed, agent=agent, say=bar.write)
+        try:
+            for name in bar:
+                found |= probe_all(
+                    recording, [name], do.seed, agent=agent, say=lambda text: bar.write(text, sys.stderr)
+                )
+        finally:  # what was found before an interrupt is kept
+            if found:
+                write(found, recording, folder, _say)
     if not found:
         raise ValueError("no probe went with the recording")
-    folder = do.folder or do.recording.with_suffix("")
-    write(found, recording, folder, _say)
     print(table(found))
-    print(f"all numbers (probes.csv, probes.json) and figures are in {folder}")
+    print(f"the numbers (probes.csv, probes.json) and figures are in {folder}")
 
 
 def _module(name: str) -> Any:

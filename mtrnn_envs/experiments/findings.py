@@ -25,7 +25,9 @@ def numbers(finding: Any) -> dict[str, float]:
     """
     null = np.asarray(finding.null, float)
     first = {"value": float(finding.value), "p": float(finding.p), "n": float(finding.n)}
-    first |= {"null_mean": float(null.mean()), "null_sd": float(null.std())} if len(null) else {}
+    if len(null):
+        finite = bool(np.isfinite(null).all())
+        first |= {"null_mean": float(null.mean()), "null_sd": float(null.std()) if finite else float("nan")}
     rest = {name: value for name, value in _items(finding).items() if name not in (*HEADLINES, "null")}
     return {name: first[name] for name in HEADLINES if name in first} | _numbers(rest)
 
@@ -48,8 +50,13 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
+def words(finding: Any) -> dict[str, str]:
+    """What a finding says in words, such as a verdict, or how a ceiling was got: its fields that are strings."""
+    return {name: value for name, value in _items(finding).items() if isinstance(value, str) and value}
+
+
 def table(found: Mapping[str, Any]) -> str:
-    """The headlines of findings as aligned text, one row a probe."""
+    """The headlines of findings as aligned text, one row a probe; below, the verdicts of those that have one."""
     rows = [["probe", "value", "null", "p", "n"]]
     for name, finding in found.items():
         n = numbers(finding)
@@ -57,7 +64,8 @@ def table(found: Mapping[str, Any]) -> str:
         rows.append([name, _short(n["value"], 4), null, "" if np.isnan(n["p"]) else f"{n['p']:.3f}", f"{n['n']:.0f}"])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     aligned = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
-    return "\n".join("  ".join(cells).rstrip() for cells in aligned)
+    verdicts = [f"{name}: {said['verdict']}" for name, f in found.items() if "verdict" in (said := words(f))]
+    return "\n".join(["  ".join(cells).rstrip() for cells in aligned] + verdicts)
 
 
 def _short(number: float, digits: int) -> str:
@@ -67,24 +75,27 @@ def _short(number: float, digits: int) -> str:
 def write(found: Mapping[str, Any], recording: Recording, folder: Path, say: Callable[[str], None]) -> None:
     """Writes what probes found in `recording` to `folder`, each file whole or not at all.
 
-    probes.csv has one number a row: probe, name, number. probes.json has the same, with the null distributions, the
-    settings, and the metadata of the recording. The figure of a probe, if there is one (entry-point group
+    probes.csv has one number a row: probe, name, number. probes.json has the same, with what is said in words, the null
+    distributions, the settings, and the metadata of the recording. What is there of other probes on the same recording
+    stays. The figure of a probe, if there is one (entry-point group
     `mtrnn.figures`), goes to <probe>.png and <probe>.pdf, or <probe>.html if it is one of plotly's; of a mapping of
     figures each goes to <probe>-<key>. A figure that cannot be drawn takes nothing else with it; `say` is told why.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    about = _plain(recording.metadata)
+    whole = _kept(folder / "probes.json", about) | {
+        name: _plain(
+            {"numbers": numbers(f), "words": words(f), "null": f.null, "settings": f.settings},
+        )
+        for name, f in found.items()
+    }
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["probe", "name", "number"])
-    lines.writerows([name, *pair] for name, finding in found.items() for pair in numbers(finding).items())
-    whole = {
-        name: {"numbers": numbers(finding), "null": finding.null, "settings": finding.settings}
-        for name, finding in found.items()
-    }
-    contents = {"recording": recording.metadata, "probes": whole}
+    lines.writerows([name, *pair] for name in sorted(whole) for pair in whole[name]["numbers"].items())
+    contents = {"recording": about, "probes": {name: whole[name] for name in sorted(whole)}}
     for name, content in (
         ("probes.csv", text.getvalue()),
-        ("probes.json", json.dumps(_plain(contents), allow_nan=False)),
+        ("probes.json", json.dumps(contents, allow_nan=False)),
     ):
         with replacing(folder / name) as temporary:
             temporary.write_text(content)
@@ -96,8 +107,17 @@ def write(found: Mapping[str, Any], recording: Recording, folder: Path, say: Cal
             figures = plugins.figure(name)(finding)
             for key, figure in figures.items() if isinstance(figures, Mapping) else [("", figures)]:
                 _draw(figure, folder / (f"{name}-{key}" if key else name))
-        except (ValueError, ImportError) as error:
-            say(f"{name}: no figure: {error}")
+        except Exception as error:
+            say(f"{name}: no figure: {type(error).__name__}: {error}")
+
+
+def _kept(path: Path, about: Any) -> dict[str, Any]:
+    """What was found before in the same recording; nothing if the file is of another, or none of ours."""
+    try:
+        before = json.loads(path.read_text())
+        return before["probes"] if before["recording"] == about else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _draw(figure: Any, path: Path) -> None:
@@ -111,7 +131,7 @@ def _draw(figure: Any, path: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """`value` in the words of JSON, which has none for NaN (null stands for it), arrays and paths."""
+    """`value` in the words of JSON, which has none for NaN (null stands for it), infinity ("inf"), arrays and paths."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -119,5 +139,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, float) and not np.isfinite(value):
-        return None
+        return None if np.isnan(value) else str(value)
     return value if isinstance(value, str | int | float | None) else str(value)

@@ -118,9 +118,12 @@ def _find(kind: str, name: str) -> Any:
         values = sorted(each.value for each in (entry, *others))
         raise ValueError(f"{kind} {name!r} may be {' or '.join(values)}; give one of these")
     try:
-        return entry.load()
-    except AttributeError as error:
-        raise ValueError(f"{kind} {name!r} is {entry.value}, which is not there: {error}; install it anew") from error
+        found = import_module(entry.module)
+        for part in (entry.attr or "").split(".") if entry.attr else []:
+            if not hasattr(found, part):
+                raise ValueError(f"{kind} {name!r} is {entry.value}, and there is no {part!r} there: install it anew")
+            found = getattr(found, part)
+        return found
     except ImportError as error:
         # A package that says by itself what it needs raises from the error that told it.
         missing = getattr(error.__cause__ or error, "name", None) or error

@@ -19,8 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mtrnn_envs.checks import known, whole
+from mtrnn_envs.dynamics import TOLERANCE, run
 from mtrnn_envs.experiments import plugins
 from mtrnn_envs.recording import Recording
+from mtrnn_envs.trials import observe
+
+N_COMPARED = 8  # trials on which it is seen whether an agent is the one that was recorded
 
 
 class Missing(ValueError):
@@ -75,6 +79,32 @@ def _of_agent(name: str) -> Callable[[Source], Any]:
     return take
 
 
+def _dynamics(source: Source) -> Any:
+    """The agent's dynamics, if they go through the states that were recorded.
+
+    Raises:
+        ValueError: if they do not: another agent was recorded.
+    """
+    dynamics, recording = _of_agent("dynamics")(source), source.recording
+    if recording.hidden is None or not recording.metadata["deterministic"]:
+        return dynamics
+    try:
+        trials = recording.trials()[:N_COMPARED]
+    except ValueError:
+        return dynamics
+    seen, units = observe(trials).astype(np.float64), recording.hidden[:N_COMPARED]
+    mine = seen.shape[2] == source.agent.task.n_features if hasattr(source.agent, "task") else True
+    path = run(dynamics, dynamics.start(len(seen)), seen)[:, :, : dynamics.n_units] if mine else None
+    valid = recording.valid[:N_COMPARED]
+    apart = np.inf if path is None or path.shape != units.shape else np.abs(path - units)[valid].max()
+    if not apart <= TOLERANCE * max(1, np.abs(units[valid]).max()):
+        raise ValueError(
+            f"agent={source.agent!r} is not the one that was recorded: on the same trials its states are {apart:.3g} "
+            "apart from those of the recording"
+        )
+    return dynamics
+
+
 # What a parameter of a probe may be called, and where it is taken from.
 INPUTS: dict[str, Callable[[Source], Any]] = {
     "recording": lambda source: source.recording,
@@ -93,7 +123,7 @@ INPUTS: dict[str, Callable[[Source], Any]] = {
     "context": _of_recording("context", "context", "all tasks are asked"),
     "trials": _trials,  # the same trials with their evidence, `mtrnn_envs.Trials`
     "agent": _agent,
-    "dynamics": _of_agent("dynamics"),  # `mtrnn_envs.dynamics.Dynamics`
+    "dynamics": _dynamics,  # `mtrnn_envs.dynamics.Dynamics`
     "untrained": _of_agent("untrained"),  # the agent before training
 }
 
