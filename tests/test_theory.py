@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special, stats
 
 from mtrnn_analysis.decoding import r2_prior
+from mtrnn_analysis.decoding.linear import mean_r2
 from mtrnn_analysis.figures.theory import (
     Located,
     multilateration_figure,
@@ -37,7 +38,7 @@ from mtrnn_analysis.theory.distances import (
 )
 from mtrnn_analysis.theory.multilateration import multilateration
 from mtrnn_analysis.theory.rank_condition import rank_condition, rank_curve
-from mtrnn_analysis.theory.samples import ideal_r2, mean_r2, sample_curve
+from mtrnn_analysis.theory.samples import ideal_r2, sample_curve
 from mtrnn_envs import EvidenceTask, Stream, Trials, record
 from mtrnn_envs.boundaries import Linear
 from mtrnn_envs.ideal_observer import multilaterate, running_means
@@ -405,6 +406,25 @@ def test_states_are_decoded_step_by_step_and_those_that_know_nothing_are_worth_n
         sample_curve(trials.latents[::-1].copy(), task, trials, RNG(0))
 
 
+def test_trials_that_ended_early_leave_nothing_to_decode_at_the_end_and_it_is_said():
+    task = EvidenceTask(payoff="quadratic", decision=0, encoder=None)
+    trials, rng = Stream(task, "test", 3).take(1200), RNG(0)
+    lasted = rng.integers(5, 16, 1200)  # of 20 steps with evidence
+    valid = np.arange(task.n_steps) < (np.asarray(trials.timing.stimulus_on) + lasted)[:, None]
+    noise = np.where(valid[:, :, None], rng.standard_normal((*valid.shape, 6)), np.nan)
+    with pytest.raises(ValueError, match="0 trials left at the last step; least=50 are needed"):
+        sample_curve(trials.latents, task, trials, RNG(0), noise, valid)
+    valid[:60] = True
+    noise[:60] = rng.standard_normal(noise[:60].shape)
+    found = sample_curve(trials.latents, task, trials, RNG(0), noise, valid, n_null=19)
+    assert (found.settings["of"], found.n) == ("decoded", 60)
+    assert found.value < 0.1  # the evidence is worth all samples, 1
+    assert found.p > 0.05
+    asked = sample_curve(trials.latents, task, trials, RNG(0), noise, valid, Formula(task), n_null=0, least=61)
+    assert (asked.settings["of"], asked.n) == ("answers", 1200)
+    assert np.isnan(asked.decoded_at_end)
+
+
 def test_the_curves_of_theory_where_there_is_none():
     assert np.isnan(ideal_r2(EvidenceTask(latent_correlation=0.5), 5))
     assert np.isnan(ideal_r2(EvidenceTask(encoder_noise=0.5), 5))
@@ -487,10 +507,10 @@ def test_decoders_beside_it_are_left_out_where_they_cannot_be_had():
 
 
 @pytest.mark.parametrize(
-    "probe", ["multilateration:multilateration", "rank_condition:rank_condition", "theory:sample_curve"]
+    "probe", ["multilateration:multilateration", "rank_condition:rank_condition", "samples:sample_curve"]
 )
 def test_probes_are_as_probes_must_be(probe):
-    check_probe(f"mtrnn_analysis.{probe}")
+    check_probe(f"mtrnn_analysis.theory.{probe}")
 
 
 def names(axes: Any) -> set[str]:

@@ -14,6 +14,7 @@ takes. Axis letters: N trials, T steps, S stimulus steps, F features, H units, D
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +42,21 @@ def states_of(agent: Any, trials: Trials) -> Float[np.ndarray, "N T H"]:
     Raises:
         ValueError: if the agent has no state that could be recorded.
     """
-    seen, path, state = np.asarray(observe(trials)), [], None
-    for t in range(seen.shape[1]):
-        begins = np.full(len(trials), t == 0)
-        _, state = agent.predict(seen[:, t], state=state, episode_start=begins, deterministic=True)
+    path = []
+    for state in replayed(agent, trials):
         if (units := hidden_of(agent, state, len(trials))) is None:
             raise ValueError(f"agent={type(agent).__name__} has no state that could be recorded; see mtrnn_envs.record")
         path.append(np.asarray(units))
     return np.stack(path, axis=1)
+
+
+def replayed(agent: Any, trials: Trials) -> Iterator[Any]:
+    """What `agent.predict` returns as its state after each step of `trials`, all steps of the longest one."""
+    state = None
+    for t, shown in enumerate(np.asarray(observe(trials)).swapaxes(0, 1)):
+        begins = np.full(len(trials), t == 0)
+        _, state = agent.predict(shown, state=state, episode_start=begins, deterministic=True)
+        yield state
 
 
 def samples_seen(trials: Trials, steps: Int[np.ndarray, " N"] | None = None) -> Int[np.ndarray, " N"]:

@@ -13,13 +13,12 @@ from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.conditions import orthants
 from mtrnn_analysis.decoding.controls import posterior_mean, samples_seen
-from mtrnn_analysis.decoding.linear import decode
+from mtrnn_analysis.decoding.linear import decode, mean_r2
 from mtrnn_analysis.decoding.ridge import PENALTIES
 from mtrnn_analysis.finding import Finding
 from mtrnn_envs.checks import whole
 from mtrnn_envs.ideal_observer import running_means
 from mtrnn_envs.latents import PRIOR_VARIANCE
-from mtrnn_envs.marginals import standard_errors
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
@@ -108,7 +107,8 @@ def course(
     seen, mean = np.full((2, n_steps), np.nan)
     if trials is not None:
         counts = np.stack([samples_seen(trials, np.full(len(latents), t)) for t in range(n_steps)], axis=1)
-        seen, mean = _means(counts, valid), _theory(trials, counts, valid)
+        known = np.where(counts > 0, mean_r2(trials.task, np.maximum(counts, 1)), np.nan)
+        seen, mean = _means(counts, valid), _means(known, valid)
         if trials.task.encoder_noise == 0:
             ideal = _ideal(trials, counts, valid, groups.which, steps)
     after = np.isfinite(mean) & np.isfinite(ideal)
@@ -130,13 +130,6 @@ def course(
 def _means(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """The mean over the trials that have not ended, at each step; NaN if all have."""
     return np.array([values[rows, t].mean() if rows.any() else np.nan for t, rows in enumerate(valid.T)])
-
-
-def _theory(trials: Trials, counts: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """1 - 12 sigma²/t at each step."""
-    known = np.where(counts > 0, counts, 1)
-    errors = np.mean(standard_errors(trials.task, known) ** 2, axis=-1) / PRIOR_VARIANCE
-    return 1 - _means(np.where(counts > 0, errors, np.nan), valid)
 
 
 def _ideal(trials: Trials, counts: np.ndarray, valid: np.ndarray, which: np.ndarray, steps: list[int]) -> np.ndarray:

@@ -26,9 +26,10 @@ from mtrnn_analysis.finding import NO_NULL, Finding
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_envs.checks import whole
 from mtrnn_envs.latents import PRIOR_VARIANCE
+from mtrnn_envs.marginals import effective_samples
 
 if TYPE_CHECKING:
-    from mtrnn_envs import Trials
+    from mtrnn_envs import EvidenceTask, Trials
 
 # Shuffled targets that are decoded at once: so many columns keep the sums of products within some 10 MB.
 COLUMNS = 1024
@@ -212,6 +213,17 @@ def decode(
 def r2_prior(latents: Float[np.ndarray, "N D"], predictions: Float[np.ndarray, "N D"]) -> float:
     """1 - 12 MSE, the mean over trials and latents: relative to the variance of the flat prior on [-1/2, 1/2]."""
     return float(1 - np.mean((latents - predictions) ** 2) / PRIOR_VARIANCE)
+
+
+def mean_r2(task: EvidenceTask, n_samples: Any) -> Any:
+    """1 - 12 sigma² / t: `r2_prior` of the mean of t samples; with sigmas that differ, the mean over latents.
+
+    Exact for Gaussian noise (AR(1): t is the effective number of samples, of the generalised least squares mean) and
+    for the plain mean of any other. Below 0 for noise that is larger than the prior is wide: the mean of the evidence
+    is no shrunk estimate; see `mtrnn_analysis.theory.samples.ideal_r2`.
+    """
+    variance = np.mean(np.square(task.sigmas))
+    return 1 - variance / PRIOR_VARIANCE / effective_samples(task, n_samples)
 
 
 def r2_local(latents: Float[np.ndarray, "N D"], predictions: Float[np.ndarray, "N D"]) -> float:

@@ -13,11 +13,10 @@ from jaxtyping import Float, Int
 from scipy import special
 
 from mtrnn_analysis.conditions import checked
-from mtrnn_analysis.decoding.linear import r2_prior
+from mtrnn_analysis.decoding.linear import mean_r2, r2_prior
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, Lines, lines, located, samples
-from mtrnn_analysis.theory.samples import mean_r2
 from mtrnn_envs.boundaries import random_hyperplanes
 from mtrnn_envs.checks import whole
 from mtrnn_envs.ideal_observer import answer_information

@@ -11,32 +11,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mtrnn_analysis.decoding.linear import r2_prior
+from mtrnn_analysis.decoding.controls import replayed
+from mtrnn_analysis.decoding.linear import mean_r2, r2_prior
 from mtrnn_analysis.decoding.ridge import ridge
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, lines, located
 from mtrnn_envs.boundaries import Linear
+from mtrnn_envs.checks import whole
 from mtrnn_envs.fixed_duration import posterior_error
 from mtrnn_envs.ideal_observer import flat_prior
 from mtrnn_envs.latents import PRIOR_VARIANCE
-from mtrnn_envs.marginals import effective_samples, running_means
+from mtrnn_envs.marginals import running_means
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Trials, observe
+from mtrnn_envs.trials import Trials
 
 # The penalty of the decoders of single steps, relative to the mean variance of a unit times the trials fitted.
 PENALTY = 1e-4
-
-
-def mean_r2(task: EvidenceTask, n_samples: Any) -> Any:
-    """1 - 12 sigma² / t: `r2_prior` of the mean of t samples; with sigmas that differ, the mean over latents.
-
-    Exact for Gaussian noise (AR(1): t is the effective number of samples, of the generalised least squares mean) and
-    for the plain mean of any other. Below 0 for noise that is larger than the prior is wide: the mean of the evidence
-    is no shrunk estimate; see `ideal_r2`.
-    """
-    variance = np.mean(np.square(task.sigmas))
-    return 1 - variance / PRIOR_VARIANCE / effective_samples(task, n_samples)
 
 
 def ideal_r2(task: EvidenceTask, n_samples: int) -> float:
@@ -65,7 +56,7 @@ class SampleCurve(Finding):
         answers: of x* from the agent's answers alone after so many samples, `[S]`; NaN without an agent that tells
             probabilities, or if its tasks are none for `mtrnn_analysis.theory.distances.lines`.
         decoded: of x* decoded from the states at that step, by a decoder fitted to the states of that step in the
-            other half of the trials, `[S]`; NaN without states.
+            other half of the trials, `[S]`; NaN without states, and where fewer than `least` trials are going on.
         worth: samples that the estimate is worth after each, `[S]`.
         answers_at_end: as `answers`, at the last step of the trials that had all samples: in fixed-duration tasks a
             step on which answers count. Agents that were trained for that step alone may say 1/2 before it.
@@ -95,12 +86,17 @@ def sample_curve(
     n_null: int = 100,
     form: str = "weighted",
     clip: float = CLIP,
+    least: int = 50,
 ) -> SampleCurve:
     """r² of x* over samples: from the agent's answers alone, decoded from its states, and what theory says.
 
     Theory: 1 - 12 sigma² / t for the mean of the evidence; the exact posterior mean's is above it, by what the edges of
     the cube tell. The agent is shown the trials once more, and asked at every step of the stimulus. In trials whose
     stimulus is drawn, those with t samples or more count at t.
+
+    States are decoded only in trials that have not ended. In reaction-time tasks these are selected: late steps are of
+    trials that the agent found hard, and none may be left at the last step. Answers are not selected, as the agent is
+    asked at every step of every trial.
 
     Null hypothesis: the estimate at the end says nothing of x*; estimates are permuted over trials.
 
@@ -115,13 +111,15 @@ def sample_curve(
         n_null: draws of the null.
         form: one of `mtrnn_analysis.theory.distances.FORMS`.
         clip: answers are clipped to [clip, 1 - clip].
+        least: trials that must be going on at a step for states to be decoded there; with fewer it is left out (NaN).
 
     Raises:
-        ValueError: if an argument is out of its range, arrays are not of the same trials, or a state within a trial is
-            not finite.
+        ValueError: if an argument is out of its range, arrays are not of the same trials, a state within a trial is
+            not finite, or `value` would be that of decoded states and too few trials are left at the last step.
     """
     if form not in FORMS:
         raise ValueError(f"form={form!r} is not one of {FORMS}")
+    whole("least", least, 8)
     if not np.array_equal(np.asarray(trials.latents), latents):
         raise ValueError("trials are not those of latents: their x* differ")
     if hidden is not None and not np.isfinite(hidden if valid is None else hidden[valid]).all():
@@ -132,30 +130,35 @@ def sample_curve(
     t, means, half = np.arange(1, int(n.max()) + 1), running_means(trials), rng.permutation(len(n)) % 2
     told = _told(agent, task, trials)
     curves = {name: np.full(len(t) + 1, np.nan) for name in ("mean", "answers", "decoded")}
-    last = latents, means[:, -1]  # replaced below by those of the trials that are left at the end
+    of = "answers" if told is not None else "decoded" if hidden is not None else "mean"
+    last: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # x* and its estimates; those of the last step remain
     for i in range(len(t) + 1):  # the last time round, at the last step of the trials that had all samples
         shown = t[min(i, len(t) - 1)]
         rows = np.flatnonzero(n >= shown)
         step = on[rows] + shown - 1 if i < len(t) else np.broadcast_to(np.asarray(trials.timing.end), len(n))[rows] - 1
-        last = latents[rows], means[rows, shown - 1]
-        curves["mean"][i] = r2_prior(*last)
+        last = {"mean": (latents[rows], means[rows, shown - 1])}
         if hidden is not None:
             going = np.ones(len(rows), bool) if valid is None else valid[rows, step]
-            if np.bincount(half[rows[going]], minlength=2).min() >= 2:
-                states = hidden[rows[going], step[going]].astype(np.float64)
-                last = latents[rows[going]], _decoded(states, latents[rows[going]], half[rows[going]])
-                curves["decoded"][i] = r2_prior(*last)
+            left = rows[going]
+            if len(left) >= least and np.bincount(half[left], minlength=2).min() >= 2:
+                states = hidden[left, step[going]].astype(np.float64)
+                last["decoded"] = latents[left], _decoded(states, latents[left], half[left])
+            elif i == len(t) and of == "decoded":
+                raise ValueError(
+                    f"valid: {len(left)} trials left at the last step; least={least} are needed to decode states there"
+                )
         if told is not None:
-            last = latents[rows], located(lines(told[rows, step], task, int(shown), clip), form, CUT)
-            curves["answers"][i] = r2_prior(*last)
-    of = "answers" if told is not None else "decoded" if hidden is not None else "mean"
-    value, *null = (_worth(task, r2_prior(last[0], x)) for x in (last[1], *_shuffled(last[1], n_null, rng)))
+            last["answers"] = latents[rows], located(lines(told[rows, step], task, int(shown), clip), form, CUT)
+        for name, estimated in last.items():
+            curves[name][i] = r2_prior(*estimated)
+    right, found = last[of]
+    value, *null = (_worth(task, r2_prior(right, x)) for x in (found, *_shuffled(found, n_null, rng)))
     return SampleCurve(
         value=value / t[-1],
         null=np.array(null) / t[-1],
         p=p_value(value, np.array(null)),
-        n=len(last[0]),
-        settings={"of": of, "form": form, "n_null": n_null, "clip": float(clip)},
+        n=len(right),
+        settings={"of": of, "form": form, "n_null": n_null, "clip": float(clip), "least": least},
         n_samples=t.astype(float),
         mean_theory=mean_r2(task, t),
         ideal_theory=np.array([ideal_r2(task, int(shown)) for shown in t]),
@@ -190,9 +193,4 @@ def _told(agent: Any, task: EvidenceTask, trials: Trials) -> Float[np.ndarray, "
     readable = isinstance(task.boundary, Linear) and task.cueing == "all" and task.noise == "gaussian"
     if agent is None or not callable(getattr(agent, "probabilities", None)) or not readable or task.encoder_noise > 0:
         return None
-    state, told, begins = None, [], np.ones(len(trials), bool)
-    for shown in np.asarray(observe(trials)).swapaxes(0, 1):
-        _, state = agent.predict(shown, state=state, episode_start=begins, deterministic=True)
-        told.append(np.asarray(agent.probabilities(state)))
-        begins = np.zeros(len(trials), bool)
-    return np.stack(told, axis=1)
+    return np.stack([np.asarray(agent.probabilities(state)) for state in replayed(agent, trials)], axis=1)
