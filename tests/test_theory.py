@@ -315,6 +315,33 @@ def test_n_answers_tell_of_n_dimensions(n_dims):
     assert found.p <= 0.1
 
 
+def test_p_of_the_rank_condition_is_uniform_where_confidences_say_nothing():
+    task, p_values = EvidenceTask(n_tasks=4), []
+    for seed in range(200):
+        rng = RNG(seed)
+        latents = rng.uniform(-0.5, 0.5, (40, 2))
+        p = special.ndtr(np.sign(task.boundary.margins(latents)) * rng.gamma(1, 1, (40, 4)))
+        found = rank_condition(p, latents, task, rng, n_null=19, n_sets=6, form="weighted", dims=())
+        p_values.append(found.p)
+    p_values = np.array(p_values)
+    assert stats.kstest(p_values - RNG(0).uniform(0, 0.05, 200), "uniform").pvalue > 0.01
+    assert np.mean(p_values <= 0.05) < 0.1  # binomial, 200 of 0.05: 0.1 is beyond 3 standard errors
+
+
+@pytest.mark.parametrize("fields", [{"stimulus": (2, 30)}, {"payoff": "quadratic", "decision": 0}])
+def test_exact_answers_have_the_noise_of_the_samples_they_rest_on(fields):
+    task = EvidenceTask(n_tasks=6, encoder=None, **fields)
+    trials = Stream(task, "test", 0).take(2000)
+    steps = RNG(0).integers(1, 21, (2000, 6)) if task.reaction_time else None
+    t = steps if steps is not None else np.asarray(trials.n_samples)[:, None]
+    p = np.full((2000, 6), 0.7)
+    found = rank_condition(p, trials.latents, task, RNG(0), steps, trials, n_null=0, n_sets=1, dims=())
+    means = running_means(trials)
+    squares = (means[np.arange(2000)[:, None], t - 1] - trials.latents[:, None]) ** 2
+    assert found.exact[-1] == pytest.approx(1 - 12 * squares.mean(), abs=0.01)
+    assert found.exact[-1] < mean_r2(task, task.longest.stimulus) - 0.03
+
+
 def test_fewer_tasks_than_dimensions_leave_the_last_of_them_open():
     p, trials = ideal(task := EvidenceTask(n_dims=3, n_tasks=2), 400)
     found = rank_condition(p, trials.latents, task, RNG(0), n_null=9, dims=())

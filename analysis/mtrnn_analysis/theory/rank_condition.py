@@ -20,7 +20,7 @@ from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, Lines, lines, loca
 from mtrnn_envs.boundaries import random_hyperplanes
 from mtrnn_envs.checks import whole
 from mtrnn_envs.ideal_observer import answer_information
-from mtrnn_envs.marginals import HALF
+from mtrnn_envs.marginals import HALF, effective_samples
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
 
@@ -51,7 +51,8 @@ class RankCondition(Finding):
         n_answers: numbers of answers used, 1 to 2D (or K), `[M]`.
         r2: from so many of the agent's answers, quartiles over sets of tasks, `[3, M]`.
         most_below: (D - 1) / D: `r2_prior` that no linear estimate from fewer than D answers exceeds.
-        exact: of ideal answers known to any precision to normals in general position, `[M]`.
+        exact: of ideal answers known to any precision to normals in general position, `[M]`: min(n, D) / D of the mean
+            evidence's, whose error is the mean over trials and answers of 12 sigma² / t, t the samples of each.
         r2_ideal_answers: of ideal answers to the same tasks at the same precision, quartiles, `[3, M]`.
         singular_values: of the normals used, in falling order, medians over sets, 0 beyond the rank, `[M, D]`.
         information: eigenvalues of the Fisher information CᵀWC / s² on x* of the agent's answers, in falling order,
@@ -92,8 +93,10 @@ def rank_condition(
     from n = D on depends on how far the answers saturate, for known to 1e-7 only they say little of a far line, and on
     how nearly parallel the lines are: rank is needed and need not be enough.
 
-    Null hypothesis: as that of `multilateration`, of the answers used: given the sides they name, their
-    confidences say nothing of x*; trials in which the same sides were named are permuted.
+    Null hypothesis: as that of `multilateration`: given the sides that all K answers name, their confidences say
+    nothing of x*. Trials in which the same sides were named are permuted, in one draw alike for all sets of tasks, so
+    that the median over sets is that of one such data set. With so many tasks that hardly any two trials share their
+    sides, there is nothing to permute, and p is near 1.
 
     Arguments:
         probabilities: of +1, of every task.
@@ -105,7 +108,7 @@ def rank_condition(
         n_null: draws of the null.
         n_sets: sets of tasks for each n.
         form: one of `mtrnn_analysis.theory.distances.FORMS`.
-        dims: the D of `curves`, which are drawn for the noise of the task (of its first latent) and its stimulus.
+        dims: the D of `curves`, which are drawn for the noise of the task (of its first latent) and the mean of 1 / t.
         clip: answers are clipped to [clip, 1 - clip].
 
     Raises:
@@ -114,7 +117,8 @@ def rank_condition(
     if form not in FORMS:
         raise ValueError(f"form={form!r} is not one of {FORMS}")
     whole("n_sets", n_sets, 1)
-    given = lines(probabilities, task, samples(task, response_steps, trials), clip)
+    t = samples(task, response_steps, trials)
+    given = lines(probabilities, task, t, clip)
     z, latents = checked(given.z, latents)
     n_dims, n_tasks = latents.shape[1], z.shape[1]
     ideal = _ideal(given, latents, np.asarray(task.sigmas), rng, clip)
@@ -122,6 +126,9 @@ def rank_condition(
     r2, best = np.empty((2, len(numbers), n_sets))
     singular, information = np.zeros((2, len(numbers), n_sets, n_dims))
     at, null = min(n_dims, n_tasks), np.empty((n_sets, n_null))
+    # One order a draw for all sets: sets share trials and tasks, and an order of their own each would average that out.
+    pattern = np.unique(z > 0, axis=0, return_inverse=True)[1].reshape(-1)
+    orders = permutations_within(pattern, n_null, rng)
     for i, n in enumerate(numbers):
         for j in range(n_sets):
             tasks = np.sort(rng.permutation(n_tasks)[:n])
@@ -132,11 +139,9 @@ def rank_condition(
             singular[i, j, : min(n, n_dims)] = np.linalg.svd(some.normals, compute_uv=False)
             information[i, j] = _information(some)
             if n == at:
-                pattern = np.unique(some.z > 0, axis=0, return_inverse=True)[1].reshape(-1)
-                orders = permutations_within(pattern, n_null, rng)
                 null[j] = [r2_prior(latents, estimates[order]) for order in orders]
+    error = task.sigmas[0] * np.sqrt(np.mean(1 / effective_samples(task, t)))
     value, null = float(np.median(r2[at - 1])), np.median(null, axis=0)
-    steps = task.longest.stimulus
     return RankCondition(
         value=value,
         null=null,
@@ -148,11 +153,11 @@ def rank_condition(
         n_answers=numbers,
         r2=_quartiles(r2),
         most_below=(n_dims - 1) / n_dims,
-        exact=np.minimum(numbers, n_dims) / n_dims * mean_r2(task, steps),
+        exact=np.minimum(numbers, n_dims) / n_dims * np.mean(mean_r2(task, t)),
         r2_ideal_answers=_quartiles(best),
         singular_values=np.median(singular, axis=1),
         information=np.median(information, axis=1),
-        curves=tuple(rank_curve(d, task.sigmas[0] / np.sqrt(steps), rng, form=form, clip=clip) for d in dims),
+        curves=tuple(rank_curve(d, float(error), rng, form=form, clip=clip) for d in dims),
     )
 
 
