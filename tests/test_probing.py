@@ -100,6 +100,14 @@ def gives_a_number(latents, rng) -> float:
     return 0.0
 
 
+class Less:
+    value, null, p, n, settings = 0.0, np.empty(0), float("nan"), 1, {}
+
+
+def gives_less(latents, rng) -> Less:
+    return Less()
+
+
 @dataclass
 class Loose:
     value: float = 0.0
@@ -134,7 +142,7 @@ def test_a_probe_of_ones_own_passes() -> None:
         ("wants_more", "'moon' is not one of the inputs recording, task"),
         ("has_no_default", "the setting 'n_null' has no default"),
         ("has_p_without_null", "p=0.5 with a null of 0 draws"),
-        ("gives_a_number", "gives a float, not a dataclass"),
+        ("gives_less", "gives a Less, not a dataclass"),
         ("is_not_frozen", "can be changed"),
     ],
 )
@@ -157,6 +165,10 @@ def test_what_is_missing_is_said() -> None:
         probe(recording, f"{HERE}:spread", n_nul=3)
     with pytest.raises(ValueError, match=r"'moon' is not an input of probes"):
         probe(recording, f"{HERE}:wants_more")
+    with pytest.raises(ValueError, match=r"gives a float without 'value'; a finding is needed"):
+        probe(recording, f"{HERE}:gives_a_number")
+    with pytest.raises(ValueError, match=r"'math:sqrt' cannot be given its parameter 'x' by name"):
+        probe(recording, "math:sqrt")
     with pytest.raises(ValueError, match="rng=-1 is not a whole number, 0 or more"):
         probe(recording, f"{HERE}:spread", -1)
     told: list[str] = []

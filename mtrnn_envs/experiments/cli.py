@@ -119,6 +119,7 @@ def probe(args: Sequence[str]) -> None:
     do = _module("options").parsed(_module("arguments").Probe(), args, "mtrnn probe", about)
     if do.all == bool(do.names):
         raise ValueError(f"names={do.names!r}, all={do.all}: give names of probes, or --all")
+    whole("seed", do.seed, 0)
     for name in do.names:
         plugins.probe(name)  # what there is not is said before the first one runs
     recording = Recording.load(do.recording)
@@ -126,7 +127,7 @@ def probe(args: Sequence[str]) -> None:
     folder = do.folder or do.recording.with_name(f"{do.recording.stem}-probes")
     folder.mkdir(parents=True, exist_ok=True)  # where it cannot be made, nothing is lost yet
     found: dict[str, Any] = {}
-    with tqdm(plugins.names("probe") if do.all else do.names, "probes") as bar:
+    with tqdm(plugins.names("probe") if do.all else dict.fromkeys(do.names), "probes") as bar:
         try:
             for name in bar:
                 found |= probe_all(

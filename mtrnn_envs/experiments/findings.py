@@ -91,7 +91,8 @@ def write(found: Mapping[str, Any], recording: Recording, folder: Path, say: Cal
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["probe", "name", "number"])
-    lines.writerows([name, *pair] for name in sorted(whole) for pair in whole[name]["numbers"].items())
+    for name in sorted(whole):
+        lines.writerows([name, key, "nan" if v is None else v] for key, v in whole[name]["numbers"].items())
     contents = {"recording": about, "probes": {name: whole[name] for name in sorted(whole)}}
     for name, content in (
         ("probes.csv", text.getvalue()),

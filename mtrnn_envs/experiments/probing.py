@@ -154,14 +154,19 @@ def probe(recording: Recording, name: str, rng: Any = 0, *, agent: Any = None, *
     for parameter in parameters:
         if parameter.name == "rng":
             given["rng"] = rng
-        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+        elif parameter.kind is not parameter.KEYWORD_ONLY:
+            if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+                raise ValueError(f"probe {name!r} cannot be given its parameter {str(parameter)!r} by name")
             take = INPUTS[known(parameter.name, INPUTS, "input", "probes")]
             try:
                 given[parameter.name] = take(source)
             except Missing as error:
                 if parameter.default is parameter.empty:
                     raise Missing(f"probe {name!r} needs {error}") from error
-    return function(**given, **settings)
+    found = function(**given, **settings)
+    if missing := [part for part in ("value", "null", "p", "n", "settings") if not hasattr(found, part)]:
+        raise ValueError(f"probe {name!r} gives a {type(found).__name__} without {missing[0]!r}; a finding is needed")
+    return found
 
 
 def probe_all(
