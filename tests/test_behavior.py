@@ -14,10 +14,11 @@ from scipy.special import ndtr
 from scipy.stats import kstest, spearmanr
 
 from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
-from mtrnn_analysis.behavior.answers import bin_means, distances, equal_mass, ideal_at, optimal_run
+from mtrnn_analysis.behavior import answers as shared
+from mtrnn_analysis.behavior.answers import bin_means, distances, equal_mass, ideal_at, interval, optimal_run
 from mtrnn_analysis.behavior.chronometric import chronometric
 from mtrnn_analysis.behavior.drift_diffusion import drift_diffusion, walk
-from mtrnn_analysis.behavior.psychometric import psychometric
+from mtrnn_analysis.behavior.psychometric import _Bins, _interval_without, _shuffled_slopes, psychometric
 from mtrnn_analysis.behavior.psychometric_fit import deviance, fit_curves
 from mtrnn_analysis.behavior.speed_accuracy import speed_accuracy
 from mtrnn_analysis.figures import behavior as figures
@@ -199,6 +200,67 @@ def test_the_p_value_of_agents_that_see_nothing_is_uniform():
         answers = np.repeat(rng.choice([-1, 1], (60, 1)), 2, axis=1).astype(np.int8)
         ps.append(of_choices(drawn(task, 60, seed), answers, seed, n_null=9, n_bootstrap=0).p)
     assert kstest(np.array(ps) - np.random.default_rng(0).random(200) / 10, "uniform").pvalue > 0.01
+
+
+@pytest.mark.slow
+def test_the_p_value_is_uniform_where_the_ideal_observer_is_computed_of_the_first_trials_only(monkeypatch):
+    """Null and value are of the same trials, also where tasks are left open."""
+    monkeypatch.setattr(shared, "MOST_EXACT", 40)
+    task, ps = replace(FIXED, n_tasks=2, stimulus=2), []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        answers = np.repeat(rng.choice([-1, 1], (160, 1)), 2, axis=1).astype(np.int8)
+        answers[rng.random(answers.shape) < 0.3] = 0
+        found = of_choices(drawn(task, 160, seed), answers, seed, n_null=9, n_bootstrap=0)
+        assert found.n_ideal == 40
+        ps.append(found.p)
+    assert kstest(np.array(ps) - np.random.default_rng(0).random(100) / 10, "uniform").pvalue > 0.01
+
+
+def test_value_and_null_are_those_of_the_trials_whose_ideal_observer_is_computed(monkeypatch):
+    trials, rng = drawn(FIXED, 400), np.random.default_rng(0)
+    answers = rng.choice([-1, 1], (400, 6)).astype(np.int8)
+    alone = of_choices(trials[:100], answers[:100], n_null=100, n_bootstrap=0)
+    monkeypatch.setattr(shared, "MOST_EXACT", 100)
+    first = of_choices(trials, answers, n_null=100, n_bootstrap=0)
+    assert first.n_ideal == alone.n == 100
+    assert first.value == pytest.approx(alone.value, abs=0.005)
+    np.testing.assert_allclose(first.null, alone.null, atol=0.005)
+
+
+def test_shuffled_answers_lie_where_they_are_handed_to_though_other_tasks_were_open_there():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 2))
+    answers = rng.choice([-1, 0, 1], (400, 2)).astype(np.int8)
+    bins = _Bins(x)
+    order = rng.permutation(400)
+    n, k = bins.counts(np.ones((1, 400)), answers[order])
+    by_hand = fit_curves(bins.x[None], n, k, 0.2).slope
+    np.testing.assert_allclose(_shuffled_slopes(bins, answers, order[None], 0.2), by_hand)
+    exact = fit_curves(
+        x.ravel()[None], 1.0 * (answers[order] != 0).ravel()[None], 1.0 * (answers[order] > 0).ravel()[None], 0.2
+    )
+    np.testing.assert_allclose(by_hand, exact.slope, atol=0.01)
+
+
+def test_bootstrap_samples_that_a_step_fits_have_no_part_in_intervals():
+    """Few answers near the boundary: many samples of them have a step of the ideal observer, few of a blunt agent."""
+    task = EvidenceTask(n_tasks=1, encoder=None, sigma=0.05)
+    trials, rng = drawn(task, 300, 1), np.random.default_rng(1)
+    noise = 0.04 * rng.standard_normal((300, 1))
+    blunt = of_choices(trials, choices(task.boundary.margins(trials.latents) + noise), n_bootstrap=100)
+    assert blunt.left_out[0] > 5 >= blunt.left_out[1]
+    assert np.isnan(blunt.interval).all()
+    assert blunt.slope_interval[0] < blunt.slope < blunt.slope_interval[1]
+    ideal = of_choices(trials, choices(trial_probabilities(trials) - 0.5), n_bootstrap=100)
+    assert min(ideal.left_out) > 5
+    assert np.isnan([*ideal.interval, *ideal.slope_interval, *ideal.bias_interval, *ideal.lapse_interval]).all()
+
+
+def test_a_few_such_samples_are_left_out_and_told():
+    values, separated = np.arange(100.0), np.arange(100) >= 97
+    assert _interval_without(separated, np.where(separated, 1e9, values)) == interval(values[:97])
+    assert np.isnan(_interval_without(np.arange(100) >= 94, values)).all()
 
 
 def test_the_deviance_of_a_curve_that_holds_is_not_unusual_and_of_one_that_does_not_is():
@@ -435,6 +497,51 @@ def test_an_onset_shifts_all_steps():
     at_once, late = (walk(np.array([1.0]), 1.0, 2.0, 0.0, onset, 9)[0] for onset in (0.0, 2.0))
     np.testing.assert_allclose(late[0, :, 2:], at_once[0, :, :-2], atol=1e-9)
     assert late[0, :, :2].max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    "known", [(0.3, 1.0, 0.0, 2.0), (0.7, 2.0, 0.05, 3.4)], ids=["whole onset", "onset between steps"]
+)
+def test_a_late_onset_is_found_beyond_the_kinks_of_the_likelihood(known):
+    trials, rng = drawn(replace(TIMED, n_tasks=2, stimulus=20), 2000), np.random.default_rng(0)
+    gain, bound, collapse, onset = known
+    x, steps = distances(trials.task, trials.latents).values, np.arange(1, 21)
+    sums = np.cumsum(gain * x[..., None] + rng.standard_normal((*x.shape, 20)), axis=2)
+    beyond = np.abs(sums) >= bound * np.exp(-collapse * steps)
+    first = np.where(beyond.any(axis=2), beyond.argmax(axis=2), 19)
+    answers = choices(np.take_along_axis(sums, first[..., None], 2)[..., 0])
+    late = np.floor(onset).astype(int) + (rng.random(x.shape) < onset % 1)
+    given = np.minimum(first + 1 + late, 20).astype(np.int64)
+    found = drift_diffusion(answers, trials.asked, given, trials, np.random.default_rng(0), n_bins=6)
+    at = [found.value, found.bound, found.collapse, found.onset]
+    np.testing.assert_allclose(at, known, atol=0.15)
+    # No free error of an onset at a kink, where the likelihood has no curvature.
+    assert np.isnan(found.errors[3]) == (abs(found.onset - round(found.onset)) <= 1e-3)
+    assert np.all(np.abs(np.array(at) - known)[:3] < 4 * found.errors[:3])
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"commit": "common"}, "commit='common' stops 6 tasks at once"),
+        ({"autocorrelation": 0.5}, "autocorrelation=0.5 makes the noise of a sample depend"),
+        ({"boundaries": "quadric"}, "boundaries='quadric' with sigma=0.2: .* linear boundaries"),
+    ],
+)
+def test_drift_diffusion_is_refused_where_answers_are_no_such_walks(fields, why):
+    trials = drawn(replace(TIMED, **fields), 60)
+    steps = np.random.default_rng(0).integers(1, 11, (60, 6))
+    with pytest.raises(ValueError, match=why):
+        drift_diffusion(trials.asked, trials.asked, steps, trials, np.random.default_rng(0))
+
+
+def test_a_common_stop_of_a_single_answer_is_a_stop_of_its_own():
+    trials = drawn(replace(TIMED, n_tasks=1, commit="common"), 300)
+    steps = np.random.default_rng(0).integers(1, 10, (300, 1))
+    answers = trials.asked * np.random.default_rng(1).choice([-1, 1, 1], (300, 1)).astype(np.int8)
+    assert np.isfinite(
+        drift_diffusion(answers, trials.asked, steps, trials, np.random.default_rng(0), n_bins=3).log_likelihood
+    )
 
 
 @pytest.mark.slow

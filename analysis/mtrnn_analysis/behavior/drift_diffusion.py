@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from mtrnn_analysis.behavior.answers import (
     steps_taken,
 )
 from mtrnn_analysis.finding import Finding
-from mtrnn_envs import Trials
+from mtrnn_envs import EvidenceTask, Trials
+from mtrnn_envs.boundaries import Linear
 from mtrnn_envs.checks import whole
 
 LEAST = 50  # answers
@@ -34,12 +36,14 @@ class DriftDiffusion(Finding):
         a(t) = a(t - 1) + gain |x| + N(0, 1),   answered right once a(t) >= B(t), wrong once a(t) <= -B(t),
         B(t) = bound exp(-collapse t)
 
-    Here x is the distance of x* from the boundary (unit: `unit`), t counts samples, and an answer comes `onset` steps
-    after the crossing. This is the usual model (Ratcliff 1978, doi:10.1037/0033-295X.85.2.59) in the time of the task:
-    the evidence comes in steps, in which it gets far, and by continuous time (as packages for reaction times in seconds
-    have it) a sum that overshoots its bound looks like one with another bound, by an amount that depends on the drift.
-    The noise is fixed at 1, for only ratios to it can be known. With x in "noise of one sample", an agent that adds up
-    the evidence as it is has gain 1, and its bound is in standard deviations of one sample.
+    Here x is the distance of x* from the boundary in standard deviations of one sample along its normal, t counts
+    samples, and an answer comes `onset` steps after the crossing. This is the usual model (Ratcliff 1978,
+    doi:10.1037/0033-295X.85.2.59) in the time of the task: the evidence comes in steps, in which it gets far, and by
+    continuous time (as packages for reaction times in seconds have it) a sum that overshoots its bound looks like one
+    with another bound, by an amount that depends on the drift. The noise is fixed at 1, for only ratios to it can be
+    known. In this unit of x, an agent that adds up the evidence as it is has gain 1, and its bound is in standard
+    deviations of one sample. Where the noise of samples is correlated, or one stop answers several tasks, this is no
+    model of the answers, and there is no fit.
 
     Attributes:
         value: the gain; 1 is ideal, less is private noise or evidence that is left out. It has no null here: draws of
@@ -47,10 +51,11 @@ class DriftDiffusion(Finding):
         n: answers fitted: one of each trial, of a task drawn by chance, because answers of one trial depend on each
             other and the likelihood takes them to be independent.
         interval: 95 % interval of `value` from the curvature of the likelihood.
-        bound, collapse, onset: of the model; collapse is per step: 0 for constant bounds, below 0 for ones
-            that grow, such as a threshold on the probability of being right amounts to (a sum of t samples says what it
-            says over sqrt(t)).
-        errors: standard errors of gain, bound, collapse and onset (NaN where one lies at an end of its range).
+        bound, collapse, onset: of the model; onset is a quarter of the deadline at most; collapse is per step: 0 for
+            constant bounds, below 0 for ones that grow, such as a threshold on the probability of being right amounts
+            to (a sum of t samples says what it says over sqrt(t)).
+        errors: standard errors of gain, bound, collapse and onset (NaN where one lies at an end of its range,
+            and for an onset that is a whole number: the likelihood has a kink there, and no curvature).
         log_likelihood: of the answers, in nat.
         undecided: share of the answers that count as not having reached a bound, in the data: those at the deadline,
             where many agents answer whatever they know, and tasks left open.
@@ -106,11 +111,12 @@ def drift_diffusion(
         n_bins: of |x|.
 
     Raises:
-        ValueError: if an argument is out of its range, the task has a fixed duration or stimuli of drawn length, or
-            fewer than 50 answers are given.
+        ValueError: if an argument is out of its range, fewer than 50 answers are given before the deadline, or the
+            model does not hold in the task: fixed durations, stimuli of drawn length, a common stop of several tasks,
+            correlated noise, no noise, or boundaries that are not linear.
     """
     task = trials.task
-    check_reaction_time(task)
+    _check_model(task)
     if not isinstance(task.stimulus, int):
         raise ValueError(f"stimulus={task.stimulus!r} is drawn per trial; one deadline for all is needed")
     whole("n_most", n_most, LEAST)
@@ -134,8 +140,12 @@ def drift_diffusion(
     np.add.at(counts, (bins[early], 1 - right[early].astype(int), steps[early] - 1), 1)
     rest = np.bincount(bins[~early], minlength=n_bins)
 
+    # The walk does not depend on the onset: derivatives by it, and steps along it, come for nothing.
+    crossed = lru_cache(4)(lambda gain, bound, collapse: crossings(bin_x, gain, bound, collapse, deadline - 1))
+
     def cost(parameters: np.ndarray) -> float:
-        p, undecided = walk(bin_x, *parameters.tolist(), n_steps=deadline - 1)
+        *walked, onset = parameters.tolist()
+        p, undecided = delayed(crossed(*walked), onset)
         return -float(np.sum(counts * np.log(p + FLOOR)) + rest @ np.log(undecided + FLOOR))
 
     fitted, log_likelihood, errors = _maximum(cost, deadline, changing)
@@ -172,7 +182,14 @@ def drift_diffusion(
 def walk(
     x: Float[np.ndarray, " B"], gain: float, bound: float, collapse: float, onset: float, n_steps: int
 ) -> tuple[Float[np.ndarray, "B 2 S"], Float[np.ndarray, " B"]]:
-    """P(right, or wrong, at each of the steps 1 ... S), and P(neither), of the model at distances `x`.
+    """P(right, or wrong, at each of the steps 1 ... S), and P(neither), of the model at distances `x`."""
+    return delayed(crossings(x, gain, bound, collapse, n_steps), onset)
+
+
+def crossings(
+    x: Float[np.ndarray, " B"], gain: float, bound: float, collapse: float, n_steps: int
+) -> Float[np.ndarray, "B 2 S"]:
+    """P(the upper, or the lower, bound is first reached at each of the steps 1 ... S).
 
     The density of sums that have not reached a bound is carried from step to step at the nodes of a Gauss-Legendre
     quadrature between the bounds: f_t+1(b) = sum over nodes of w f_t(a) phi(b - a - gain x). What gets beyond them is
@@ -192,8 +209,18 @@ def walk(
             off = there - here[:, None] - drift[:, :, None]
             kernel = np.exp(-0.5 * off**2) * (edge * weights / np.sqrt(2 * np.pi))
         mass, here, last = np.einsum("ba,bac->bc", mass, kernel), there, float(edge)
-    # An onset that is no whole number is a mixture of the two next to it.
-    total = np.concatenate([np.zeros((len(x), 2, 1)), np.cumsum(crossed, axis=2)], axis=2)
+    return crossed
+
+
+def delayed(
+    crossed: Float[np.ndarray, "B 2 S"], onset: float
+) -> tuple[Float[np.ndarray, "B 2 S"], Float[np.ndarray, " B"]]:
+    """P(answer at each step), and P(none), `onset` steps after the crossings.
+
+    An onset that is no whole number is a mixture of the two next to it.
+    """
+    n_steps = crossed.shape[2]
+    total = np.concatenate([np.zeros((len(crossed), 2, 1)), np.cumsum(crossed, axis=2)], axis=2)
     place = np.clip(np.arange(n_steps + 1) - onset, 0, None)
     low = place.astype(np.int64)
     shifted = total[..., low] + (place - low) * (total[..., np.minimum(low + 1, n_steps)] - total[..., low])
@@ -208,16 +235,33 @@ def _maximum(
     scale = np.array([1.0, np.sqrt(deadline), 1 / deadline, 1.0])
     low = np.array([0.0, 0.05, -2.0 if changing else 0.0, 0.0])
     high = np.array([20.0, 5.0, 20.0 if changing else 0.0, deadline / 4])
-    start = np.array([0.9, 0.7, 0.05 if changing else 0.0, 0.2])
-    found: Any = minimize(
-        lambda z: cost(z * scale),
-        start,
-        method="L-BFGS-B",
-        bounds=list(zip(low, high, strict=True)),
-        options={"maxiter": 100, "ftol": 1e-10},
-    )
+    start = np.array([0.9, 0.7, 0.05 if changing else 0.0, 0.0])
+
+    def between(onset: float, start: np.ndarray, tolerance: float) -> Any:
+        """The best with an onset between this whole number and the next, where the likelihood is smooth."""
+        ends = np.append(low[:3], onset), np.append(high[:3], min(onset + 1, high[3]))
+        return minimize(
+            lambda z: cost(z * scale),
+            np.clip(start, *ends),
+            method="L-BFGS-B",
+            bounds=list(zip(*ends, strict=True)),
+            options={"maxiter": 100, "ftol": tolerance},
+        )
+
+    # The likelihood has a kink at every whole onset, at which a search that comes from one side stops; so each interval
+    # is searched by itself, roughly. Intervals beyond two that are worse than the best one are left out.
+    tried: list[Any] = []
+    best = 0
+    for onset in range(int(np.ceil(high[3]))):
+        tried.append(between(onset, np.append(start[:3], onset + 0.2), 1e-6))
+        best = int(np.argmin([found.fun for found in tried]))
+        if onset - best >= 2:
+            break
+    found = between(best, tried[best].x, 1e-10)
     z, step = found.x, 1e-3
-    free = np.flatnonzero((z > low + step) & (z < high - step))
+    inside = (z > low + step) & (z < high - step)
+    inside[3] &= abs(z[3] - round(z[3])) > step
+    free = np.flatnonzero(inside)
     errors = np.full(4, np.nan)
     if len(free):
         moves = step * np.eye(4)[free]
@@ -232,3 +276,23 @@ def _maximum(
         with np.errstate(invalid="ignore"):
             errors[free] = np.sqrt(np.diag(np.linalg.pinv(curvature)))
     return z * scale, -float(found.fun), errors * scale
+
+
+def _check_model(task: EvidenceTask) -> None:
+    """Raises `ValueError` where the answers come from no walk of this kind."""
+    check_reaction_time(task)
+    if task.commit == "common" and task.n_answers > 1:
+        raise ValueError(
+            f"commit='common' stops {task.n_answers} tasks at once, when not each of them has reached a bound; the "
+            "model is of tasks that stop by themselves, commit='each'"
+        )
+    if task.autocorrelation:
+        raise ValueError(
+            f"autocorrelation={task.autocorrelation!r} makes the noise of a sample depend on the one before; the model "
+            "adds up independent ones, autocorrelation=0"
+        )
+    if not isinstance(task.boundary, Linear) or min(task.sigmas) == 0:
+        raise ValueError(
+            f"boundaries={task.boundaries!r} with sigma={task.sigma!r}: the drift is in standard deviations of one "
+            "sample along the normal of a boundary; linear boundaries and sigma > 0 are needed"
+        )

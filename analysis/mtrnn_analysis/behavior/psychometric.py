@@ -29,6 +29,7 @@ from mtrnn_envs.ideal_observer import flat_prior
 from mtrnn_envs.marginals import effective_samples
 
 LEAST = 50  # answers
+MOST_LEFT_OUT = 0.05  # of the bootstrap samples
 N_FINE, N_COARSE, N_DRAWN = 512, 16, 24  # bins: of the fits to many samples, of the deviance, of the figure
 
 
@@ -47,13 +48,16 @@ class Psychometric(Finding):
             them): 1 is ideal, 0 no relation to x*, below 0 the sides mixed up. It is not an accuracy, and leaves out
             lapses and bias, which cost answers too. Biases that differ between tasks flatten the common curve: compare
             `task_slopes`. Tasks left open are left out, so that one which answers easy questions only can be ideal.
-        null: the same for answers handed to other trials.
+        null: the same for answers handed to other trials; among the first `n_ideal`, as `value` is of these.
         n: trials. The bootstrap resamples these, for the answers of a trial rest on the same evidence.
         interval: 95 % bootstrap interval of `value`.
         efficiency: `value` squared: the share of the samples that an observer without any other loss would need
             (Tanner & Birdsall 1958, doi:10.1121/1.1909704).
         slope, bias, lapse_low, lapse_high: of the curve.
         slope_interval, bias_interval, lapse_interval: 95 % bootstrap intervals; the last of the mean of both lapses.
+        left_out: bootstrap samples that a step fits best, of the agent or of the ideal observer for `interval`, of
+            the agent for the other intervals. They have no slope and are left out; with more than 5 % of them an
+            interval is NaN, for what is left is no longer a fair sample.
         ideal_slope: of the ideal observer's answers on the first `n_ideal` trials; `value` compares these.
         theory_slope: sqrt(t), the slope of the sign of the mean of t samples: the ideal observer's under a flat prior
             without ends. NaN where it does not hold: response or stimulus times that differ, or other boundaries.
@@ -77,6 +81,7 @@ class Psychometric(Finding):
     slope_interval: tuple[float, float]
     bias_interval: tuple[float, float]
     lapse_interval: tuple[float, float]
+    left_out: tuple[int, int]
     ideal_slope: float
     theory_slope: float
     n_ideal: int
@@ -138,7 +143,7 @@ def psychometric(
     p = ideal_at(trials, steps_taken(response_steps, trials))
     ideal, m = np.where(p > 0.5, 1, -1), len(p)
 
-    bins = _Bins(x, given)
+    bins = _Bins(x)
     ones = np.ones((1, n_trials))
     first = (np.arange(n_trials) < m).astype(float)
     samples = resampled(n_trials, n_bootstrap, rng)
@@ -156,9 +161,11 @@ def psychometric(
                 "enough; more trials near the boundaries are needed"
             )
     value = float(own.slope[0] / best.slope[0])
-    null = _shuffled_slopes(bins, answers, shuffles(n_trials, context, n_null, rng), most_lapse) / best.slope[0]
+    orders = shuffles(m, None if context is None else context[:m], n_null, rng)
+    null = _shuffled_slopes(bins, answers[:m], orders, most_lapse) / best.slope[0]
     many = fitted(samples, answers)
-    ratios = fitted(samples * first, answers).slope / fitted(samples * first, ideal_answers).slope
+    pairs = [fitted(samples * first, a) for a in (answers, ideal_answers)]
+    steep = pairs[0].separated | pairs[1].separated
     fit_of_one = _goodness(x, answers, rng, n_null, most_lapse)
     slopes, biases, lapses = _by_task(x, answers, context, task.n_tasks, most_lapse)
     drawn = equal_mass(x[given], N_DRAWN)
@@ -170,15 +177,16 @@ def psychometric(
         p=p_value(value, null),
         n=n_trials,
         settings={"n_null": n_null, "n_bootstrap": n_bootstrap, "most_lapse": most_lapse},
-        interval=interval(ratios),
+        interval=_interval_without(steep, pairs[0].slope / pairs[1].slope),
         efficiency=value**2,
         slope=float(one.slope[0]),
         bias=float(one.bias[0]),
         lapse_low=float(one.low[0]),
         lapse_high=float(one.high[0]),
-        slope_interval=interval(many.slope),
-        bias_interval=interval(many.bias),
-        lapse_interval=interval((many.low + many.high) / 2),
+        slope_interval=_interval_without(many.separated, many.slope),
+        bias_interval=_interval_without(many.separated, many.bias),
+        lapse_interval=_interval_without(many.separated, (many.low + many.high) / 2),
+        left_out=(int(steep.sum()), int(many.separated.sum())),
         ideal_slope=float(best.slope[0]),
         theory_slope=_theory(task),
         n_ideal=m,
@@ -204,11 +212,11 @@ class _Bins:
     bins it is below the rounding of what is reported.
     """
 
-    def __init__(self, x: Float[np.ndarray, "N A"], given: np.ndarray) -> None:
-        self.index = np.zeros(x.shape, np.int64)
-        self.index[given] = equal_mass(x[given], N_FINE)
+    def __init__(self, x: Float[np.ndarray, "N A"]) -> None:
+        # All tasks have a bin, the ones left open too: shuffled answers may come to lie there.
+        self.index = equal_mass(x, N_FINE)
         self.n = int(self.index.max()) + 1
-        self.x = bin_means(self.index[given], x[given], self.n)
+        self.x = bin_means(self.index, x, self.n)
 
     def counts(
         self, weights: Float[np.ndarray, "R N"], answers: np.ndarray
@@ -223,12 +231,19 @@ class _Bins:
         return sparse.csr_matrix((np.ones(len(trial)), (self.index[trial, answer], trial)), shape)
 
 
+def _interval_without(separated: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """The interval of bootstrap values that have a slope; NaN if more than a few have none."""
+    few = separated.sum() <= MOST_LEFT_OUT * len(separated)
+    return interval(values[~separated] if few else np.empty(0))
+
+
 def _shuffled_slopes(bins: _Bins, answers: np.ndarray, orders: np.ndarray, most_lapse: float) -> np.ndarray:
-    """The slopes of answers handed to other trials."""
+    """The slopes of answers of the first trials handed to others of these."""
     if not len(orders):
         return np.empty(0)
+    index = bins.index[: len(answers)]
     counts = [
-        [np.bincount(bins.index[chosen[order]], minlength=bins.n) for order in orders]
+        [np.bincount(index[chosen[order]], minlength=bins.n) for order in orders]
         for chosen in (answers != 0, answers > 0)
     ]
     n, k = np.array(counts, float)
@@ -245,7 +260,7 @@ def _goodness(
     some = np.flatnonzero((answers != 0).any(axis=1))
     keys = np.where(answers[some] != 0, rng.random((len(some), x.shape[1])), -1)
     task = np.argmax(keys, axis=1)
-    bins = _Bins(x[some, task][:, None], np.ones((len(some), 1), bool))
+    bins = _Bins(x[some, task][:, None])
     n, k = bins.counts(np.ones((1, len(some))), answers[some, task][:, None])
     coarse = np.arange(bins.n) * N_COARSE // bins.n
     starts = np.flatnonzero(np.diff(coarse, prepend=-1))
