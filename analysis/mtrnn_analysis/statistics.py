@@ -63,6 +63,11 @@ def interquartile_mean(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarra
     return np.asarray(trim_mean(values, 0.25, axis=-1), np.float64)
 
 
+def mean(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch"]:
+    """The mean along the last axis."""
+    return np.asarray(np.mean(values, axis=-1), np.float64)
+
+
 def bootstrap(
     groups: Sequence[Values],
     rng: np.random.Generator,
@@ -77,25 +82,25 @@ def bootstrap(
     replacement within each group, and the statistic is taken of all together (rliable's stratified bootstrap). For
     one group's own interval give that group alone.
 
-    **Coverage.** No resampling makes more of few networks. Of 4000 groups of normal values (2000 of 50), intervals for
-    the interquartile mean at the level 0.95 held the true value in this share: 3 networks 0.74, 5 networks 0.90, 8
-    0.93, 10 0.93, 20 0.94, 50 0.94. Corrected and accelerated ones (BCa) did no better: 5 networks 0.89, 10 0.92, 20
-    0.94, of 500 groups.
+    **Coverage.** No resampling makes more of few networks. Intervals for the interquartile mean of normal values, at
+    the level 0.95, held the true value in this share of groups: 5 networks 0.90, 10 0.93, 20 0.94.
 
     Arguments:
-        groups: values of each, one a network; two or more networks in all.
+        groups: values of each, one a network; two or more networks in each: one alone is drawn every time, as if its
+            setting knew no chance.
         rng: draws.
         statistic: of the last axis of an array `[..., N]`.
         level: between 0 and 1.
         n_draws: of the bootstrap.
 
     Raises:
-        ValueError: if a value is not finite, a group is empty, or an argument is out of its range.
+        ValueError: if there is no group, a value is not finite, a group has fewer than two networks, or an argument is
+            out of its range.
     """
-    strata = [_values("groups", group) for group in groups]
+    strata = [_values(f"groups[{i}]", group, 2) for i, group in enumerate(groups)]
     _check(level, n_draws)
-    if sum(map(len, strata)) < 2:
-        raise ValueError(f"groups has {sum(map(len, strata))} networks in all; 2 or more are needed for an interval")
+    if not strata:
+        raise ValueError("groups is empty; one or more are needed")
     drawn = np.concatenate([_resampled(stratum, n_draws, rng) for stratum in strata], axis=1)
     return _interval(float(statistic(np.concatenate(strata))), statistic(drawn), level)
 
@@ -138,14 +143,15 @@ def probability_of_improvement(
     `permutation_test`.
 
     Arguments:
-        a: values, one a network; or these by setting.
+        a: values, one a network, two or more; or these by setting.
         b: likewise, of the same settings.
         rng: draws.
         level: of the interval, between 0 and 1.
         n_draws: of the bootstrap.
 
     Raises:
-        ValueError: if settings differ, a value is not finite, a group is empty, or an argument is out of its range.
+        ValueError: if settings differ, a value is not finite, a group has fewer than two networks, or an argument is
+            out of its range.
     """
     first, second = (values if isinstance(values, Mapping) else {"": values} for values in (a, b))
     if set(first) != set(second) or not first:
@@ -153,7 +159,7 @@ def probability_of_improvement(
     _check(level, n_draws)
     value, drawn = 0.0, np.zeros(n_draws)
     for setting in first:
-        x, y = _values(f"a[{setting!r}]", first[setting]), _values(f"b[{setting!r}]", second[setting])
+        x, y = _values(f"a[{setting!r}]", first[setting], 2), _values(f"b[{setting!r}]", second[setting], 2)
         value += float(_superiority(x[None], y[None])[0]) / len(first)
         drawn += _superiority(_resampled(x, n_draws, rng), _resampled(y, n_draws, rng)) / len(first)
     return _interval(value, drawn, level)
@@ -164,7 +170,7 @@ def permutation_test(
     b: Values,
     rng: np.random.Generator,
     *,
-    statistic: Callable[[np.ndarray], Any] = interquartile_mean,
+    statistic: Callable[[np.ndarray], Any] = mean,
     n_draws: int = 9999,
 ) -> Permutation:
     """Are two groups of networks different? By all ways to divide the networks into two such groups, or by chance.
@@ -173,6 +179,9 @@ def permutation_test(
     ways whose difference, either way, is as large. All ways are looked at if there are `n_draws` + 1 or fewer; then p
     is exact. Of two groups of N the data and their mirror image are 2 of C(2 N, N) ways, so that p is never below 0.1
     with 3 networks each, 0.029 with 4, 0.008 with 5.
+
+    The statistic is the mean, unlike that of intervals: the interquartile mean leaves out the extremes of each group,
+    so that other ways tie with groups that are fully apart (0.057 at least with 4 networks each, 0.016 with 5).
 
     Raises:
         ValueError: if a value is not finite, a group is empty, or `n_draws` is not 1 or more.
