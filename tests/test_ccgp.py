@@ -45,16 +45,26 @@ def test_an_expansion_is_less_abstract_and_states_that_hold_nothing_are_not(seed
     )
     assert linear.value > expanded.value > unrelated.value
     assert abs(unrelated.value - 0.5) < 0.05
-    assert unrelated.p_labels > 0.05
+
+
+def random_places(rng, latents, kind):
+    if kind == "dead units":
+        return np.hstack([codes.conjunctive(rng, latents, 6), np.zeros((len(latents), 58))])
+    if kind == "unequal gains":
+        return codes.conjunctive(rng, latents, 30) * rng.lognormal(0, 1, 30)
+    if kind == "few dimensions":
+        return codes.conjunctive(rng, latents, 6) @ np.linalg.qr(rng.standard_normal((32, 6)))[0].T
+    return codes.conjunctive(rng, latents, 24)
 
 
 @pytest.mark.slow
-def test_of_random_places_generalisation_is_chance_on_average_and_p_is_uniform():
+@pytest.mark.parametrize("kind", ["all units alike", "dead units", "unequal gains", "few dimensions"])
+def test_of_random_places_generalisation_is_chance_on_average_and_p_is_uniform(kind):
     values, p = [], []
     for seed in range(200):
         rng = np.random.default_rng(seed)
         latents = codes.latents_of(rng, 160)
-        found = ccgp(codes.conjunctive(rng, latents, 24), latents, rng, n_null=19)
+        found = ccgp(random_places(rng, latents, kind), latents, rng, n_null=19)
         values.append(found.value)
         p.append(found.p - rng.uniform(0, 0.05))
     assert np.mean(values) == pytest.approx(0.5, abs=4 * np.std(values) / np.sqrt(200))
@@ -113,6 +123,7 @@ def test_nothing_changes_with_rotation_scale_shift_or_the_order_of_trials():
     for other, x in (
         (codes.rotated(rng, states), latents),
         (7 * states - 100, latents),
+        (states + 1e6, latents),
         (states[order], latents[order]),
         (states[:, rng.permutation(20)], latents),
         (states, -latents),
@@ -154,8 +165,19 @@ def test_what_cannot_be_scored_is_refused():
         ccgp(states, latents, rng, pairs="both")
     with pytest.raises(ValueError, match=r"shrinkage=1.5 is not a number from 0 to 1"):
         ccgp(states, latents, rng, shrinkage=1.5)
+
+
+def test_without_shrinkage_a_covariance_without_full_rank_is_refused():
+    rng = np.random.default_rng(0)
+    latents = codes.latents_of(rng, 60)
+    states = codes.linear(rng, latents, 8)
+    assert ccgp(states, latents, rng, shrinkage=0.0, n_null=3).value > 0.8
     with pytest.raises(ValueError, match=r"shrinkage=0.0: a covariance of 9 units is singular"):
-        ccgp(np.hstack([states, np.zeros((200, 1))]), latents, rng, shrinkage=0.0)
+        ccgp(np.hstack([states, np.zeros((60, 1))]), latents, rng, shrinkage=0.0)
+    with pytest.raises(ValueError, match=r"shrinkage=0.0: a covariance of 16 units is singular"):
+        ccgp(np.hstack([states, states @ rng.standard_normal((8, 8))]), latents, rng, shrinkage=0.0)
+    with pytest.raises(ValueError, match=r"shrinkage=0.0: a covariance of 64 units is singular"):
+        ccgp(codes.linear(rng, latents), latents, rng, shrinkage=0.0)
 
 
 @pytest.mark.parametrize(("n_conditions", "n"), [(2, 1), (4, 3), (8, 35), (16, 6435)])

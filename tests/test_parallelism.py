@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import kstest
 
 from mtrnn_analysis.geometry.parallelism import parallelism
+from mtrnn_analysis.nulls import mixed_places
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -79,13 +80,35 @@ def test_without_noise_it_is_the_plain_mean_cosine():
     np.testing.assert_allclose(found.coding[0], v, atol=1e-12)
 
 
-@pytest.mark.parametrize(("code", "which"), [(codes.conjunctive, "p"), (codes.unrelated, "p_labels")])
+def dead(rng, latents):
+    return np.hstack([codes.conjunctive(rng, latents, 6), np.zeros((len(latents), 58))])
+
+
+def unequal(rng, latents):
+    return codes.conjunctive(rng, latents, 30) * rng.lognormal(0, 1, 30)
+
+
+def spread(rng, latents):
+    return codes.conjunctive(rng, latents, 6) @ np.linalg.qr(rng.standard_normal((32, 6)))[0].T
+
+
+@pytest.mark.parametrize(
+    ("code", "which"),
+    [
+        (codes.conjunctive, "p"),
+        (dead, "p"),
+        (unequal, "p"),
+        (spread, "p"),
+        (codes.unrelated, "p_labels"),
+    ],
+)
 def test_p_is_uniform_where_the_null_holds(code, which):
+    """Random places in 64 units, in 6 beside dead ones, in units of unequal gains, in 6 dimensions of 32 units."""
     p = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
         latents = codes.latents_of(rng, 160)
-        p.append(getattr(parallelism(code(rng, latents, 24), latents, rng, n_null=19), which) - rng.uniform(0, 0.05))
+        p.append(getattr(parallelism(code(rng, latents), latents, rng, n_null=19), which) - rng.uniform(0, 0.05))
     assert kstest(p, "uniform").statistic < 1.63 / np.sqrt(200)
 
 
@@ -96,6 +119,19 @@ def test_nothing_changes_with_rotation_scale_or_shift():
     value = parallelism(states, latents, rng, n_null=0).value
     for other in (codes.rotated(rng, states), 7 * states, states - 100):
         assert parallelism(other, latents, rng, n_null=0).value == pytest.approx(value, abs=1e-9)
+
+
+def test_the_null_keeps_the_mean_and_the_scatter_of_the_places_and_turns_them_uniformly():
+    rng = np.random.default_rng(0)
+    places = 5 + rng.standard_normal((8, 20)) * np.arange(20)
+    drawn = mixed_places(places, 4000, rng)
+    np.testing.assert_allclose(drawn.mean(axis=1), np.tile(places.mean(axis=0), (4000, 1)), atol=1e-9)
+    about, them = places - places.mean(axis=0), drawn - drawn.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(them[:9].transpose(0, 2, 1) @ them[:9], np.tile(about.T @ about, (9, 1, 1)), atol=1e-8)
+    distances = (them**2).sum(axis=2)
+    expected = (about**2).sum() / 8
+    assert np.abs(distances.mean(axis=0) - expected).max() < 4.5 * distances.std() / np.sqrt(4000)
+    assert np.abs(them.mean(axis=0)).max() < 4.5 * them.std(axis=0).max() / np.sqrt(4000)
 
 
 def test_a_latent_that_states_do_not_hold_has_no_parallel_code():

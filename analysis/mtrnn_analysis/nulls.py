@@ -44,25 +44,27 @@ def permutations_within(
     return orders
 
 
-def unit_orders(n_draws: int, n_conditions: int, n_units: int, rng: np.random.Generator) -> Int[np.ndarray, "R Q H"]:
-    """Random orders of units, one for each condition: what the geometric null permutes centred states by.
+def mixed_places(
+    centroids: Float[np.ndarray, "Q H"], n_draws: int, rng: np.random.Generator
+) -> Float[np.ndarray, "R Q H"]:
+    """Mean states of conditions where it is chance which condition lies where: the geometric null.
 
-    The geometric null hypothesis (Bernardi et al. 2020, doi:10.1016/j.cell.2020.09.031): each condition has a cloud of
-    trials of its shape, at a place of its own that has nothing to do with those of the other conditions. A draw
-    permutes the units within each condition, in all its trials alike and independently of the other conditions: the
-    distance of a cloud from the centre, its shape, and so how well it is told from others, stay nearly as they were;
-    what is common to conditions goes, but for the mean over units, which no permutation changes. If clouds lie at
-    independent places without preferred units, the data are one more such draw (`about_centre` says how they are
-    centred for that).
+    The geometric null hypothesis (in the sense of Bernardi et al. 2020, doi:10.1016/j.cell.2020.09.031): the places of
+    the conditions are independent of each other, all drawn from one normal distribution, whatever its mean and its
+    covariance. Then M = 1 m' + Z S, Z standard normal, and O M has the distribution of M for each orthogonal O with
+    O 1 = 1: it turns the Q - 1 contrasts between conditions and leaves their mean. A draw is O M with O uniform (a
+    rotation test, Langsrud 2005, doi:10.1007/s11222-005-4789-5). So the data are one more draw.
+
+    Every draw has the mean and the scatter of the centroids, and so their dimension, the units that vary, and the total
+    distance between conditions; what goes is which contrast (x_1, x_2, XOR) has which part of it. Permuting units
+    within each condition instead supposes that units are alike: dead ones, unequal gains, or a code of few dimensions
+    spread over many units make its places lie in more dimensions than those of the data, and p too small.
     """
-    return rng.permuted(np.broadcast_to(np.arange(n_units), (n_draws, n_conditions, n_units)), axis=2)
-
-
-def about_centre(centroids: Float[np.ndarray, "Q H"]) -> Float[np.ndarray, "Q H"]:
-    """Centroids of conditions as the geometric null permutes them: about their mean, times sqrt(Q / (Q - 1)).
-
-    A pattern that all conditions share (units with a high rate) would, permuted, drive them apart, and what is found
-    would depend on where zero is. Taking off the mean of Q independent places takes 1/Q of their variance with it,
-    which the factor gives back; without it the clouds of the null would lie too close together.
-    """
-    return (centroids - centroids.mean(axis=0)) * np.sqrt(len(centroids) / (len(centroids) - 1))
+    n = len(centroids)
+    # An orthonormal basis of the contrasts: any, for a uniform turn of one is a uniform turn of all.
+    basis = np.linalg.qr(np.column_stack([np.ones(n), np.eye(n)[:, 1:]]))[0][:, 1:]
+    turns, triangles = np.linalg.qr(rng.standard_normal((n_draws, n - 1, n - 1)))
+    # With the signs of the diagonal the factor is uniform (Mezzadri 2007, arXiv:math-ph/0609050).
+    turns = turns * np.where(np.einsum("rcc->rc", triangles) < 0, -1, 1)[:, None, :]
+    mean = centroids.mean(axis=0)
+    return mean + basis @ turns @ (basis.T @ (centroids - mean))

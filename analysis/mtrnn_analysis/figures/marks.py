@@ -54,6 +54,6 @@ def value_label(
 def null_marks() -> list[Patch]:
     """What tells the two nulls apart, for a legend."""
     return [
-        Patch(color=GEOMETRIC, label="null: units permuted within each condition"),
+        Patch(color=GEOMETRIC, label="null: places of conditions mixed by a rotation"),
         Patch(color=LABELS, label="null: labels permuted"),
     ]

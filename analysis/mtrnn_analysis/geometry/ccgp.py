@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from mtrnn_analysis.conditions import checked, dichotomies, orthants, varying
 from mtrnn_analysis.finding import Finding
-from mtrnn_analysis.nulls import about_centre, p_value, unit_orders
+from mtrnn_analysis.nulls import mixed_places, p_value
 from mtrnn_envs.checks import known, whole
 
 PAIRS = ("one_sign", "all")
@@ -85,9 +85,11 @@ def ccgp(
 
     Nulls:
 
-    - geometric (`null`): the conditions' clouds of trials lie where they lie independently of each other; units are
-      permuted within each condition (`mtrnn_analysis.nulls.unit_orders`, `about_centre`). High decodability
-      remains, abstraction goes, so it is the null to beat. It is wide: in four random places CCGP may be 0.8;
+    - geometric (`null`): the conditions' clouds of trials lie where they lie independently of each other; their
+      mean states are mixed by a random rotation of the contrasts between conditions, and the clouds go along as they
+      are (`mtrnn_analysis.nulls.mixed_places`). The scatter of the places remains, abstraction goes, so it is the
+      null to beat. It is wide: in four random places CCGP may be 0.8. That a code has few dimensions is no evidence
+      against it;
     - labels (`null_labels`): states hold nothing of the conditions; the trials change their conditions by a random
       permutation of all trials. Exact, but any code that can be decoded differs from it.
 
@@ -99,7 +101,7 @@ def ccgp(
         rng: draws the nulls.
         n_null: draws of each null.
         pairs: which conditions are left out together.
-        shrinkage: between 0 and 1; above 0 where trials are few or units constant.
+        shrinkage: from 0 to 1; above 0 where trials are few, or units constant or collinear.
 
     Raises:
         ValueError: if D < 2, an orthant has fewer than 2 trials, no unit varies, arrays are not finite or not of the
@@ -118,31 +120,38 @@ def ccgp(
     if n_dims == 2:
         rows, names = np.vstack([rows, -rows.prod(axis=0)]), [*names, "xor"]
     plan = _plan(rows, conditions.signs, pairs)
+    # A shift common to all trials changes no classifier, and keeps the sums of squares well conditioned.
+    states = states - states.mean(axis=0)
     clouds = _clouds(states, conditions.which, conditions.counts)
     found = plan.score(clouds, shrinkage)
     geometric, labels = np.empty((2, n_null, len(rows)))
-    placed = _placed(clouds)
-    for draw, order in zip(geometric, unit_orders(n_null, len(clouds), states.shape[1], rng), strict=True):
-        draw[:] = plan.score([cloud.permuted(o) for cloud, o in zip(placed, order, strict=True)], shrinkage)
+    means = np.stack([cloud.mean for cloud in clouds])
+    for draw, places in zip(geometric, mixed_places(means, n_null, rng), strict=True):
+        moved = [cloud._replace(mean=mean) for cloud, mean in zip(clouds, places, strict=True)]
+        draw[:] = plan.score(moved, shrinkage)
     for draw in labels:
         draw[:] = plan.score(_clouds(states, rng.permutation(conditions.which), conditions.counts), shrinkage)
     balanced, by_balanced = np.empty((0, len(clouds)), np.int64), np.empty(0)
     if n_dims <= MOST_DIMS_WITH_ALL:
         balanced = dichotomies(len(clouds), 35, rng)
         by_balanced = _plan(balanced, conditions.signs, pairs).score(clouds, shrinkage)
-    means = found[:n_dims].mean(), geometric[:, :n_dims].mean(axis=1), labels[:, :n_dims].mean(axis=1)
+    value, null, null_labels = (
+        found[:n_dims].mean(),
+        geometric[:, :n_dims].mean(axis=1),
+        labels[:, :n_dims].mean(axis=1),
+    )
     return Ccgp(
-        value=float(means[0]),
-        null=means[1],
-        p=p_value(means[0], means[1]),
+        value=float(value),
+        null=null,
+        p=p_value(value, null),
         n=len(states),
         settings={"n_null": n_null, "pairs": pairs, "shrinkage": float(shrinkage)},
         by_dichotomy=dict(zip(names, found.tolist(), strict=True)),
         p_by_dichotomy=_p_values(names, found, geometric),
         null_by_dichotomy=geometric,
-        null_labels=means[2],
+        null_labels=null_labels,
         null_labels_by_dichotomy=labels,
-        p_labels=p_value(means[0], means[2]),
+        p_labels=p_value(value, null_labels),
         p_labels_by_dichotomy=_p_values(names, found, labels),
         balanced=balanced,
         by_balanced=by_balanced,
@@ -151,33 +160,24 @@ def ccgp(
 
 
 class _Cloud(NamedTuple):
-    """A condition: its trials about their mean, in the order of units `order`, that mean, and their covariance
-    (normalised by their number).
-    """
+    """A condition: its trials about their mean, that mean, and their covariance (normalised by their number)."""
 
     trials: np.ndarray
-    order: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
 
-    def permuted(self, order: np.ndarray) -> _Cloud:
-        """With its units in another order. The trials themselves stay: weights are put in their order instead."""
-        return _Cloud(self.trials, order, self.mean[order], self.covariance[order[:, None], order])
-
     def shares_above(self, weights: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
         """The share of trials with `weights` `[H, S]` times the state above the thresholds; one on it counts half."""
-        own = np.empty_like(weights)
-        own[self.order] = weights
-        scores = self.trials @ own + (self.mean @ weights - thresholds)
+        scores = self.trials @ weights + (self.mean @ weights - thresholds)
         return (np.count_nonzero(scores > 0, axis=0) + np.count_nonzero(scores >= 0, axis=0)) / (2 * len(scores))
 
 
 def _clouds(states: np.ndarray, which: np.ndarray, counts: np.ndarray) -> list[_Cloud]:
-    clouds, order = [], np.arange(states.shape[1])
+    clouds = []
     for trials in np.split(states[np.argsort(which, kind="stable")], np.cumsum(counts)[:-1]):
         mean = trials.mean(axis=0)
         about = trials - mean
-        clouds.append(_Cloud(about, order, mean, about.T @ about / len(trials)))
+        clouds.append(_Cloud(about, mean, about.T @ about / len(trials)))
     return clouds
 
 
@@ -245,19 +245,16 @@ def _classifiers(
         within += (products - centres[-1][:, :, None] * centres[-1][:, None, :]) / 2
     spread = np.trace(within, axis1=1, axis2=2) / n_units
     within = (1 - shrinkage) * within + shrinkage * spread[:, None, None] * np.eye(n_units)
-    try:
-        weights = np.linalg.solve(within, (centres[1] - centres[0])[:, :, None])[:, :, 0]
-    except np.linalg.LinAlgError as error:
-        raise ValueError(
-            f"shrinkage={shrinkage!r}: a covariance of {n_units} units is singular; give a number above 0"
-        ) from error
+    if shrinkage == 0:
+        # Of a covariance without full rank rounding would leave something to be solved for.
+        values = np.linalg.eigvalsh(within)
+        if (values[:, 0] <= 10 * n_units * np.finfo(float).eps * values[:, -1]).any():
+            raise ValueError(
+                f"shrinkage={shrinkage!r}: a covariance of {n_units} units is singular (too few trials, or units that "
+                "are constant or collinear); give a number above 0"
+            )
+    weights = np.linalg.solve(within, (centres[1] - centres[0])[:, :, None])[:, :, 0]
     return weights.T, np.einsum("sh,sh->s", weights, (centres[0] + centres[1]) / 2)
-
-
-def _placed(clouds: list[_Cloud]) -> list[_Cloud]:
-    """The clouds about their centre, as the geometric null permutes them."""
-    means = about_centre(np.stack([cloud.mean for cloud in clouds]))
-    return [cloud._replace(mean=mean) for cloud, mean in zip(clouds, means, strict=True)]
 
 
 def _p_values(names: list[str], found: np.ndarray, null: np.ndarray) -> dict[str, float]:

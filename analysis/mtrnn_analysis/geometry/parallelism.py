@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from mtrnn_analysis.conditions import checked, orthants, varying
 from mtrnn_analysis.finding import Finding
-from mtrnn_analysis.nulls import about_centre, p_value, unit_orders
+from mtrnn_analysis.nulls import mixed_places, p_value
 from mtrnn_envs.checks import whole
 
 
@@ -78,7 +78,8 @@ def parallelism(
     Trials of a condition differ also by where in the orthant x* is; that counts as noise here.
 
     Nulls: see `ccgp`, which has the same two. Geometric (`null`): the conditions lie where they lie independently of
-    each other; labels: states hold nothing of the conditions. Permuting units keeps C and hence e.
+    each other, mean states mixed by a random rotation of the contrasts between them, with C and hence e kept; labels:
+    states hold nothing of the conditions.
 
     Arguments:
         states: of N trials.
@@ -102,9 +103,8 @@ def parallelism(
     means, noise = _moments(states, np.argsort(conditions.which, kind="stable"), counts)
     found = _scores(means, noise, ends)
     geometric, labels = np.empty((2, n_null, n_dims))
-    placed, units = about_centre(means), np.arange(states.shape[1])
-    for draw, order in zip(geometric, unit_orders(n_null, len(counts), len(units), rng), strict=True):
-        draw[:] = _scores(np.take_along_axis(placed, order, axis=1), noise, ends).corrected
+    for draw, places in zip(geometric, mixed_places(means, n_null, rng), strict=True):
+        draw[:] = _scores(places, noise, ends).corrected
     for draw in labels:
         draw[:] = _scores(*_moments(states, rng.permutation(len(states)), counts), ends).corrected
     names = [f"x{d + 1}" for d in range(n_dims)]
