@@ -124,7 +124,11 @@ def test_distances_twice_as_large_have_half_the_slope():
 
 def test_a_step_is_said_to_have_no_slope():
     x = np.linspace(-1, 1, 60)
-    assert fit_curves(x[None], np.ones((1, 60)), (x > 0)[None].astype(float), 0.2).separated[0]
+    clean = (x > 0).astype(float)
+    lapsed = np.where(np.isin(np.arange(60), [5, 50]), 1 - clean, clean)
+    mixed = np.where(np.isin(np.arange(60), [29, 31]), 1 - clean, clean)
+    found = fit_curves(x[None], np.ones((1, 60)), np.stack([clean, lapsed, mixed]), 0.2)
+    assert found.separated.tolist() == [True, True, False]
 
 
 def test_the_deviance_is_that_of_the_binomial():
@@ -205,14 +209,14 @@ def test_the_p_value_of_agents_that_see_nothing_is_uniform():
 @pytest.mark.slow
 def test_the_p_value_is_uniform_where_the_ideal_observer_is_computed_of_the_first_trials_only(monkeypatch):
     """Null and value are of the same trials, also where tasks are left open."""
-    monkeypatch.setattr(shared, "MOST_EXACT", 40)
-    task, ps = replace(FIXED, n_tasks=2, stimulus=2), []
+    monkeypatch.setattr(shared, "MOST_EXACT", 80)
+    task, ps = replace(FIXED, n_tasks=2, sigma=0.5, stimulus=1), []
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        answers = np.repeat(rng.choice([-1, 1], (160, 1)), 2, axis=1).astype(np.int8)
+        answers = np.repeat(rng.choice([-1, 1], (320, 1)), 2, axis=1).astype(np.int8)
         answers[rng.random(answers.shape) < 0.3] = 0
-        found = of_choices(drawn(task, 160, seed), answers, seed, n_null=9, n_bootstrap=0)
-        assert found.n_ideal == 40
+        found = of_choices(drawn(task, 320, seed), answers, seed, n_null=9, n_bootstrap=0)
+        assert found.n_ideal == 80
         ps.append(found.p)
     assert kstest(np.array(ps) - np.random.default_rng(0).random(100) / 10, "uniform").pvalue > 0.01
 

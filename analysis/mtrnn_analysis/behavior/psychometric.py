@@ -157,8 +157,8 @@ def psychometric(
     for curves, whose in ((one, "the agent"), (best, "the ideal observer")):
         if curves.separated.any():
             raise ValueError(
-                f"answers of {whose} are all on the right side of one distance: a step fits them and no slope is steep "
-                "enough; more trials near the boundaries are needed"
+                f"answers of {whose} are all on the right side of one distance, lapses apart: a step fits them and "
+                "no slope is steep enough; more trials near the boundaries are needed"
             )
     value = float(own.slope[0] / best.slope[0])
     orders = shuffles(m, None if context is None else context[:m], n_null, rng)

@@ -28,7 +28,8 @@ class Curves(NamedTuple):
         low: P(+1) far on the negative side, `[R]`.
         high: P(-1) far on the positive side, `[R]`.
         log_likelihood: in nat, without the binomial coefficients, `[R]`.
-        separated: whether the likelihood has no maximum at a finite slope: a step fits best, `[R]`.
+        separated: whether the likelihood has no maximum at a finite slope: a step fits best, with or
+            without lapses, `[R]`.
     """
 
     slope: Float[np.ndarray, " R"]
@@ -96,7 +97,11 @@ def fit_curves(
     slope = theta[:, 0] / scale
     with np.errstate(divide="ignore", invalid="ignore"):
         bias = theta[:, 1] / slope
-    return Curves(slope, bias, theta[:, 2], theta[:, 3], value, value > -PERFECT)
+    up = ndtr(theta[:, :1] * x - theta[:, 1:2])
+    # Lapses apart, no answer lies on the slope, and there are some on both sides of it.
+    low, high = (np.sum(n * side, axis=1) for side in (up < 0.5, up >= 0.5))
+    step = (np.sum(n * np.minimum(up, 1 - up), axis=1) < PERFECT) & (low > 0) & (high > 0)
+    return Curves(slope, bias, theta[:, 2], theta[:, 3], value, (value > -PERFECT) | step)
 
 
 def deviance(
