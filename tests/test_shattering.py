@@ -60,8 +60,11 @@ def test_agrees_with_a_loop_over_scikit_learn(n_dims):
         right = np.empty(300)
         for f in range(3):
             fitted, tested = fold != f, fold == f
-            alpha = 0.01 * states[fitted].var(axis=0).mean() * fitted.sum()
-            model = RidgeClassifier(alpha=alpha).fit(states[fitted], row[where.which][fitted])
+            counts = np.bincount(where.which[fitted])
+            weights = fitted.sum() / len(counts) / counts[where.which[fitted]]
+            about = states[fitted] - np.average(states[fitted], axis=0, weights=weights)
+            alpha = 0.01 * (weights @ about**2).mean()
+            model = RidgeClassifier(alpha=alpha).fit(states[fitted], row[where.which][fitted], weights)
             right[tested] = model.predict(states[tested]) == row[where.which][tested]
         assert ours == pytest.approx(np.mean([right[where.which == q].mean() for q in range(2**n_dims)]), abs=1e-12)
 
@@ -79,9 +82,30 @@ def test_of_four_latents_a_sample_of_dichotomies_is_scored():
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 600, n_dims=4)
     found = shattering(codes.conjunctive(rng, latents), latents, rng, n_null=2, most=40)
-    assert len(found.dichotomies) == len(found.accuracies) == 40
+    assert len(found.dichotomies) == len(found.accuracies) == len(np.unique(found.dichotomies, axis=0)) == 40
+    np.testing.assert_array_equal(found.dichotomies[:4], orthants(latents).signs.T)
+    assert found.latents_only == found.accuracies[:4].mean()
+    # The latents are 4 of 6435, whatever share of the 40 they are.
+    assert found.value == pytest.approx((4 * found.latents_only + 6431 * found.accuracies[4:].mean()) / 6435)
     assert found.value > 0.9
     assert np.isnan(found.share_significant), "2 draws tell no p of 0.05"
+
+
+def test_latents_that_are_correlated_over_trials_hardly_change_it():
+    """The same places and noise, in 500 trials of each condition or in 900 and 100: a read-out that counts trials
+    takes x1 from x2.
+    """
+    signs = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+    found = []
+    for counts in ([500] * 4, [900, 100, 100, 900]):
+        latents = 0.3 * np.repeat(signs, counts, axis=0)
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            one = shattering(codes.linear(rng, latents, 4, noise=0.6), latents, rng, n_null=0)
+            found.append((one.value, one.latents_only))
+    even, correlated = np.reshape(found, (2, 3, 2)).mean(axis=1)
+    assert 0.6 < even[1] < 0.9, "neither perfect nor chance"
+    np.testing.assert_allclose(correlated, even, atol=0.015)
 
 
 def test_p_is_uniform_where_states_hold_nothing():
@@ -125,5 +149,7 @@ def test_what_cannot_be_scored_is_refused():
         shattering(np.ones((200, 8)), latents, rng)
     with pytest.raises(ValueError, match=r"penalty=0 is not a number above 0"):
         shattering(states, latents, rng, penalty=0)
+    with pytest.raises(ValueError, match=r"most=2 is not above D=2"):
+        shattering(states, latents, rng, most=2)
     with pytest.raises(ValueError, match="n_folds=1"):
         shattering(states, latents, rng, n_folds=1)

@@ -5,6 +5,7 @@ R draws of a null.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ class Shattering(Finding):
             fewer than 19 draws.
         xor: for D = 2 the accuracy for the sign of x_1 x_2, else NaN.
         p_xor: likewise.
-        latents_only: the mean accuracy of those dichotomies that are the sign of a latent; NaN if none was drawn.
+        latents_only: the mean accuracy of the D dichotomies that are the sign of a latent.
         orthants: names of the conditions.
     """
 
@@ -62,14 +63,17 @@ def shattering(
     high-dimensional one has all.
 
     Classifier: least squares of the classes -1 and +1 on states, with an intercept and a ridge `penalty` relative to
-    the number of trials times the mean variance of a unit; its sign decides. With two equal classes it is Fisher's
-    discriminant. All dichotomies are columns of one least-squares problem. A score of exactly 0 counts one half; the
-    accuracy is the mean over conditions, each counting the same.
+    the number of trials times the mean variance of a unit; its sign decides. Trials are weighed so that all conditions
+    count the same in the fit, as they do in the accuracy, which is the mean over conditions: latents that are
+    correlated over trials make conditions rare, not harder. It is Fisher's discriminant of the two classes. All
+    dichotomies are columns of one least-squares problem. A score of exactly 0 counts one half.
 
-    There are 1, 3, 35, 6435 balanced dichotomies for D = 1, 2, 3, 4; of more than `most`, `most` are drawn.
+    There are 1, 3, 35, 6435 balanced dichotomies for D = 1, 2, 3, 4. Of more than `most`, those of the D latents are
+    taken, and before all others in the list; the rest is drawn, and means give the drawn ones the weight of all that
+    they were drawn from.
 
     Null: states hold nothing of the conditions; the trials of a fold change their conditions by a random permutation,
-    so folds keep their numbers of trials of each condition.
+    so folds keep their numbers of trials of each condition, and trials get the weights of their new ones.
 
     Arguments:
         states: of N trials.
@@ -78,7 +82,7 @@ def shattering(
         n_null: draws of the null.
         n_folds: 2 or more; trials are dealt evenly within each condition.
         penalty: above 0.
-        most: dichotomies, at most.
+        most: dichotomies, at most; more than D if there are more than that.
 
     Raises:
         ValueError: if an orthant has fewer than `n_folds` trials, no unit varies, arrays are not finite or not of the
@@ -93,70 +97,86 @@ def shattering(
     fold = np.empty(len(states), np.int64)
     for q, count in enumerate(conditions.counts):
         fold[conditions.which == q] = rng.permutation(np.arange(count) % n_folds)
-    rows = dichotomies(len(conditions.counts), most, rng)
-    folds = [_Fold.of(states, np.flatnonzero(fold == f), penalty) for f in range(n_folds)]
-    found = _accuracies(folds, conditions.which, rows)
+    rows, shares = _rows(conditions.signs, most, rng)
+    folds = [_Fold.of(states, np.flatnonzero(fold == f)) for f in range(n_folds)]
+    found = _accuracies(folds, conditions.which, rows, penalty)
     null = np.empty((n_null, len(rows)))
     for draw, order in zip(null, permutations_within(fold, n_null, rng), strict=True):
-        draw[:] = _accuracies(folds, conditions.which[order], rows)
-    value, p_each = found.mean(), [p_value(found[k], null[:, k]) for k in range(len(rows))]
+        draw[:] = _accuracies(folds, conditions.which[order], rows, penalty)
+    value, null_values = float(found @ shares), null @ shares
+    p_each = [p_value(found[k], null[:, k]) for k in range(len(rows))]
     xor = np.flatnonzero((rows == -conditions.signs.prod(axis=1)).all(axis=1)) if latents.shape[1] == 2 else []
     single = [(rows == sign).all(axis=1) for sign in conditions.signs.T]
     of_latents = found[np.any(single, axis=0)]
     return Shattering(
-        value=float(value),
-        null=null.mean(axis=1),
-        p=p_value(value, null.mean(axis=1)),
+        value=value,
+        null=null_values,
+        p=p_value(value, null_values),
         n=len(states),
         settings={"n_null": n_null, "n_folds": n_folds, "penalty": float(penalty), "most": most},
         dichotomies=rows,
         accuracies=found,
         null_accuracies=null,
-        share_significant=float(np.mean(np.array(p_each) <= 0.05)) if n_null >= 19 else float("nan"),
+        share_significant=float((np.array(p_each) <= 0.05) @ shares) if n_null >= 19 else float("nan"),
         xor=float(found[xor[0]]) if len(xor) else float("nan"),
         p_xor=p_each[xor[0]] if len(xor) else float("nan"),
-        latents_only=float(of_latents.mean()) if len(of_latents) else float("nan"),
+        latents_only=float(of_latents.mean()),
         orthants=conditions.names,
     )
 
 
+def _rows(signs: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The dichotomies, `[K, Q]`, and the share of all that each stands for, `[K]`."""
+    n_conditions, n_dims = signs.shape
+    n_all = comb(n_conditions, n_conditions // 2) // 2
+    drawn = dichotomies(n_conditions, most, rng)
+    if n_all <= most:
+        return drawn, np.full(n_all, 1 / n_all)
+    if most <= n_dims:
+        raise ValueError(f"most={most} is not above D={n_dims}; those of the latents and others are needed")
+    others = drawn[~(drawn[:, None] == signs.T).all(axis=2).any(axis=1)][: most - n_dims]
+    shares = np.repeat([1 / n_all, (1 - n_dims / n_all) / len(others)], [n_dims, len(others)])
+    return np.concatenate([signs.T, others]), shares
+
+
 class _Fold(NamedTuple):
-    """The trials fitted to, `[F]`, and tested, `[N - F]`, and what takes labels of the former to scores of the latter:
-    score = mean label + kernel (label - mean label), kernel = (h - m)(G + penalty)⁻¹ of the tested, times products
-    with the states fitted.
-    """
+    """The trials fitted to, `[F]`, and tested, `[N - F]`, and the states of both, about the mean of the former."""
 
     fitted: np.ndarray
     tested: np.ndarray
     states: np.ndarray
-    solved: np.ndarray
+    tested_states: np.ndarray
 
     @classmethod
-    def of(cls, states: np.ndarray, tested: np.ndarray, penalty: float) -> _Fold:
+    def of(cls, states: np.ndarray, tested: np.ndarray) -> _Fold:
         fitted = np.setdiff1d(np.arange(len(states)), tested)
         centre = states[fitted].mean(axis=0)
-        own = states[fitted] - centre
-        products = own.T @ own
+        return cls(fitted, tested, states[fitted] - centre, states[tested] - centre)
+
+    def scores(self, which: np.ndarray, classes: np.ndarray, penalty: float) -> np.ndarray:
+        """Of the tested trials, `[N - F, K]`, from `classes` `[Q, K]` of the conditions of the fitted."""
+        n_conditions = len(classes)
+        is_in = np.eye(n_conditions)[which[self.fitted]]
+        weights = is_in * (len(is_in) / (n_conditions * is_in.sum(axis=0)))
+        # Labels are constant in a condition: sums over its trials serve all dichotomies. The mean label is 0.
+        sums = weights.T @ self.states
+        centre = sums.sum(axis=0) / len(is_in)
+        products = (self.states * weights.sum(axis=1)[:, None]).T @ self.states - len(is_in) * np.outer(centre, centre)
         # States that vary in the tested trials only leave nothing to fit to; a penalty of 1 then gives scores of 0.
-        scale = np.trace(products) / states.shape[1]
+        scale = np.trace(products) / len(products)
         products[np.diag_indices_from(products)] += penalty * scale if scale > 0 else 1.0
-        return cls(fitted, tested, own, np.linalg.solve(products, (states[tested] - centre).T).T)
+        return (self.tested_states - centre) @ np.linalg.solve(products, sums.T @ classes)
 
 
-def _accuracies(folds: list[_Fold], which: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _accuracies(folds: list[_Fold], which: np.ndarray, rows: np.ndarray, penalty: float) -> np.ndarray:
     """The accuracy of each dichotomy, the mean over conditions."""
     n_conditions = rows.shape[1]
-    member = np.eye(n_conditions)
     right = np.zeros((n_conditions, len(rows)))
     classes = rows.T.astype(float)
     for fold in folds:
-        is_in = member[which[fold.fitted]]
-        # Labels are constant in a condition: sums over its trials serve all dichotomies.
-        mean = is_in.mean(axis=0) @ classes
-        scores = mean + fold.solved @ (fold.states.T @ is_in) @ classes
         order = np.argsort(which[fold.tested], kind="stable")
         counts = np.bincount(which[fold.tested], minlength=n_conditions)
-        scores = scores[order]
+        scores = fold.scores(which, classes, penalty)[order]
         hits = (scores > 0).astype(np.int64) + (scores >= 0)
         above = np.add.reduceat(hits, np.concatenate([[0], np.cumsum(counts)[:-1]]))
         right += np.where(classes > 0, above, 2 * counts[:, None] - above)
