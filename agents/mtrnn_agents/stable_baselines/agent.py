@@ -173,7 +173,7 @@ class StableBaselinesAgent:
             if scaling is not None:
                 shown = np.clip((shown - scaling.mean) / scaling.deviation, -scaling.clip, scaling.clip)
             with torch.no_grad():
-                return extractor(torch.as_tensor(shown, dtype=torch.float64)).numpy()
+                return extractor(torch.tensor(shown, dtype=torch.float64)).numpy()
 
         return torch_lstm(policy.lstm_actor, extract)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtrnn_analysis.dynamics.fixed_points import FixedPoints, fixed_points
+from mtrnn_analysis.dynamics.fixed_points import FixedPoints, affordable_starts, fixed_points
 from mtrnn_analysis.dynamics.perturbations import Perturbations, perturbations
 from mtrnn_analysis.dynamics.rollouts import Rollout, rollout
 from mtrnn_analysis.finding import Finding
@@ -81,7 +81,7 @@ def attractor(
     multiples: tuple[int, ...] = (1, 2, 10),
     cue: float | None = None,
     n_trials: int = 1000,
-    n_starts: int = 64,
+    n_starts: int | None = None,
     n_directions: int = 20,
 ) -> Attractor:
     """Whether the network holds x* on a continuous attractor of D dimensions at the end of the stimulus.
@@ -127,7 +127,7 @@ def attractor(
         multiples: of the trial's length at which memory is asked, rising.
         cue: shown while nothing is; None for what the task shows during the stimulus.
         n_trials: how many trials are used at most.
-        n_starts: of the search for fixed points.
+        n_starts: of the search for fixed points; None for half of what `fixed_points` takes by itself.
         n_directions: sets of directions across.
 
     Raises:
@@ -147,6 +147,7 @@ def attractor(
     memory = rollout(dynamics, trials, rng, n_null=0, multiples=multiples, cue=cue, n_trials=n_trials)
     cue = memory.settings["cue"]
     points = pushes = None
+    n_starts = affordable_starts(dynamics, 64) if n_starts is None else n_starts
     if memory.r2_directions[0, 0] >= decodable:
         pushes = perturbations(dynamics, trials, rng, n_null=n_directions, cue=cue, n_trials=n_trials)
         points = fixed_points(dynamics, trials.task, trials, rng, n_starts=n_starts, cue=cue, n_null=0)

@@ -125,7 +125,7 @@ def fixed_points(
     rng: np.random.Generator,
     untrained: Any = None,
     *,
-    n_starts: int = 128,
+    n_starts: int | None = None,
     n_trials: int = 256,
     cue: float | None = None,
     context: int | None = None,
@@ -168,7 +168,8 @@ def fixed_points(
         trials: trials of this task, of which the first `n_trials` are taken.
         rng: draws the starts, and the null.
         untrained: the agent before training, for `control`.
-        n_starts: how many points are sought.
+        n_starts: how many points are sought; None for 128, or, where states have more than 128 components, for as many
+            as take about as long, but 8 at least.
         n_trials: trials run. The first half, from the first evidence on, is what distances are taken to; the starts
             come from the other, so that they are not at distance 0.
         cue: of the observation u that is held, with the encoded zeros as its evidence; None for what it is during the
@@ -187,6 +188,7 @@ def fixed_points(
         ValueError: if an argument is not of these, there are less than 4 trials, the dynamics have no more components
             than the task has latents, or the states are not finite or do not vary.
     """
+    n_starts = affordable_starts(dynamics, 128) if n_starts is None else n_starts
     for name, count, least in (("n_starts", n_starts, 1), ("n_trials", n_trials, 4), ("n_null", n_null, 0)):
         whole(name, count, least)
     whole("max_iterations", max_iterations, 1)
@@ -272,6 +274,12 @@ def fixed_points(
         latents=data.latents[:N_PATHS],
         dt=task.dt,
     )
+
+
+def affordable_starts(dynamics: Dynamics, most: int) -> int:
+    """`most` starts, or fewer from states of more than 128 components: each step solves a system of that size."""
+    size = dynamics.start(1).shape[1]
+    return min(most, max(8, int(most * (128 / size) ** 3)))
 
 
 class _Search(NamedTuple):

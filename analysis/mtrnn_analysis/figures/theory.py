@@ -180,7 +180,7 @@ def samples_figure(found: SampleCurve) -> Figure:
         axes = figure.subplots()
         t = found.n_samples
         for values, style in (
-            (found.mean_theory, {"color": GREY, "lw": 1, "label": "$1 - 12\\,\\sigma^2/t$"}),
+            (found.mean_theory, {"color": GREY, "lw": 1, "label": "theory, $12\\,\\sigma^2/t$"}),
             (found.mean, {"color": GREY, "marker": "+", "ls": "", "ms": 5, "label": "mean of the evidence"}),
             (found.ideal_theory, {"color": INK, "lw": 1, "label": "exact posterior mean"}),
             (found.decoded, {"color": VERMILLION, "marker": "D", "ms": 3, "lw": 0.8, "label": "decoded from states"}),
