@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import comb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,23 +29,31 @@ class Orthants(NamedTuple):
     counts: Int[np.ndarray, " Q"]
 
 
-def checked(
-    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"]
-) -> tuple[Float[np.ndarray, "N H"], Float[np.ndarray, "N D"]]:
+def checked(states: Any, latents: Any) -> tuple[Float[np.ndarray, "N H"], Float[np.ndarray, "N D"]]:
     """States and latents in float64.
 
     Raises:
-        ValueError: if they are not of the same trials, or not finite.
+        ValueError: if they are not matrices of real numbers, not of the same trials, or not finite.
     """
+    states, latents = _matrix("states", states, "units"), _matrix("latents", latents, "latents")
     if len(states) != len(latents):
         raise ValueError(f"states has {len(states)} trials, latents {len(latents)}; they must be the same")
     for name, values in (("states", states), ("latents", latents)):
         if not np.isfinite(values).all():
             raise ValueError(
-                f"{name} has {np.count_nonzero(~np.isfinite(values))} values that are not finite; give steps that "
-                "belong to the trial only"
+                f"{name} has {np.count_nonzero(~np.isfinite(values))} values that are not finite (in recordings, the "
+                "steps beyond the end of a trial are NaN)"
             )
     return states.astype(np.float64), latents.astype(np.float64)
+
+
+def _matrix(name: str, values: Any, columns: str) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds {array.dtype}, not real numbers")
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name} has the shape {array.shape}; [trials, {columns}], one or more of each, is needed")
+    return array
 
 
 def orthants(latents: Float[np.ndarray, "N D"], *, least: int = 1, complete: bool = False) -> Orthants:

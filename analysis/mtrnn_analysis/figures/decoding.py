@@ -92,7 +92,7 @@ def _controls(axes: Any, found: Decoding, low: float) -> None:
         for marker, colour, label in (("o", BLUE, "in distribution"), ("s", VERMILLION, "out of distribution"))
     ]
     if found.best_untrained:
-        handles.append(Line2D([], [], color=GREY, lw=0.8, ls=(0, (4, 2)), label="best without training"))
+        handles.append(Line2D([], [], color=GREY, lw=0.8, ls=(0, (4, 2)), label="best of untrained and input"))
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), labelspacing=0.2, borderaxespad=0.1)
 
 
