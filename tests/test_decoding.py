@@ -9,7 +9,7 @@ import sklearn.linear_model
 from sklearn.metrics import r2_score
 
 from mtrnn_analysis.conditions import orthants
-from mtrnn_analysis.decoding import decode, r2_local, r2_prior
+from mtrnn_analysis.decoding import decode, linear, r2_local, r2_prior
 from mtrnn_analysis.decoding.holdout import dealt
 from mtrnn_analysis.nulls import permutations_within
 from mtrnn_envs import EvidenceTask, Stream
@@ -281,6 +281,27 @@ def test_units_that_say_nothing_change_nothing() -> None:
     # The mean of the three other quadrants is all that a decoder has: off by 1/3 in each latent, MSE 1/48 + 1/9.
     assert constant.value == pytest.approx(1 - 12 * (1 / 48 + 1 / 9), abs=0.1)
     assert constant.p == 1
+
+
+def test_shuffles_are_decoded_in_blocks_that_stay_small_in_many_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sums of products of D = 6 are of 256 cells; how many shuffles are decoded at once changes no number."""
+    rng = np.random.default_rng(0)
+    corners = np.array(np.meshgrid(*[[-0.25, 0.25]] * 6)).reshape(6, -1).T
+    latents = np.repeat(corners, 12, axis=0) + rng.uniform(-0.2, 0.2, (768, 6))
+    states, sizes = codes.linear(rng, latents)[:, :8], []
+    genuine = linear.cross_validate
+
+    def watched(cells, targets, *rest):
+        sizes.append(targets.x.size)
+        return genuine(cells, targets, *rest)
+
+    monkeypatch.setattr(linear, "cross_validate", watched)
+    blocks = decode(states, latents, np.random.default_rng(1), n_null=40, penalties=(1e-3, 1e-1))
+    assert max(sizes) <= 2**15 < 256 * 6 * 41
+    monkeypatch.setattr(linear, "COLUMNS", 2**30)
+    once = decode(states, latents, np.random.default_rng(1), n_null=40, penalties=(1e-3, 1e-1))
+    np.testing.assert_allclose(blocks.out_of_distribution.null, once.out_of_distribution.null, atol=1e-9)
+    np.testing.assert_allclose(blocks.in_distribution.null, once.in_distribution.null, atol=1e-9)
 
 
 def test_an_empty_orthant() -> None:

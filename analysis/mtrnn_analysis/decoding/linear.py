@@ -31,8 +31,9 @@ from mtrnn_envs.marginals import effective_samples
 if TYPE_CHECKING:
     from mtrnn_envs import EvidenceTask, Trials
 
-# Shuffled targets that are decoded at once: so many columns keep the sums of products within some 10 MB.
-COLUMNS = 1024
+# Shuffled targets that are decoded at once: columns times cells (4 folds of 2^D orthants). The sums of products, a
+# number for each cell, unit and column, are some 16 MB with 64 units.
+COLUMNS = 2**15
 # What r2 of the same code may differ by, computed from trials and from sums of products.
 ROUNDING = 1e-9
 
@@ -254,7 +255,7 @@ def _scores(
     n_folds = len(splits[0].fit) // n_orthants
     cells, parts = Cells(states, cell), np.repeat(np.eye(n_orthants, dtype=bool), n_folds, axis=1)
     sets = np.concatenate([np.arange(len(latents))[None], orders])  # the latents as they are come first
-    block = max(1, COLUMNS // n_latents)
+    block = max(1, COLUMNS // (len(splits[0].fit) * n_latents))
     r2s: list[np.ndarray] = []
     first: list[Tested] = []
     for some in (sets[i : i + block] for i in range(0, len(sets), block)):
