@@ -529,6 +529,7 @@ def test_a_late_onset_is_found_beyond_the_kinks_of_the_likelihood(known):
     [
         ({"commit": "common"}, "commit='common' stops 6 tasks at once"),
         ({"autocorrelation": 0.5}, "autocorrelation=0.5 makes the noise of a sample depend"),
+        ({"noise": "gumbel"}, "noise='gumbel': the model adds up Gaussian noise"),
         ({"boundaries": "quadric"}, "boundaries='quadric' with sigma=0.2: .* linear boundaries"),
     ],
 )

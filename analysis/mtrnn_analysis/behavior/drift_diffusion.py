@@ -286,6 +286,8 @@ def _check_model(task: EvidenceTask) -> None:
             f"commit='common' stops {task.n_answers} tasks at once, when not each of them has reached a bound; the "
             "model is of tasks that stop by themselves, commit='each'"
         )
+    if task.noise != "gaussian":
+        raise ValueError(f"noise={task.noise!r}: the model adds up Gaussian noise, noise='gaussian'")
     if task.autocorrelation:
         raise ValueError(
             f"autocorrelation={task.autocorrelation!r} makes the noise of a sample depend on the one before; the model "
