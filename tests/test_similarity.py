@@ -247,17 +247,23 @@ def test_p_of_rsa_is_even_where_states_have_nothing_to_do_with_the_latents() -> 
         assert kstest(column, "uniform").pvalue > 0.001
 
 
-def test_the_ceiling_is_what_a_noisy_isometric_code_reaches() -> None:
-    values, ceilings = [], []
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        latents = latents_of(rng, 400)
-        noisy = np.concatenate([latents, np.zeros((400, 20))], axis=1) + 0.4 * rng.standard_normal((400, 22))
-        found = _rsa(noisy, latents, rng, n_null=0)
-        values.append(found.value)
-        ceilings.append(found.ceiling)
-    assert np.mean(values) < 0.95
-    assert np.mean(values) - 0.1 < np.mean(ceilings) < np.mean(values) + 0.02
+def test_the_ceiling_is_what_a_noisy_isometric_code_reaches_until_noise_hides_it() -> None:
+    reached, ceiling = {}, {}
+    for noise in (0.4, 1.2):
+        values, ceilings = [], []
+        for seed in range(20):
+            rng = np.random.default_rng(seed)
+            latents = latents_of(rng, 400)
+            noisy = np.concatenate([latents, np.zeros((400, 20))], axis=1) + noise * rng.standard_normal((400, 22))
+            found = _rsa(noisy, latents, rng, n_null=0)
+            values.append(found.value)
+            ceilings.append(found.ceiling)
+        reached[noise], ceiling[noise] = np.mean(values), np.mean(ceilings)
+    assert reached[0.4] < 0.95
+    assert reached[0.4] - 0.1 < ceiling[0.4] < reached[0.4] + 0.02
+    assert (
+        ceiling[1.2] > reached[1.2] + 0.05
+    )  # a reliability near 0 is one that is cut off there, and its root is large
 
 
 def test_conditions_in_any_dimension_and_with_an_orthant_empty() -> None:

@@ -90,10 +90,9 @@ def transfer(
     elsewhere one answer would be right for (nearly) all trials.
 
     Why logistic: the labels are those of a half-space, so their log odds are near linear in x*, and the normal is found
-    wherever x* was sampled. Least squares on labels is not: what it finds depends on the region. Fitted to x* itself on
-    three quadrants its accuracy on the fourth was 0.79, the logistic read-out's 0.99. One penalty serves all questions
-    of an orthant: that with the highest accuracy where the other orthants (of more than 4, sets of them) are left out
-    in turn.
+    wherever x* was sampled. Least squares on labels is not: what it finds depends on the region. One penalty serves all
+    questions of an orthant: that with the highest accuracy where the other orthants (of more than 4, sets of them) are
+    left out in turn.
 
     Null hypothesis: in the orthant left out, x* is independent of what the read-outs say there. Under it x* can be
     exchanged among the trials tested, with the read-outs as they are; a read-out that says the same to all of them ties

@@ -138,7 +138,8 @@ def unit_alignment(
       or random forest) of each latent on the states, its penalty chosen on trials left out from `ridge.PENALTIES`.
       Importance is |weight| times the standard deviation of the unit. `value` is `disentanglement`; informativeness is
       r² on trials left out (theirs: the squared error).
-      Where informativeness is near 0 there is nothing to align, and `value` is that of random weights, about 0.2.
+      Where informativeness is near 0 there is nothing to align, and `value` is that of random weights, about 0.2
+      with 2 latents and less with more.
     - *MIG* and *modularity* from `mutual_information`. MIG is divided by the mean entropy of the binned latents.
       Modularity is over informative units alone: noise has no preferred latent.
     - *SAP* from the squared correlation of each unit with each latent.

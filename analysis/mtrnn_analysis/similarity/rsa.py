@@ -33,8 +33,9 @@ class Rsa(Finding):
         reliability: Spearman's correlation of dissimilarities from two halves of the trials, corrected to all trials
             (Spearman & Brown): 2 r / (1 + r); not above 1, and 0 where r is not above 0.
         ceiling: sqrt(`reliability`), about the highest `value` that these trials could give, were the states' true
-            dissimilarities those of x*. Too low where it is far below 1, as the noise of distances falls faster than
-            with the number of trials: 0.79 where such states reach 0.84, 0.39 where they reach 0.54.
+            dissimilarities those of x*. An estimate: somewhat too low at reliabilities in between, as the noise of
+            distances falls faster than with the number of trials, and too high at very low ones, where reliability
+            is cut off at 0 from below. Where it is far below 1, do not divide by it.
         dissimilarities: of states, `[Q, Q]`, activity squared.
         model: of x*, `[Q, Q]`, latent units squared.
         centres: the mean x* of each condition, `[Q, D]`.
