@@ -251,6 +251,8 @@ def test_p_counts_the_value_as_a_draw() -> None:
     assert p_value(-1, null, "less") == 0.1
     assert p_value(-1, null, "both") == 0.2
     assert p_value(4, null, "both") == 1
+    assert p_value(1 + 1e-12, np.ones(9)) == 1  # rounding alone makes nothing extreme
+    assert p_value(-np.inf, np.full(9, -np.inf)) == 1
     assert np.isnan(p_value(1, np.empty(0)))
     with pytest.raises(ValueError, match="side='up' is not"):
         p_value(1, null, "up")

@@ -28,7 +28,10 @@ def p_value(value: float, null: Float[np.ndarray, " R"], side: str = "greater") 
         return float("nan")
     if np.isnan(value) or np.isnan(null).any():
         raise ValueError(f"value={value!r} or one of {len(null)} draws of the null is NaN: they cannot be compared")
-    above, below = ((1 + np.count_nonzero(hits)) / (1 + len(null)) for hits in (null >= value, null <= value))
+    # Draws that are the value itself (one unit has one order) differ from it by rounding; they count as extreme.
+    same = np.isclose(null, value, rtol=1e-9, atol=1e-12)
+    hits = (same | (null > value), same | (null < value))
+    above, below = ((1 + np.count_nonzero(each)) / (1 + len(null)) for each in hits)
     return float({"greater": above, "less": below, "both": min(1.0, 2 * min(above, below))}[side])
 
 
