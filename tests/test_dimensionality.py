@@ -26,7 +26,7 @@ def test_a_linear_code_has_as_many_dimensions_as_latents_whatever_the_noise(seed
         states = latents @ axes + noise * rng.standard_normal((2000, 40))
         found = dimensionality(states, latents, rng, n_null=19)
         assert found.signal == pytest.approx(n_dims, rel=0.06)
-        assert found.p_signal == 0.05
+        assert found.p_signal == 0.01
         assert found.signal_components["95"] == n_dims
         assert found.signal_share == pytest.approx(n_dims / 12 / (n_dims / 12 + 40 * noise**2), abs=0.03)
     assert found.value > n_dims + 5, "noise in all units counts among all states"
@@ -46,6 +46,16 @@ def test_noise_free_dimensions_are_unbiased_where_noise_depends_on_the_latents_a
         shares.append(found.signal_share * states.var(axis=0).sum())
     assert np.mean(ratios) == pytest.approx(25 / 17, abs=4 * np.std(ratios) / np.sqrt(40))
     assert np.mean(shares) == pytest.approx(5 / 12, abs=4 * np.std(shares) / np.sqrt(40))
+
+
+def test_the_signal_does_not_depend_on_how_many_draws_the_other_null_has():
+    latents = codes.latents_of(np.random.default_rng(0), 400)
+    for code in (codes.linear, codes.unrelated):
+        states = code(np.random.default_rng(1), latents, 10)
+        found = [dimensionality(states, latents, np.random.default_rng(2), n_null=n) for n in (0, 1, 18, 40)]
+        assert {one.p_signal for one in found} == {0.01 if code is codes.linear else found[0].p_signal}
+        np.testing.assert_array_equal([one.signal for one in found], found[0].signal)
+        assert np.isnan(found[0].signal) == (found[0].p_signal > 0.05) == (code is codes.unrelated)
 
 
 def test_codes_are_told_apart():
@@ -82,7 +92,7 @@ def test_p_is_uniform_where_units_are_independent_and_where_there_is_no_signal()
         states = rng.standard_normal((100, 6)) ** 3 * [1, 2, 3, 1, 1, 2]
         found = dimensionality(states, latents, rng, n_null=19, n_splits=1)
         p.append(found.p - rng.uniform(0, 0.05))
-        p_signal.append(found.p_signal - rng.uniform(0, 0.05))
+        p_signal.append(found.p_signal - rng.uniform(0, 0.01))
     assert kstest(p, "uniform").statistic < 1.63 / np.sqrt(200)
     assert kstest(p_signal, "uniform").statistic < 1.63 / np.sqrt(200)
 

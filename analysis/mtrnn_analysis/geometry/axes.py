@@ -121,11 +121,16 @@ def axes(
     Noise draws axes apart (towards 90 degrees in many units) and makes the encoding map look more isometric than it is;
     products of encoding axes are corrected for it (see `encoding`): cos = P_de / sqrt(L_d L_e), P the corrected
     products, L_d = max(P_dd, noise of it), and singular values are the roots of the eigenvalues of P, 0 where these
-    are below. The decoder's angles are not corrected: its ridge and the states' noise are part of what it is.
+    are below. The products have no bias, but angles and isometry, which are not linear in them, do: both are *too low*
+    where `signal_to_noise` is low (isometry of 1 and an angle of 90 degrees, 200 trials of 20 units: on average 0.86
+    and 84 at a ratio of 7.7, 0.78 and 81 at 3.3, 0.48 and 74 at 0.85), so compare them only between states of about
+    the same ratio. The decoder's angles are not corrected: its ridge and the states' noise are part of what it is.
 
     Null: the axes lie in directions that have nothing to do with each other, drawn as states vary: Gaussian vectors
     with the covariance of the states (which axes of labels that are permuted have, too). Isotropic vectors would be
-    orthogonal in many units whatever the code, and any angle would look special or none. Where x* is all that states
+    orthogonal in many units whatever the code, and any angle would look special or none. So p says whether axes are
+    further apart (or more isometric) than random axes with the covariance of the states, which contains what the code
+    itself makes states vary: the greater its part, the more the null resembles the code. Where x* is all that states
     vary with, the null's vectors lie in the plane of the code, and their angles spread evenly over 0 to 90 degrees.
     The null's decoding axes are those of latents that such vectors encode, cov(h)⁻¹ times them.
 

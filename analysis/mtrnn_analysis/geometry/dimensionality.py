@@ -20,6 +20,8 @@ from mtrnn_analysis.polynomials import greatest_degree, polynomials
 from mtrnn_envs.checks import whole
 
 SHARES = (0.8, 0.9, 0.95)
+# Permutations that tell whether there is a signal at all, of the states given and at each step.
+N_GATE, N_GATE_STEP = 99, 19
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,7 +36,7 @@ class Dimensionality(Finding):
         signal_spectrum: the cross-validated share of the noise-free variance along each direction, `[C]`; entries may
             be below 0; NaN if there is no signal.
         signal_share: the noise-free variance over the variance of all states.
-        p_signal: of the variance that the polynomials explain, where x* is permuted over trials.
+        p_signal: of the variance that the polynomials explain, where x* is permuted over trials (99 times).
         by_step: the participation ratio at each step, `[T]`, or none; NaN where states do not vary.
         signal_by_step: of noise-free states, `[T]`, or none; NaN where there are too few trials or no signal.
         over_time: the participation ratio of the states of all steps together; NaN if they were not given.
@@ -86,13 +88,13 @@ def dimensionality(
     `n_splits` deals; `signal` = (tr C)² / tr C². Plain averages over bins of x* would count the noise left in them as
     dimensions. The spectrum is cross-validated likewise (Stringer et al. 2019, doi:10.1038/s41586-019-1346-5):
     directions from two quarters, the variance along them from the product of the two others. What no polynomial of
-    that degree follows (a jump at x = 0: about 5 % at degree 7) counts as noise, and the dimension is at most the
+    that degree follows (of a jump at x = 0: 7.5 % at degree 7) counts as noise, and the dimension is at most the
     number of functions. Evidence noise, which moves states as x* does, is noise here.
 
     Null (all states): units vary independently of each other, each with its own distribution; each unit is permuted
     over trials on its own. p is the share of draws with as *few* dimensions. For noise-free states, `p_signal` tests
     whether there is any signal at all: x* is permuted over trials; the ratio of a signal that is not there is noise,
-    so `signal` is NaN where p_signal > 0.05.
+    so `signal` is NaN where p_signal > 0.05. It rests on 99 permutations whatever `n_null` is.
 
     Arguments:
         states: of N trials; at least 4 (D + 2).
@@ -122,17 +124,18 @@ def dimensionality(
         )
     spectrum = principal_components(states, states.shape[1]).shares
     value = participation_ratio(spectrum)
+    basis = polynomials(latents, degree)
+    quarters = _Quarters.dealt(basis, n_splits, rng)
+    moments = quarters.moments(states)
+    p_signal = _p_signal(states, basis, N_GATE, rng)
+    steps = _over_time(hidden, valid, latents, degree, n_splits, rng, basis, quarters)
+    # Drawn last, so that nothing else depends on how many draws there are.
     null, shuffled = np.empty(n_null), states
     for r in range(n_null):
         shuffled = rng.permuted(shuffled, axis=0)
         null[r] = _ratio(shuffled)
-    basis = polynomials(latents, degree)
-    quarters = _Quarters.dealt(basis, n_splits, rng)
-    moments = quarters.moments(states)
-    p_signal = _p_signal(states, basis, n_null, rng)
-    steps = _over_time(hidden, valid, latents, degree, n_splits, rng, basis, quarters)
     total = float(moments.spectrum.sum())
-    seen = min(moments.trace, total) > 0 and not p_signal > 0.05
+    seen = min(moments.trace, total) > 0 and p_signal <= 0.05
     shares = moments.spectrum / total if seen else np.full(len(moments.spectrum), np.nan)
     return Dimensionality(
         value=value,
@@ -250,6 +253,6 @@ def _over_time(
         else:
             continue
         moments = ours.moments(now)
-        if moments.trace > 0 and _p_signal(now, now_basis, 19, rng) <= 0.05:
+        if moments.trace > 0 and _p_signal(now, now_basis, N_GATE_STEP, rng) <= 0.05:
             signals[t] = moments.ratio
     return ratios, signals, _ratio(hidden[valid].astype(np.float64))
