@@ -49,7 +49,7 @@ def test_a_linear_code_is_abstract_in_whatever_units(code: str, seed: int) -> No
     assert parallel.value == pytest.approx(1, abs=0.02)
     assert is_found(decoded)
     assert is_found(parallel)
-    # With so few dimensions, units that were permuted in each condition line up again now and then.
+    # Four conditions have three contrasts: a random turn of them now and then leaves them nearly where they were.
     assert abstract.p <= 0.1
     assert found("shattering", states, x).xor == pytest.approx(0.5, abs=0.06)  # no plane parts opposite quadrants
     assert found("dimensionality", states, x).value == pytest.approx(2, abs=0.2)
