@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from mtrnn_envs.experiments import plugins
-from mtrnn_envs.experiments.findings import numbers
+from mtrnn_envs.experiments.findings import PARTS, numbers
 from mtrnn_envs.experiments.probing import INPUTS, Missing, probe
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.score import is_discrete
@@ -136,7 +136,7 @@ def check_probe(name: str, recording: Recording | None = None, agent: Any = None
 
 def _check_finding(name: str, found: Any) -> None:
     assert is_dataclass(type(found)), f"{name} gives a {type(found).__name__}, not a dataclass"
-    for field in ("value", "null", "p", "n", "settings"):
+    for field in PARTS:
         assert hasattr(found, field), f"{name}: the finding has no {field!r}"
     try:
         found.value = found.value

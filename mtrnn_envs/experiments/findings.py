@@ -16,6 +16,8 @@ from mtrnn_envs.experiments import plugins
 from mtrnn_envs.files import replacing
 from mtrnn_envs.recording import Recording
 
+# What every finding has; `mtrnn_envs.testing.check_probe` says what each is.
+PARTS = ("value", "null", "p", "n", "settings")
 HEADLINES = ("value", "null_mean", "null_sd", "p", "n")
 
 
@@ -77,9 +79,9 @@ def write(found: Mapping[str, Any], recording: Recording, folder: Path, say: Cal
 
     probes.csv has one number a row: probe, name, number. probes.json has the same, with what is said in words, the null
     distributions, the settings, and the metadata of the recording. What is there of other probes on the same recording
-    stays. The figure of a probe, if there is one (entry-point group
-    `mtrnn.figures`), goes to <probe>.png and <probe>.pdf, or <probe>.html if it is one of plotly's; of a mapping of
-    figures each goes to <probe>-<key>. A figure that cannot be drawn takes nothing else with it; `say` is told why.
+    stays. The figure of a probe, if there is one (entry-point group `mtrnn.figures`), goes to <probe>.png and
+    <probe>.pdf, or <probe>.html if it is one of plotly's; of a mapping of figures each goes to <probe>-<key>. A figure
+    that cannot be drawn takes nothing else with it; `say` is told why.
     """
     about = _plain(recording.metadata)
     whole = _kept(folder / "probes.json", about) | {

@@ -21,6 +21,7 @@ import numpy as np
 from mtrnn_envs.checks import known, whole
 from mtrnn_envs.dynamics import TOLERANCE, run
 from mtrnn_envs.experiments import plugins
+from mtrnn_envs.experiments.findings import PARTS
 from mtrnn_envs.recording import Recording
 from mtrnn_envs.trials import observe
 
@@ -164,7 +165,7 @@ def probe(recording: Recording, name: str, rng: Any = 0, *, agent: Any = None, *
                 if parameter.default is parameter.empty:
                     raise Missing(f"probe {name!r} needs {error}") from error
     found = function(**given, **settings)
-    if missing := [part for part in ("value", "null", "p", "n", "settings") if not hasattr(found, part)]:
+    if missing := [part for part in PARTS if not hasattr(found, part)]:
         raise ValueError(f"probe {name!r} gives a {type(found).__name__} without {missing[0]!r}; a finding is needed")
     return found
 

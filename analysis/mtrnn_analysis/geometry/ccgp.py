@@ -88,8 +88,8 @@ def ccgp(
     - geometric (`null`): the conditions' clouds of trials lie where they lie independently of each other; their
       mean states are mixed by a random rotation of the contrasts between conditions, and the clouds go along as they
       are (`mtrnn_analysis.nulls.mixed_places`). The scatter of the places remains, abstraction goes, so it is the
-      null to beat. It is wide: in four random places CCGP may be 0.8. That a code has few dimensions is no evidence
-      against it;
+      null to beat. It is wide: in four random places CCGP may be far from 0.5. That a code has few dimensions is no
+      evidence against it;
     - labels (`null_labels`): states hold nothing of the conditions; the trials change their conditions by a random
       permutation of all trials. Exact, but any code that can be decoded differs from it.
 

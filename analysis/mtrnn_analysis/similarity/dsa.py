@@ -38,7 +38,7 @@ def dsa(
         n_delays: copies of the state, delayed by a step each, 1 or more.
         rank: of the fitted maps; or n_components n_delays, if that is less.
         score: "wasserstein" compares eigenvalues alone, as the package does by default; "angular" is the measure of
-            the paper, the angle between the maps after the best rotation, by gradient descent: about 100 times slower.
+            the paper, the angle between the maps after the best rotation, by gradient descent, which is far slower.
 
     Raises:
         ImportError: if the package is not installed.
