@@ -8,11 +8,13 @@ This module is what the name "supervised" of the entry-point group `mtrnn.agents
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from mtrnn_agents import settings
 from mtrnn_agents.agent import SupervisedAgent
 from mtrnn_agents.batches import Run, validation_trials
 from mtrnn_agents.decisions import accumulator_probability, fit_gain, fit_threshold
@@ -27,7 +29,10 @@ from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
 
-__all__ = ["PRESETS", "Training", "load", "train", "untrained"]
+__all__ = ["PRESETS", "Training", "from_fields", "load", "train", "untrained"]
+
+# Settings from names and values, such as {"network": {"kind": "gru"}}.
+from_fields = partial(settings.from_fields, Training)
 
 
 def train(

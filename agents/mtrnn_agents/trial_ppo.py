@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from mtrnn_agents import course, state
+from mtrnn_agents import course, settings, state
 from mtrnn_agents.batches import Run, validation_trials
 from mtrnn_agents.course import Course
 from mtrnn_agents.keeping import carried_on, folder_of
@@ -40,7 +41,10 @@ from mtrnn_envs.experiments.run import Metrics
 from mtrnn_envs.payments import first_step, payments
 from mtrnn_envs.seeding import generator, torch_generator
 
-__all__ = ["PRESETS", "Training", "load", "train", "untrained"]
+__all__ = ["PRESETS", "Training", "from_fields", "load", "train", "untrained"]
+
+# Settings from names and values, such as {"network": {"kind": "gru"}}.
+from_fields = partial(settings.from_fields, Training)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from mtrnn_envs.recording import Recording
 # What every finding has; `mtrnn_envs.testing.check_probe` says what each is.
 PARTS = ("value", "null", "p", "n", "settings")
 HEADLINES = ("value", "null_mean", "null_sd", "p", "n")
+LONGEST = 512
 
 
 def numbers(finding: Any) -> dict[str, float]:
@@ -49,6 +50,25 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
             found[name] = float(value)
         else:
             found |= {f"{name}.{key}": number for key, number in _numbers(_items(value)).items()}
+    return found
+
+
+def curves(finding: Any) -> dict[str, list[float]]:
+    """The fields of a finding that are rows of `LONGEST` real numbers or fewer, by name; of mappings and dataclasses in
+    it each, as "field.key". Nulls are left out.
+    """
+    return _curves(_items(finding))
+
+
+def _curves(values: Mapping[str, Any]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for name, value in values.items():
+        if name == "null":
+            continue
+        if isinstance(value, np.ndarray) and value.ndim == 1 and len(value) <= LONGEST and value.dtype.kind in "biuf":
+            found[name] = value.astype(float).tolist()
+        else:
+            found |= {f"{name}.{key}": row for key, row in _curves(_items(value)).items()}
     return found
 
 
@@ -83,9 +103,9 @@ def write(found: Mapping[str, Any], recording: Recording, folder: Path, say: Cal
     <probe>.pdf, or <probe>.html if it is one of plotly's; of a mapping of figures each goes to <probe>-<key>. A figure
     that cannot be drawn takes nothing else with it; `say` is told why.
     """
-    about = _plain(recording.metadata)
+    about = plain(recording.metadata)
     whole = _kept(folder / "probes.json", about) | {
-        name: _plain(
+        name: plain(
             {"numbers": numbers(f), "words": words(f), "null": f.null, "settings": f.settings},
         )
         for name, f in found.items()
@@ -133,14 +153,14 @@ def _draw(figure: Any, path: Path) -> None:
             figure.savefig(temporary, format=suffix[1:], dpi=200, **more)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` in the words of JSON, which has none for NaN (null stands for it), infinity ("inf"), arrays and paths."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None if np.isnan(value) else str(value)
     return value if isinstance(value, str | int | float | None) else str(value)

@@ -20,7 +20,7 @@ Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
 def digest(agent: str, task: EvidenceTask, seed: int, training: Any) -> str:
     """The name of a run: a hash of all that determines it."""
     whole = {"agent": agent, "task": task, "seed": seed, "training": training}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=_fields).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=fields_of).encode()).hexdigest()[:16]
 
 
 def ideals(task: EvidenceTask, names: Iterable[str]) -> dict[str, float]:
@@ -45,7 +45,7 @@ def ideals(task: EvidenceTask, names: Iterable[str]) -> dict[str, float]:
     return {name: value for name in names if (value := known.get(name)) is not None}
 
 
-def _fields(settings: Any) -> dict[str, Any]:
+def fields_of(settings: Any) -> dict[str, Any]:
     """A dataclass for JSON, with its kind: two networks may have the same fields."""
     return {"kind": type(settings).__name__, **{f.name: getattr(settings, f.name) for f in fields(settings)}}
 
