@@ -24,6 +24,7 @@ GROUPS = {
     "agent": ("mtrnn.agents", "agents"),
     "probe": ("mtrnn.probes", "analysis"),
     "figure": ("mtrnn.figures", "analysis"),
+    "report": ("mtrnn.reports", "analysis"),
 }
 
 
@@ -96,8 +97,13 @@ def figure(name: str) -> Callable[..., Any]:
     return _function("figure", name)
 
 
+def report(name: str) -> Callable[..., Any]:
+    """The function that writes the report called `name` about studies; raises as `probe`."""
+    return _function("report", name)
+
+
 def names(kind: str) -> list[str]:
-    """The names of the plug-ins of a kind, "agent", "probe" or "figure", that are installed."""
+    """The names of the plug-ins of a kind, one of `GROUPS`, that are installed."""
     return sorted({entry.name for entry in entry_points(group=GROUPS[kind][0])})
 
 

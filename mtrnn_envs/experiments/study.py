@@ -69,8 +69,8 @@ class Study:
         budgets: by name, what is changed in the study: seeds, settings (added to those there are), axes (in the place
             of those of that name), also, probes.
         measures: columns of the table that the report shows, by a short name.
-        figure: how the report draws it; see `mtrnn_analysis.report`.
-        claims: what is claimed, and how it is tested; see there.
+        figures: how the report draws it; see `mtrnn_analysis.figures.studies`.
+        claims: what is claimed, and how it is tested; see `mtrnn_analysis.claims`.
 
     Raises:
         ValueError: if a field, a path or a value is not allowed, saying which and what is.
@@ -87,7 +87,7 @@ class Study:
     also: Sequence[Settings] = ()
     budgets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     measures: Mapping[str, str] = field(default_factory=dict)
-    figure: Mapping[str, Any] = field(default_factory=dict)
+    figures: Sequence[Mapping[str, Any]] = ()
     claims: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
