@@ -3,7 +3,7 @@
 What a cell finds follows from the cell alone, on one machine with one build: not from the order in which cells are
 run, nor from the number of processes, nor from how often it was stopped. Files, in the folder of the results:
 
-    agents/<run>/        weights, and the state of training; <run> is a hash of agent, task, seed and training
+    agents/<run>/        weights, the state of training, and what it cost; <run> is a hash of agent, task, seed and training
     cells/<cell>.json    what was found; <cell> is a hash of the whole cell
 
 Cells that differ in what is asked of an agent, and no more, share the agent.
@@ -15,7 +15,8 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +35,7 @@ from mtrnn_envs.task import EvidenceTask
 
 SCHEMA = 1
 AGENTS, CELLS = "agents", "cells"
+COST = "cost.json"  # of training, beside the agent
 # Environments that a recording is made in; which trials come depends on it.
 N_ENVS = 256
 # What the numbers of a cell may depend on, besides the cell.
@@ -110,11 +112,9 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
 
     if (before := read(out, cell.id)) is not None:
         return before
-    start, wall = time.process_time(), time.perf_counter()
     with threadpool_limits(1):
         found = _found(cell, out)
-    cost = {"cpu_s": time.process_time() - start, "wall_s": time.perf_counter() - wall, "host": platform.node()}
-    whole_cell = plain({"schema": SCHEMA, "cell": cell.identity, "versions": versions(), **found, "cost": cost})
+    whole_cell = plain({"schema": SCHEMA, "cell": cell.identity, "versions": versions(), **found})
     with replacing(path_of(out, cell.id)) as temporary:
         temporary.write_text(json.dumps(whole_cell, allow_nan=False))
     return whole_cell
@@ -170,9 +170,32 @@ def agent_of(cell: Cell, out: Path) -> Any:
         return make(cell.task, cell.seed, cell.training)
     folder = out / AGENTS / cell.run
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with FileLock(folder / ".lock"), costed(folder / COST):
         metrics = decoding(lambda sentence: None)
         return plugin.train(cell.task, cell.seed, cell.training, folder=folder, progress=False, metrics=metrics)
+
+
+@contextmanager
+def costed(path: Path) -> Iterator[None]:
+    """Writes what the block costs to `path`, unless it is there: what was not interrupted is counted whole."""
+    begun = started()
+    try:
+        yield
+    finally:
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(since(begun)))
+
+
+def started() -> tuple[float, float]:
+    """CPU and wall time now, in seconds."""
+    return time.process_time(), time.perf_counter()
+
+
+def since(begun: tuple[float, float]) -> dict[str, Any]:
+    """What was spent since `started`, and where."""
+    cpu, wall = (now - then for now, then in zip(started(), begun, strict=True))
+    return {"cpu_s": cpu, "wall_s": wall, "host": platform.node()}
 
 
 def recorded(cell: Cell, agent: Any) -> Recording:
@@ -188,7 +211,9 @@ def _found(cell: Cell, out: Path) -> dict[str, Any]:
     try:
         agent = agent_of(cell, out)
     except FloatingPointError as error:
-        return {"status": "diverged", "why": str(error), "numbers": {}, "words": {}, "curves": {}, "left_out": {}}
+        nothing: dict[str, Any] = {"numbers": {}, "words": {}, "curves": {}, "left_out": {}}
+        return {"status": "diverged", "why": str(error), **nothing, "cost": _cost(cell, out, started())}
+    begun = started()
     recording = recorded(cell, agent)
     found: dict[str, Any] = {"accuracy": float(recording.correct.mean())}
     found["reward"] = float(recording.rewards.sum(axis=1).mean())
@@ -212,7 +237,16 @@ def _found(cell: Cell, out: Path) -> dict[str, Any]:
         found |= {f"{name}.{key}": value for key, value in numbers(finding).items()}
         said |= {f"{name}.{key}": value for key, value in words(finding).items()}
         drawn |= {f"{name}.{key}": values for key, values in curves(finding).items()}
-    return {"status": "done", "numbers": found, "words": said, "curves": drawn, "left_out": left_out}
+    parts = {"numbers": found, "words": said, "curves": drawn, "left_out": left_out}
+    return {"status": "done", **parts, "cost": _cost(cell, out, begun)}
+
+
+def _cost(cell: Cell, out: Path, begun: tuple[float, float]) -> dict[str, Any]:
+    """What training cost, whenever and wherever that was, and what has been spent since `begun`."""
+    cost = since(begun)
+    if cell.trained:
+        cost |= {f"training_{name}": v for name, v in json.loads((out / AGENTS / cell.run / COST).read_text()).items()}
+    return cost
 
 
 def _course(history: Any) -> dict[str, list[float]]:
