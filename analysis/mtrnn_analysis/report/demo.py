@@ -1,4 +1,4 @@
-"""Tables of results as text, and the report of the demo: a table and its figures."""
+"""The report of the demo: a table and its figures."""
 
 from __future__ import annotations
 
@@ -11,33 +11,13 @@ import numpy as np
 from mtrnn_analysis.decoding.controls import control_states
 from mtrnn_analysis.decoding.linear import decode
 from mtrnn_analysis.figures import Reference, Result, r2_figure, save, tasks_figure, trajectories_figure
+from mtrnn_analysis.report.tables import table
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.files import replacing
 from mtrnn_envs.recording import Recording
 
 # Trials from which controls are decoded; the standard error of their r2 is then below 0.001.
 N_CONTROL = 20_000
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table whose columns are aligned, numbers to the right; a float shows four decimals.
-
-    Raises:
-        ValueError: if a row has not as many cells as the header.
-    """
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"row={row!r} has {len(row)} cells; the header has {len(header)}")
-    cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
-    right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
-
-    def line(row: Sequence[str]) -> str:
-        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
-        return "| " + " | ".join(padded) + " |"
-
-    rule = ("-" * (w - 1) + ":" if r else "-" * w for w, r in zip(widths, right, strict=True))
-    return "\n".join([line(cells[0]), "| " + " | ".join(rule) + " |", *map(line, cells[1:])])
 
 
 def multitask_report(
