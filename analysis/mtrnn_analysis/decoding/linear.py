@@ -164,6 +164,38 @@ def decode(
             orthants with trials for `holdout`.
     """
     states, latents = checked(states, latents)
+    others = {} if trials is None else others_of(trials, latents, valid, untrained)
+    return decode_beside(
+        states, latents, rng, others, holdout=holdout, n_folds=n_folds, penalties=penalties, n_null=n_null
+    )
+
+
+def others_of(
+    trials: Trials, latents: Float[np.ndarray, "N D"], valid: Bool[np.ndarray, "N T"] | None, untrained: Any
+) -> dict[str, Float[np.ndarray, "N _"]]:
+    """The states that those of the last valid step are held against, see `controls`.
+
+    Raises:
+        ValueError: if `trials` are not those of `latents`, or no sample has been seen in one of them.
+    """
+    if not np.array_equal(trials.latents, latents):
+        raise ValueError("trials are not those of latents: their x* differ")
+    steps = None if valid is None else np.count_nonzero(valid, axis=1) - 1
+    return control_states(trials, steps, untrained)
+
+
+def decode_beside(
+    states: Float[np.ndarray, "N H"],
+    latents: Float[np.ndarray, "N D"],
+    rng: np.random.Generator,
+    others: Mapping[str, np.ndarray],
+    *,
+    holdout: str,
+    n_folds: int,
+    penalties: tuple[float, ...],
+    n_null: int,
+) -> Decoding:
+    """`decode` of states and, in the same folds, of the other states of its controls, by name, each `[N, _]`."""
     whole("n_folds", n_folds, 3)
     whole("n_null", n_null, 0)
     if not penalties or not all(0 < penalty < np.inf for penalty in penalties):
@@ -181,19 +213,14 @@ def decode(
     }
     inside, out = (_scores(states, latents, orders, groups, cell, *splits[kind], penalties) for kind in ("id", "ood"))
     controls = {}
-    if trials is not None:
-        if not np.array_equal(trials.latents, latents):
-            raise ValueError("trials are not those of latents: their x* differ")
-        steps = None if valid is None else np.count_nonzero(valid, axis=1) - 1
-        for name, control in control_states(trials, steps, untrained).items():
-            # The folds are those of the states, so that differences are not of the dealing.
-            two = [
-                _scores(np.asarray(control, float), latents, orders[:0], groups, cell, *splits[kind], penalties)
-                for kind in ("id", "ood")
-            ]
-            controls[name] = Control(two[1].r2_prior, two[0].r2_prior, two[1].r2_local, two[0].r2_local)
-    free = {name: control.ood for name, control in controls.items() if name in UNTRAINED}
-    best = max(free, key=lambda name: free[name]) if free else ""
+    for name, control in others.items():
+        # The folds are those of the states, so that differences are not of the dealing.
+        two = [
+            _scores(np.asarray(control, float), latents, orders[:0], groups, cell, *splits[kind], penalties)
+            for kind in ("id", "ood")
+        ]
+        controls[name] = Control(two[1].r2_prior, two[0].r2_prior, two[1].r2_local, two[0].r2_local)
+    best, above = above_untrained(out.r2_prior, controls)
     return Decoding(
         value=out.r2_prior,
         null=out.null,
@@ -207,8 +234,15 @@ def decode(
         latents=latents,
         controls=controls,
         best_untrained=best,
-        above_untrained=out.r2_prior - free[best] if free else float("nan"),
+        above_untrained=above,
     )
+
+
+def above_untrained(value: float, controls: Mapping[str, Control]) -> tuple[str, float]:
+    """The best of the controls that no training is needed for, and `value` less its `ood`; "" and NaN without any."""
+    free = {name: control.ood for name, control in controls.items() if name in UNTRAINED}
+    best = max(free, key=lambda name: free[name]) if free else ""
+    return best, value - free[best] if free else float("nan")
 
 
 def r2_prior(latents: Float[np.ndarray, "N D"], predictions: Float[np.ndarray, "N D"]) -> float:

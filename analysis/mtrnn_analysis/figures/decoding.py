@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -11,7 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mtrnn_analysis.decoding.course import Course
-from mtrnn_analysis.decoding.linear import Decoding
+from mtrnn_analysis.decoding.linear import Control, Decoding
+from mtrnn_analysis.decoding.planes import Planes
+from mtrnn_analysis.decoding.released import Released
 from mtrnn_analysis.decoding.transfer import Transfer
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, signs
 
@@ -38,7 +41,8 @@ def decoding_figure(found: Decoding) -> Figure:
         drawn = [v for s in scores for v in (*s.r2_prior_by_orthant, *s.null)]
         low = max(FLOOR, min(0.0, *drawn, *(c.ood for c in found.controls.values())))
         _by_orthant(panels[0], found, low)
-        _controls(panels[1], found, low)
+        pair = (found.in_distribution.r2_prior, found.out_of_distribution.r2_prior)
+        _controls(panels[1], pair, found.controls, found.best_untrained, low)
         if flat:
             _map(panels[2], found)
         return figure
@@ -47,20 +51,12 @@ def decoding_figure(found: Decoding) -> Figure:
 def _by_orthant(axes: Any, found: Decoding, low: float) -> None:
     colours = [QUADRANTS.get(name, INK) for name in found.orthants]
     for i, scores in enumerate((found.in_distribution, found.out_of_distribution)):
-        if len(scores.null):
-            edges = np.clip([scores.null.min(), scores.null.max()], low, 1)
-            axes.fill_between([i - 0.35, i + 0.35], *edges, color=PALE, lw=0, zorder=1)
+        _column(axes, i, scores.r2_prior, scores.null, scores.p, low)
         values = np.clip(scores.r2_prior_by_orthant, low, 1)
         spread = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [0.0]
         axes.scatter(i + np.array(spread), values, c=colours, s=18, lw=0.5, edgecolors="white", zorder=3, clip_on=False)
-        level = np.clip(scores.r2_prior, low, 1)
-        axes.plot([i - 0.35, i + 0.35], [level, level], color=INK, lw=1.4, zorder=2)
-        p = "" if np.isnan(scores.p) else f"\n$p$ = {scores.p:.2g}"
-        axes.text(i, 1.03, f"{scores.r2_prior:.3f}{p}", ha="center", va="bottom", fontsize=7)
     axes.set_xticks([0, 1], ["in\ndistribution", f"{found.settings['holdout']}\nleft out"])
-    axes.set_xlim(-0.6, 1.6)
-    axes.set_ylim(low - 0.03, 1)
-    axes.set_ylabel(f"{R2}  $(= 1 - 12\\,\\mathrm{{MSE}})$")
+    _r2_axis(axes, low)
     handles = [
         Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=colour, label=name)
         for name, colour in zip(found.orthants, colours, strict=True)
@@ -71,9 +67,10 @@ def _by_orthant(axes: Any, found: Decoding, low: float) -> None:
     axes.legend(handles=handles, loc="lower left", handlelength=1, handletextpad=0.6, labelspacing=0.25)
 
 
-def _controls(axes: Any, found: Decoding, low: float) -> None:
-    rows = [("this agent", found.in_distribution.r2_prior, found.out_of_distribution.r2_prior)]
-    rows += [(name, control.id, control.ood) for name, control in found.controls.items()]
+def _controls(axes: Any, agent: tuple[float, float], controls: Mapping[str, Control], best: str, low: float) -> None:
+    """`r2_prior` in and out of distribution of the agent's states and of others."""
+    rows = [("this agent", *agent)]
+    rows += [(name, control.id, control.ood) for name, control in controls.items()]
     for y, (name, inside, outside) in enumerate(rows):
         axes.axhline(y, color=PALE, lw=0.5, zorder=1)
         axes.plot(max(inside, low), y, "o", ms=5, color=BLUE, mec="white", mew=0.5, zorder=3, clip_on=False)
@@ -81,7 +78,7 @@ def _controls(axes: Any, found: Decoding, low: float) -> None:
         axes.text(
             1.02, y, f"{outside:.3f}", va="center", fontsize=7, color=VERMILLION, weight="normal" if y else "bold"
         )
-        if name == found.best_untrained:
+        if name == best:
             axes.axvline(max(outside, low), color=GREY, lw=0.8, ls=(0, (4, 2)), zorder=2)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -91,7 +88,7 @@ def _controls(axes: Any, found: Decoding, low: float) -> None:
         Line2D([], [], ls="", marker=marker, ms=4.5, mec="none", mfc=colour, label=label)
         for marker, colour, label in (("o", BLUE, "in distribution"), ("s", VERMILLION, "out of distribution"))
     ]
-    if found.best_untrained:
+    if best:
         handles.append(Line2D([], [], color=GREY, lw=0.8, ls=(0, (4, 2)), label="best of untrained and input"))
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), labelspacing=0.2, borderaxespad=0.1)
 
@@ -123,6 +120,74 @@ def _map(axes: Any, found: Decoding) -> None:
     axes.set_ylabel("$x_2$ (latent units)", labelpad=0)
     more = f"; {lost} cells lie outside" if lost else ""
     axes.set_title(f"mean decoded $x^*$, {found.settings['holdout']} left out{more}", fontsize=7.5, loc="left")
+
+
+def planes_figure(found: Planes) -> Figure:
+    """`r2_prior` by plane of x*, a quadrant of it left out, beside its null and the controls.
+
+    Left: in and out of distribution, a mark a plane and a bar for the mean; grey bands are the null of the mean, from
+    its least to its largest draw. Right: the same means of the controls.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 2.9), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=[1, 1.2])
+        inside = (found.in_distribution, found.in_distribution_by_plane, found.null_in_distribution)
+        columns = ((*inside, found.p_in_distribution), (found.value, found.by_plane, found.null, found.p))
+        drawn = [v for _, by_plane, null, _ in columns for v in (*by_plane, *null)]
+        low = max(FLOOR, min(0.0, *drawn, *(c.ood for c in found.controls.values())))
+        for i, (mean, by_plane, null, p) in enumerate(columns):
+            _column(left, i, mean, null, p, low)
+            spread = np.linspace(-0.2, 0.2, len(by_plane)) if len(by_plane) > 1 else np.zeros(1)
+            values = np.clip(by_plane, low, 1)
+            left.plot(i + spread, values, "o", color=INK, ms=3.5, mec="white", mew=0.4, clip_on=False)
+        left.set_xticks([0, 1], ["in\ndistribution", "quadrant\nleft out"])
+        _r2_axis(left, low)
+        _controls(right, (found.in_distribution, found.value), found.controls, found.best_untrained, low)
+        names = [f"$x_{{{i + 1}}}, x_{{{j + 1}}}$" for i, j in found.planes]
+        left.set_xlabel("plane " + names[0] if len(names) == 1 else f"{len(names)} planes, {names[0]} to {names[-1]}")
+        return figure
+
+
+def released_figure(found: Released) -> Figure:
+    """`r2_prior` of each orthant left out, tested right and with the fault of the public code, joined by a line.
+
+    Bars are the means; the grey band is the null of the faulty mean, from its least to its largest draw.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.6, 3.0), layout="constrained")
+        axes = figure.subplots()
+        low = max(FLOOR, min(0.0, *found.by_orthant, *found.right_by_orthant, *found.null))
+        _column(axes, 0, found.right, np.empty(0), float("nan"), low)
+        _column(axes, 1, found.value, found.null, found.p, low)
+        for name, *ends in zip(found.left_out, found.right_by_orthant, found.by_orthant, strict=True):
+            mixed = len(set(name)) > 1
+            label = f"{name} left out" if len(found.left_out) <= len(QUADRANTS) else None
+            style = {"color": QUADRANTS.get(name, VERMILLION if mixed else BLUE), "zorder": 3 if mixed else 4}
+            axes.plot([0, 1], np.clip(ends, low, 1), "o-", ms=3.5, lw=0.9, clip_on=False, label=label, **style)
+        axes.set_xticks([0, 1], ["tested on the\northant left out", "as released (wrong):\none sign for all latents"])
+        _r2_axis(axes, low)
+        handles = axes.get_legend_handles_labels()[0] or [
+            Line2D([], [], marker="o", ms=3.5, lw=0.9, color=colour, label=label)
+            for colour, label in ((VERMILLION, "mixed signs left out"), (BLUE, "one sign left out"))
+        ]
+        axes.legend(handles=handles, loc="lower left", labelspacing=0.25)
+        return figure
+
+
+def _column(axes: Any, at: float, mean: float, null: np.ndarray, p: float, low: float) -> None:
+    """A mean as a bar, above it its number, behind it the reach of its null."""
+    if len(null):
+        edges = np.clip([null.min(), null.max()], low, 1)
+        axes.fill_between([at - 0.35, at + 0.35], *edges, color=PALE, lw=0, zorder=1)
+    axes.plot([at - 0.35, at + 0.35], [np.clip(mean, low, 1)] * 2, color=INK, lw=1.4, zorder=2)
+    beyond = "" if np.isnan(p) else f"\n$p$ = {p:.2g}"
+    axes.text(at, 1.03, f"{mean:.3f}{beyond}", ha="center", va="bottom", fontsize=7)
+
+
+def _r2_axis(axes: Any, low: float) -> None:
+    axes.set_xlim(-0.6, 1.6)
+    axes.set_ylim(low - 0.03, 1)
+    axes.set_ylabel(f"{R2}  $(= 1 - 12\\,\\mathrm{{MSE}})$")
 
 
 def course_figure(found: Course) -> Figure:
