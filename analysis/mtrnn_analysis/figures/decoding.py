@@ -142,6 +142,8 @@ def planes_figure(found: Planes) -> Figure:
             left.plot(i + spread, values, "o", color=INK, ms=3.5, mec="white", mew=0.4, clip_on=False)
         left.set_xticks([0, 1], ["in\ndistribution", "quadrant\nleft out"])
         _r2_axis(left, low)
+        if len(found.null):
+            left.legend(handles=[Patch(color=PALE, lw=0, label="null")], loc="lower left", handlelength=1)
         _controls(right, (found.in_distribution, found.value), found.controls, found.best_untrained, low)
         names = [f"$x_{{{i + 1}}}, x_{{{j + 1}}}$" for i, j in found.planes]
         left.set_xlabel("plane " + names[0] if len(names) == 1 else f"{len(names)} planes, {names[0]} to {names[-1]}")
@@ -170,6 +172,8 @@ def released_figure(found: Released) -> Figure:
             Line2D([], [], marker="o", ms=3.5, lw=0.9, color=colour, label=label)
             for colour, label in ((VERMILLION, "mixed signs left out"), (BLUE, "one sign left out"))
         ]
+        if len(found.null):
+            handles.append(Patch(color=PALE, lw=0, label="null"))
         axes.legend(handles=handles, loc="lower left", labelspacing=0.25)
         return figure
 
