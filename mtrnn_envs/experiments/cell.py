@@ -3,7 +3,7 @@
 What a cell finds follows from the cell alone, on one machine with one build: not from the order in which cells are
 run, nor from the number of processes, nor from how often it was stopped. Files, in the folder of the results:
 
-    agents/<run>/        weights, the state of training, and what it cost; <run> is a hash of agent, task, seed and training
+    agents/<run>/        weights, state and cost of training; <run> is a hash of agent, task, seed and training
     cells/<cell>.json    what was found; <cell> is a hash of the whole cell
 
 Cells that differ in what is asked of an agent, and no more, share the agent.

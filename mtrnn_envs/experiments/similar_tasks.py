@@ -1,0 +1,46 @@
+"""Boundaries of six tasks that are hard on the representation: lines much alike, and labels that x* and -x* share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+N = 6
+
+
+def fan(latents: Any, degrees: float) -> Any:
+    """Signed distances from six lines through the origin, evenly spread over `degrees` about the first diagonal.
+
+    At 180 they are as far apart as those of boundaries="linear". The direction along the diagonal is told worst.
+    """
+    angles = np.deg2rad(45 + degrees * ((np.arange(N) + 0.5) / N - 0.5))
+    return latents @ _like(np.stack([-np.sin(angles), np.cos(angles)]), latents)
+
+
+def fan_10(latents: Any) -> Any:
+    """Lines over 10 degrees."""
+    return fan(latents, 10)
+
+
+def fan_30(latents: Any) -> Any:
+    """Lines over 30 degrees."""
+    return fan(latents, 30)
+
+
+def fan_90(latents: Any) -> Any:
+    """Lines over 90 degrees."""
+    return fan(latents, 90)
+
+
+def crosses(latents: Any) -> Any:
+    """Six crosses of two orthogonal lines through the origin: products of signed distances, the same at x* and -x*."""
+    first = np.pi / 2 * (np.arange(N) + 0.5) / N
+    one, other = (latents @ _like(np.stack([-np.sin(a), np.cos(a)]), latents) for a in (first, first + np.pi / 2))
+    return one * other
+
+
+def _like(matrix: np.ndarray, latents: Any) -> Any:
+    from mtrnn_envs.arrays import like
+
+    return like(matrix, latents)
