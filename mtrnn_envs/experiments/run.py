@@ -50,14 +50,16 @@ def fields_of(settings: Any) -> dict[str, Any]:
     return {"kind": type(settings).__name__, **{f.name: getattr(settings, f.name) for f in fields(settings)}}
 
 
-def decoding(say: Callable[[str], None]) -> Metrics | None:
+def decoding(say: Callable[[str], None], *, released: bool = False) -> Metrics | None:
     """r2_prior in and out of distribution of x* decoded from states, by the probe "decoding", as `metrics` of `train`.
 
+    With `released`, also as the public code draws the trials that it tests on, by the probe "released_holdout".
     A run does not fail for want of it: where the probe is not there, or does not go with the task, `say` is told once,
     and there are no numbers.
     """
     try:
         decode = plugins.probe("decoding")
+        other = plugins.probe("released_holdout") if released else None
     except (ImportError, ValueError) as error:
         say(f"training goes on without r2: {error}")
         return None
@@ -69,10 +71,12 @@ def decoding(say: Callable[[str], None]) -> Metrics | None:
             return {}
         try:
             found = decode(states, latents, np.random.default_rng(0), n_null=0)
+            faulty = other(states, latents, np.random.default_rng(0), n_null=0) if other else None
         except ValueError as error:
             possible = False
             say(f"\ntraining goes on without r2: {error}")  # a progress bar may stand in the line
             return {}
-        return {"r2_id": found.in_distribution.r2_prior, "r2_ood": found.out_of_distribution.r2_prior}
+        r2 = {"r2_id": found.in_distribution.r2_prior, "r2_ood": found.out_of_distribution.r2_prior}
+        return r2 if faulty is None else r2 | {"r2_ood_released": faulty.value}
 
     return metrics

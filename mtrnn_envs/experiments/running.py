@@ -402,7 +402,7 @@ def _train_together(cells: Iterable[Cell], out: Path, device: Any, progress: boo
                         folder=out / AGENTS,
                         device=device,
                         progress=progress,
-                        metrics=decoding(lambda sentence: None),
+                        metrics=decoding(lambda sentence: None, released=True),
                     )
                 except (ValueError, RuntimeError) as error:
                     say(f"{len(ids)} agents are trained by themselves, not together on {device}: {error}")
