@@ -76,3 +76,52 @@ class Probe:
     )
     seed: int = field(default=0, metadata=_help("of what probes draw: a whole number, 0 or more"))
     plugin: str = field(default="supervised", metadata=_help(PLUGIN))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Where and how studies are run."""
+
+    budget: str = field(default="paper", metadata=_help("'paper', or another that the studies have, such as 'quick'"))
+    backend: str = field(
+        default="local", metadata=_help("'local' processes, a 'dask' or 'ray' cluster, or 'submitit' for SLURM")
+    )
+    n_jobs: int | None = field(
+        default=None, metadata=_help("cells at once; None: one per core, or all that a cluster has room for")
+    )
+    address: str | None = field(default=None, metadata=_help("of the dask scheduler or Ray cluster; None: one here"))
+    parameters: tuple[str, ...] = field(
+        default=(), metadata=_help("of submitit, each as name=value, such as slurm_partition=gpu timeout_min=600")
+    )
+    device: str | None = field(
+        default=None, metadata=_help("a CUDA device on which agents are first trained, many as one problem")
+    )
+    retries: int = field(default=1, metadata=_help("how often a cell that failed is tried again"))
+    report: bool = field(default=True, metadata=_help("whether the report is written in the end"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStudy(Running):
+    """The options of `mtrnn study run`."""
+
+    study: Positional[str] = field(
+        default=tyro.MISSING,
+        metadata=_help("a file (.toml), package.module:attribute, or a study of `mtrnn reproduce`"),
+    )
+    out: Path = field(default=Path("results", "studies"), metadata=_help("the folder of the results"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStatus:
+    """The options of `mtrnn study status`."""
+
+    names: Positional[tuple[str, ...]] = field(default=(), metadata=_help("studies; none: all in the folder"))
+    out: Path = field(default=Path("results", "studies"), metadata=_help("the folder of the results"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduce(Running):
+    """The options of `mtrnn reproduce`."""
+
+    names: Positional[tuple[str, ...]] = field(default=tyro.MISSING, metadata=_help("studies, or 'all'"))
+    out: Path = field(default=Path("results", "reproduction"), metadata=_help("the folder of the results"))

@@ -142,6 +142,59 @@ def probe(args: Sequence[str]) -> None:
     print(f"the numbers (probes.csv, probes.json) and figures are in {folder}")
 
 
+def study(args: Sequence[str]) -> None:
+    """runs a study, a grid of tasks, agents and seeds, or says how far it is"""
+    what = {"run": _run_study, "status": _status}
+    name, *rest = list(args) or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: mtrnn study run STUDY [OPTIONS]\n       mtrnn study status [NAMES] [OPTIONS]")
+    else:
+        what[known(name, what, "command", "mtrnn study")](rest)
+
+
+def _run_study(args: Sequence[str]) -> None:
+    about = "Runs what is not yet there of a study. The same command again goes on where it was stopped."
+    do = _module("options").parsed(_module("arguments").RunStudy(), args, "mtrnn study run", about)
+    _run([_module("study").found(do.study)], do)
+
+
+def _status(args: Sequence[str]) -> None:
+    about = "Says how far studies are: cells done, failed and left."
+    do = _module("options").parsed(_module("arguments").StudyStatus(), args, "mtrnn study status", about)
+    there = sorted(path.parent.name for path in (do.out / "studies").glob("*/study.json"))
+    if not there:
+        raise ValueError(f"out={str(do.out)!r} holds no studies; give the folder that they were run in")
+    for name in do.names or there:
+        print(_module("running").status(do.out, known(name, there, "study", str(do.out))))
+
+
+def reproduce(args: Sequence[str]) -> None:
+    """runs the studies of the paper's figures, and of what was asked beyond, and writes the report"""
+    studies = _module("reproduction").STUDIES
+    lines = ["Reproduces figures. The same command again goes on where it was stopped.", "studies, or 'all':"]
+    lines += [f"{name}: {each.title}" for name, each in studies.items()]
+    do = _module("options").parsed(_module("arguments").Reproduce(), args, "mtrnn reproduce", "\n\n".join(lines))
+    names = studies if "all" in do.names else dict.fromkeys(do.names)
+    _run([studies[known(name, studies, "study", "mtrnn reproduce")] for name in names], do)
+
+
+def _run(studies: Sequence[Any], do: Any) -> None:
+    """Runs studies, says what came of each, and writes the report."""
+    running = _module("running")
+    writer = plugins.report("html") if do.report else None  # what it lacks is said before anything is run
+    parameters = dict(part.split("=", 1) for part in do.parameters if "=" in part)
+    if len(parameters) < len(do.parameters):
+        raise ValueError(f"parameters={do.parameters!r} must each be name=value, and differ")
+    backend = running.Backend(name=do.backend, n_jobs=do.n_jobs, address=do.address, parameters=parameters)
+    _say(f"all goes to {do.out}")
+    running.run_studies(studies, do.out, budget=do.budget, backend=backend, retries=do.retries, device=do.device)
+    for each in studies:
+        print(running.status(do.out, each.name))
+    print(f"the tables (table.csv, table.parquet) are in {do.out / 'studies'}")
+    if writer is not None:
+        print(f"the report is {writer(do.out)}: open it in a browser")
+
+
 def _module(name: str) -> Any:
     """A module of the command line, which needs more than the package itself."""
     try:
@@ -150,7 +203,13 @@ def _module(name: str) -> Any:
         raise ImportError(f'mtrnn needs {error.name}: pip install "mtrnn-envs[all]"') from error
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": train, "record": record, "probe": probe}
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": train,
+    "record": record,
+    "probe": probe,
+    "study": study,
+    "reproduce": reproduce,
+}
 
 
 if __name__ == "__main__":

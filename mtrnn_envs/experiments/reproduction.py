@@ -71,7 +71,8 @@ FIGURES = [
     two(
         "fig1f",
         "Decoding of x* against the number of tasks",
-        "A linear decoder of x* is fitted to three quadrants and tested on the fourth (OOD), or to part of all four and "
+        "A linear decoder of x* is fitted to three quadrants and tested on the fourth (OOD), or to part of all four "
+        "and "
         "tested on the rest (ID). What does the number of tasks change? The recipe of this suite stands beside the "
         "protocol of the public code (labels at the decision only, batches of 16, a constant rate of 1e-3, 100,000 "
         "updates).",
@@ -116,8 +117,10 @@ FIGURES = [
     Study(
         name="fig1g",
         title="Decoding of x* against the numbers of tasks and of latents",
-        text="N random hyperplanes divide D latents. With N < D the answers do not tell x*; from N = D on they do. Each of "
-        "the 2^D orthants is left out in turn. One orthant of 1024 is hardly left out: its ten neighbours differ by one "
+        text="N random hyperplanes divide D latents. With N < D the answers do not tell x*; from N = D on they do. "
+        "Each of "
+        "the 2^D orthants is left out in turn. One orthant of 1024 is hardly left out: its ten neighbours differ by "
+        "one "
         "sign. So a quadrant of the plane of two latents is left out as well, which means the same at every D.",
         probes=MANY,
         settings=SHORT,
@@ -155,7 +158,8 @@ FIGURES = [
     two(
         "fig1d",
         "States in their first three principal components",
-        "The states of one network for each number of tasks, along trials, with the fixed and slow points of its dynamics "
+        "The states of one network for each number of tasks, along trials, with the fixed and slow points of its "
+        "dynamics "
         "at rest. Turn them.",
         **BY_N,
         measures={
@@ -173,7 +177,8 @@ FIGURES = [
         "free_rt",
         "Free reaction time: decoding against the length of the evidence",
         "Networks that may answer when they like, trained on labels at every step, or on the paper's accumulators of "
-        "evidence. r² of the mean of t samples is 1 - 12 sigma²/t = 1 - 0.48/t; the paper counts from 0: 1 - 0.48/(t+1).",
+        "evidence. r² of the mean of t samples is 1 - 12 sigma²/t = 1 - 0.48/t; the paper counts from 0: 1 - "
+        "0.48/(t+1).",
         probes={
             "decoding": {},
             "released_holdout": {},
@@ -311,7 +316,8 @@ FIGURES = [
     two(
         "eigenvalues",
         "Fixed points, eigenvalues and memory",
-        "The paper calls the representation a continuous attractor: as many slow modes as latents at the states that the "
+        "The paper calls the representation a continuous attractor: as many slow modes as latents at the states "
+        "that the "
         "network is in, and memory over long delays without input.",
         **BY_N,
         measures={
@@ -368,7 +374,8 @@ QUESTIONS = [
     two(
         "optimal_answers",
         "What makes the code abstract, at equal accuracy?",
-        "Networks that answer alike can hold x* in different ways. The same 24 tasks, learned in different ways: batches, "
+        "Networks that answer alike can hold x* in different ways. The same 24 tasks, learned in different ways: "
+        "batches, "
         "rates, density of labels. Each dot is a network.",
         axes={"training": SETTINGS_OF_WHY},
         budgets=quick(training={k: SETTINGS_OF_WHY[k] for k in ("recipe", "rate 1e-3", "labels at the decision")}),
@@ -452,7 +459,8 @@ QUESTIONS = [
     two(
         "closed_form",
         "x* from the answers alone",
-        "The closed form: with N >= D tasks x* follows from the probabilities of the answers, without a decoder that is "
+        "The closed form: with N >= D tasks x* follows from the probabilities of the answers, without a decoder "
+        "that is "
         "fitted.",
         **BY_N,
         measures={"from the answers": "multilateration.value", "OOD r²": "decoding.value", "ID r²": R2["ID r²"]},
@@ -469,7 +477,8 @@ QUESTIONS = [
     two(
         "internal_noise",
         "Sensory against internal noise",
-        "Noise of the units, in training, beside the noise of the evidence; and noise behind the encoder instead of before "
+        "Noise of the units, in training, beside the noise of the evidence; and noise behind the encoder instead of "
+        "before "
         "it.",
         axes={
             "noise": {

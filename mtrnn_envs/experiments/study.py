@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mtrnn_envs import IDS
-from mtrnn_envs.checks import known, whole
+from mtrnn_envs.checks import attribute_named, known, whole
 from mtrnn_envs.experiments import plugins
 from mtrnn_envs.experiments.cell import Cell
 from mtrnn_envs.task import EvidenceTask
@@ -171,6 +171,28 @@ class Study:
             for labels, each in rows
             for seed in range(study.seeds)
         ]
+
+
+def found(name: str) -> Study:
+    """The study that `name` names: a TOML file, "package.module:attribute", or one of `mtrnn reproduce`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it names none.
+    """
+    if name.endswith(".toml"):
+        return Study.from_toml(name)
+    if ":" in name:
+        try:
+            there = attribute_named(name)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"study={name!r} cannot be imported: {error}") from error
+        if not isinstance(there, Study):
+            raise ValueError(f"study={name!r} is a {type(there).__name__}, no Study")
+        return there
+    from mtrnn_envs.experiments.reproduction import STUDIES
+
+    return STUDIES[known(name, STUDIES, "study", "mtrnn reproduce")]
 
 
 def flat(settings: Settings, prefix: str = "") -> dict[str, Any]:
