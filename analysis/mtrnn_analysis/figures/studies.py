@@ -29,7 +29,8 @@ import numpy as np
 
 from mtrnn_analysis import claims
 from mtrnn_analysis.figures.study_courses import course, steps
-from mtrnn_analysis.figures.study_curves import curve, dots, heatmap, scatter
+from mtrnn_analysis.figures.study_curves import curve, dots, scatter
+from mtrnn_analysis.figures.study_heatmap import heatmap
 from mtrnn_analysis.figures.study_panels import Asked, Drawn
 from mtrnn_analysis.figures.study_trajectories import trajectories
 from mtrnn_analysis.study_values import axes_of, column_of, levels_known, networks, number

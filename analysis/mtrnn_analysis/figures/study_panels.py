@@ -125,15 +125,20 @@ def lines_of(asked: Asked, measures: Mapping[str, str]) -> list[Line]:
         return [Line(title, column, rows, *look, filled=True) for (title, column), look in pairs]
     levels = levels_of(found, hue, rows)
     colours: Any = [COLOURS[k % 6] for k in range(len(levels))]
-    if len(levels) > 1 and np.isfinite([number(level) for level in levels]).all():
-        colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(levels)))  # dark to light: ordered in grey too
+    numbers = np.isfinite([number(level) for level in levels])
+    if numbers.sum() > 1:  # dark to light: ordered in grey too; what is no number is grey
+        ordered = iter(mpl.colormaps["viridis"](np.linspace(0, 0.85, numbers.sum())))
+        colours = [next(ordered) if is_number else GREY for is_number in numbers]
     return [
-        Line(
-            f"{hue} = {level}", column, where(found, {hue: level}, rows), colour, MARKERS[k % 8], DASHES[m % 4], m == 0
-        )
+        Line(told(hue, level), column, where(found, {hue: level}, rows), colour, MARKERS[k % 8], DASHES[m % 4], m == 0)
         for m, column in enumerate(measures.values())
         for k, (level, colour) in enumerate(zip(levels, colours, strict=True))
     ]
+
+
+def told(axis: str, level: Any) -> str:
+    """A level in words: "N = 24", or the level itself, if it is no number."""
+    return f"{axis} = {level}" if np.isfinite(number(level)) else str(level)
 
 
 def mark(found: Networks, rows: Iterable[int], values: np.ndarray, place: str) -> Mark:
@@ -255,9 +260,10 @@ def caption(asked: Asked, says: Sequence[str], marks: Sequence[Mark] = (), lines
     results, found, table = asked.results, asked.found, asked.table
     said = [f"{table['title'].rstrip('.')}." if "title" in table else "", *says]
     if table.get("where"):
-        said.append(f"Only {', '.join(f'{axis} = {level}' for axis, level in table['where'].items())}.")
-    if n := [len(each.values) for each in marks if len(each.values)]:
-        said.append(f"{count(n[0], 'network')} each." if min(n) == max(n) else f"{min(n)} to {max(n)} networks each.")
+        said.append(f"Only {', '.join(told(axis, level) for axis, level in table['where'].items())}.")
+    n = [len(each.values) for each in marks if len(each.values)]
+    if max(n, default=0) > 1:
+        said.append(f"{n[0]} networks each." if min(n) == max(n) else f"{min(n)} to {max(n)} networks each.")
     alone = dict.fromkeys(each.place for each in marks if len(each.values) == 1)
     if alone:
         where_alone = "" if len(alone) == len({each.place for each in marks}) else f" at {', '.join(alone)}"

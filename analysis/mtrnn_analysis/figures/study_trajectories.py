@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from mtrnn_analysis.figures.study_panels import Asked, Drawn, caption, count, nothing
+from mtrnn_analysis.figures.study_panels import Asked, Drawn, caption, count, nothing, told
 from mtrnn_analysis.figures.style import GREY, INK, QUADRANTS, signs
 from mtrnn_analysis.figures.trajectories import trajectories_figure
 from mtrnn_analysis.geometry.principal import principal_components
@@ -38,18 +38,16 @@ def trajectories(asked: Asked) -> list[Drawn]:
     """For print, all levels side by side; then a figure of each that can be turned, with fixed and slow points."""
     shown, drawn, why_not = [], [], []
     for i, levels in enumerate(asked.table["level"]):
-        suffix, name = f"-{'abcdefgh'[i % 8]}", ", ".join(f"{axis} = {level}" for axis, level in levels.items())
+        suffix, name = f"-{'abcdefgh'[i % 8]}", ", ".join(told(axis, level) for axis, level in levels.items())
         try:
             network = _network(asked, levels, name)
-            figure, told = trajectories_3d(network)
+            figure, shows = trajectories_3d(network)
         except (FileNotFoundError, LookupError, ValueError) as error:
             why_not.append(f"{name}: left out: {error}.")
             continue
         shown.append(network)
-        what = (
-            f"{name}, one network: states of {count(told.n_trials, 'trial')} in the principal components of all states."
-        )
-        drawn.append(Drawn(asked.name + suffix, figure, caption(asked, [what, told.points])))
+        what = f"{name}, one network: states of {count(shows.n_trials, 'trial')} in the top principal components."
+        drawn.append(Drawn(asked.name + suffix, figure, caption(asked, [what, shows.points])))
     if not shown:
         return [nothing(asked, " ".join(why_not))]
     if all(network.recording.latents.shape[1] == 2 for network in shown):
@@ -102,14 +100,14 @@ def _agent(cell: Cell, asked: Asked) -> Any:
     return plugins.agent(cell.agent).load(folder) if cell.trained else cells.agent_of(cell, asked.out)
 
 
-class Told(NamedTuple):
+class Shows(NamedTuple):
     """What a caption says of a figure that can be turned."""
 
     n_trials: int
     points: str
 
 
-def trajectories_3d(network: Network) -> tuple[Any, Told]:
+def trajectories_3d(network: Network) -> tuple[Any, Shows]:
     """States of some trials in the top three principal components of all, as a plotly figure, and what it shows.
 
     Coloured by the signs of the first two latents, one trace a quadrant. Discs are last states; points at which the
@@ -143,7 +141,7 @@ def trajectories_3d(network: Network) -> tuple[Any, Told]:
     first = components.project(hidden[:, 0].astype(float)).mean(axis=0, keepdims=True)
     marker = {"size": 5, "symbol": "x", "color": INK}
     figure.add_trace(_scatter(first, mode="markers", marker=marker, name="first step", hoverinfo="skip"))
-    told = Told(n_trials, _add_points(figure, network, components))
+    shows = Shows(n_trials, _add_points(figure, network, components))
     titles = [f"PC {k + 1} ({100 * share:.0f} %)" for k, share in enumerate(components.shares)]
     axes = {
         f"{name}axis": {"title": {"text": title, "font": {"size": 11}}, "showticklabels": False}
@@ -158,7 +156,7 @@ def trajectories_3d(network: Network) -> tuple[Any, Told]:
         margin={"l": 0, "r": 0, "t": 30, "b": 0},
         title={"text": network.name, "font": {"size": 13}},
     )
-    return figure, told
+    return figure, shows
 
 
 def _scatter(points: np.ndarray, **look: Any) -> Any:
