@@ -8,8 +8,10 @@ This module is what the name "supervised" of the entry-point group `mtrnn.agents
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
 
-__all__ = ["PRESETS", "Training", "from_fields", "load", "train", "untrained"]
+__all__ = ["PRESETS", "Training", "ensemble", "from_fields", "load", "train", "untrained"]
 
 # Settings from names and values, such as {"network": {"kind": "gru"}}.
 from_fields = partial(settings.from_fields, Training)
@@ -81,6 +83,13 @@ def train(
         metrics=metrics,
     )
     return completed(run, training, state, place)
+
+
+def ensemble(runs: Sequence[tuple[EvidenceTask, int]], training: Training | None = None, **how: Any) -> list[Any]:
+    """Many networks at once: `mtrnn_agents.ensemble.ensemble`, for those who have this plug-in by name."""
+    from mtrnn_agents.ensemble import ensemble as together  # which imports this module
+
+    return together(runs, training, **how)
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> SupervisedAgent:

@@ -5,9 +5,10 @@
 | local | processes of joblib's loky, one thread each | joblib |
 | dask | the cluster whose scheduler is at `address`; none: one on this machine | distributed |
 | ray | the cluster at `address` ("auto": the one that this machine is in); none: one on this machine | ray |
-| submitit | jobs of SLURM, or what else `parameters["cluster"]` names | submitit |
+| submitit | jobs of SLURM, or of what else `parameters["cluster"]` names | submitit |
 
-Jobs and what they give are pickled. The death of a worker ends no more than the job that it had, which is begun again.
+Jobs, and what they give, are pickled. A process does one job at a time: dask's workers should have one thread each. The
+death of a worker ends no more than the job that it had, which is begun again.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Future, wait
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -38,7 +39,8 @@ Call = Callable[[], Any]
 
 DEATHS = 3  # of its worker in a row after which a job has failed
 SECONDS_TO_SAVE = 15.0  # that workers have to save what they do, when they are told to stop
-WAITING = {"dask": 1000, "ray": 1000, "submitit": 100}  # jobs that a cluster is given at once
+WAITING = 1000  # jobs that dask or Ray is given at once: a cluster that grows must see that there is work
+IN_QUEUE = 100  # jobs that SLURM is given at once
 # What cannot be written to now will not be later: no space, no quota, read-only.
 UNWRITABLE = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 ONE_THREAD = dict.fromkeys(
@@ -110,10 +112,15 @@ class _Interrupted(NamedTuple):
 
 
 class _Pool(NamedTuple):
-    """What runs calls elsewhere: how many are given to it at once, and how."""
+    """What runs calls elsewhere: how many are given to it at once, how, and how often in all if a worker dies."""
 
     size: int
     submit: Callable[[Call], Future[Any]]
+    tries: int = DEATHS
+
+
+class Unreachable(OSError):
+    """The cluster does not answer, or takes no jobs."""
 
 
 def outcomes(
@@ -145,19 +152,26 @@ def outcomes(
             running -= 1
             try:
                 outcome = future.result()
+            except Unreachable:
+                raise
             except (Exception, CancelledError) as error:  # not the job's own, which `_attempt` returns
                 deaths[i] += 1
-                why = " ".join([f"{type(error).__name__}:", *str(error).split()])
-                why = type(error).__name__ if isinstance(error, BrokenExecutor) else why[:300]
-                if deaths[i] < DEATHS:
-                    say(f"a worker died, and its job is begun again ({why})")
+                why = " ".join(
+                    [type(error).__name__, *str(error).split()[: 0 if isinstance(error, BrokenExecutor) else 40]]
+                )
+                if deaths[i] < pool.tries:
+                    say(f"a worker died, or lost its job, which is begun again ({why})")
                     again.append((i, job))
                     continue
-                sentence = f"the worker died {DEATHS} times in a row with this job; out of memory? {why}"
+                sentence = f"each worker that had it died; out of memory? ({why})"
                 outcome = Failure("death", sentence, "".join(traceback.format_exception(error)))
             if isinstance(outcome, _Interrupted):
                 raise KeyboardInterrupt(outcome.said)
             yield i, outcome
+
+
+# Threads of one process (dask's) would set the number of BLAS's threads for one another.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def _note(ended: SimpleQueue[Any], each: tuple[int, Any], future: Future[Any]) -> None:
@@ -167,7 +181,8 @@ def _note(ended: SimpleQueue[Any], each: tuple[int, Any], future: Future[Any]) -
 def _attempt(work: Callable[[Any], Any], job: Any) -> Any:
     """What a job gives, in the worker; exceptions are returned, since not all can be pickled."""
     try:
-        return work(job)
+        with _ONE_AT_A_TIME:
+            return work(job)
     except KeyboardInterrupt as stop:
         return _Interrupted(str(stop))
     except (Exception, SystemExit) as error:
@@ -263,6 +278,107 @@ def _worker(reader: Any) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@contextmanager
+def _dask(backend: Backend) -> Iterator[_Pool]:
+    """A dask cluster, which begins again by itself what a worker had that died."""
+    distributed = _needed("distributed", "cluster")
+    with ExitStack() as open_now:
+        address = backend.address
+        if address is None:
+            n_workers = backend.n_jobs or _needed("joblib", "studies").cpu_count()
+            cluster = distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
+            address = open_now.enter_context(cluster).scheduler_address
+        try:
+            client = open_now.enter_context(distributed.Client(address, set_as_default=False))
+        except OSError as error:
+            raise Unreachable(f"address={address!r}: no dask scheduler answers there: {error}") from error
+        executor = client.get_executor(pure=False)
+
+        def submit(call: Call) -> Future[Any]:
+            if client.status != "running":
+                raise Unreachable(f"the dask scheduler at {address} is gone; the same command goes on once it is back")
+            return executor.submit(call)
+
+        try:
+            yield _Pool(backend.n_jobs or WAITING, submit, tries=2)  # once more, if all of the cluster was restarted
+        finally:
+            executor.shutdown(wait=False)
+
+
+@contextmanager
+def _ray(backend: Backend) -> Iterator[_Pool]:
+    """A Ray cluster: the one that this process is connected to already, or else the one at the address."""
+    ray = _needed("ray", "cluster")
+    ours = not ray.is_initialized()
+    if ours:
+        here = {"address": "local", "num_cpus": backend.n_jobs, "include_dashboard": False, "logging_level": "ERROR"}
+        try:
+            ray.init(log_to_driver=False, **({"address": backend.address} if backend.address else here))
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise Unreachable(f"address={backend.address!r}: no Ray cluster answers there: {error}") from error
+    call_remote = ray.remote(num_cpus=1, max_retries=0)(_called)
+    running: set[Any] = set()
+
+    def submit(call: Call) -> Future[Any]:
+        reference = call_remote.remote(call)
+        running.add(reference)
+        future = reference.future()
+        future.add_done_callback(lambda _: running.discard(reference))
+        return future
+
+    try:
+        yield _Pool(backend.n_jobs or WAITING, submit)
+    finally:
+        for reference in list(running):
+            ray.cancel(reference)
+        if ours:
+            ray.shutdown()
+
+
+def _called(call: Call) -> Any:
+    return call()
+
+
+@contextmanager
+def _submitit(backend: Backend) -> Iterator[_Pool]:
+    """Jobs of SLURM, one for each of ours; what is left undone is cancelled."""
+    submitit = _needed("submitit", "cluster")
+    if backend.folder is None:
+        raise ValueError("folder=None: submitit needs a folder for its files, which all machines see")
+    parameters = {"timeout_min": 24 * 60, "name": "mtrnn", **backend.parameters}
+    try:
+        executor = submitit.AutoExecutor(backend.folder, cluster=parameters.pop("cluster", None))
+        executor.update_parameters(**parameters)
+    except (AssertionError, NameError, RuntimeError, ValueError) as error:
+        raise ValueError(f"parameters={dict(backend.parameters)!r}: {error}") from error
+    stopping, one_at_a_time = threading.Event(), threading.Lock()
+
+    def submitted(call: Call) -> Any:
+        for attempt in range(DEATHS):  # a scheduler that is busy does not answer in time
+            try:
+                with one_at_a_time:
+                    return executor.submit(call)
+            except Exception as error:
+                if attempt == DEATHS - 1 or stopping.wait(10):
+                    raise Unreachable(f"submitit cannot give a job to {executor.cluster}: {error}") from error
+
+    def through(call: Call) -> Any:
+        job = submitted(call)
+        while not job.done():
+            if stopping.wait(1):
+                job.cancel(check=False)
+                raise CancelledError
+        return job.result()
+
+    size = backend.n_jobs or IN_QUEUE
+    threads = ThreadPoolExecutor(size)
+    try:
+        yield _Pool(size, partial(threads.submit, through))
+    finally:
+        stopping.set()
+        threads.shutdown(cancel_futures=True)
+
+
 def _needed(module: str, extra: str) -> Any:
     """A module that an extra of ours brings."""
     try:
@@ -271,4 +387,9 @@ def _needed(module: str, extra: str) -> Any:
         raise ImportError(f'this backend needs {error.name}: pip install "mtrnn-envs[{extra}]"') from error
 
 
-POOLS: dict[str, Callable[[Backend], AbstractContextManager[_Pool]]] = {"local": _local}
+POOLS: dict[str, Callable[[Backend], AbstractContextManager[_Pool]]] = {
+    "local": _local,
+    "dask": _dask,
+    "ray": _ray,
+    "submitit": _submitit,
+}
