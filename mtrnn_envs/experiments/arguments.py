@@ -123,5 +123,5 @@ class StudyStatus:
 class Reproduce(Running):
     """The options of `mtrnn reproduce`."""
 
-    names: Positional[tuple[str, ...]] = field(default=tyro.MISSING, metadata=_help("studies, or 'all'"))
+    names: Positional[tuple[str, ...]] = field(default=(), metadata=_help("studies, or 'all'"))
     out: Path = field(default=Path("results", "reproduction"), metadata=_help("the folder of the results"))

@@ -174,6 +174,8 @@ def reproduce(args: Sequence[str]) -> None:
     lines = ["Reproduces figures. The same command again goes on where it was stopped.", "studies, or 'all':"]
     lines += [f"{name}: {each.title}" for name, each in studies.items()]
     do = _module("options").parsed(_module("arguments").Reproduce(), args, "mtrnn reproduce", "\n\n".join(lines))
+    if not do.names:
+        raise ValueError(f"names: give 'all', or some of {', '.join(studies)}")
     names = studies if "all" in do.names else dict.fromkeys(do.names)
     _run([studies[known(name, studies, "study", "mtrnn reproduce")] for name in names], do)
 

@@ -83,7 +83,7 @@ class Study:
     seeded: Sequence[str] = ("encoder_seed", "boundary_seed")
     probes: Mapping[str, Settings] | Sequence[str] = ()
     settings: Settings = field(default_factory=dict)
-    axes: Mapping[str, Mapping[Any, Settings]] = field(default_factory=dict)
+    axes: Mapping[str, Any] = field(default_factory=dict)
     also: Sequence[Settings] = ()
     budgets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     measures: Mapping[str, str] = field(default_factory=dict)
