@@ -32,17 +32,20 @@ from mtrnn_analysis.report.summaries import (
     NOTHING,
     absent,
     absent_measures,
-    ceilings,
+    controls,
     costs,
     duration,
+    ideals,
     interval,
     paragraphs,
     settings,
+    spent,
     summed_up,
     versions,
 )
 from mtrnn_envs.checks import known
 from mtrnn_envs.experiments.results import STUDIES, Results, as_csv, load
+from mtrnn_envs.experiments.running import status
 from mtrnn_envs.files import replacing
 
 NAME = "report.html"
@@ -125,15 +128,16 @@ def _study(results: Results, out: Path) -> dict[str, Any]:
         "claims": judged,
         "counts": {verdict: sum(claim["verdict"] == verdict for claim in judged) for verdict in VERDICTS},
         "figures": drawn,
-        "ceilings": ceilings(results) if done else None,
+        "ideals": ideals(results) if done else None,
+        "controls": controls(results) if done else None,
         "summary": summary if done and study.measures else None,
         "csv": "data:text/csv;charset=utf-8;base64," + base64.b64encode(as_csv(rows).encode()).decode(),
         "shared": shared,
         "varied": varied,
         "costs": costs(results) if results.found else None,
-        "cpu": duration(sum(each["cost"]["cpu_s"] for each in results.found)) if results.found else NOTHING,
+        "cpu": duration(sum(spent(results)["cpu_s"])) if results.found else NOTHING,
         "versions": versions(results),
-        "absent": absent(results, entries),
+        "absent": absent(results, entries, status(out, study.name).failed),
         "files": [f"{folder}/{name}" for name in ("table.csv", "table.parquet") if (out / folder / name).exists()],
     }
 

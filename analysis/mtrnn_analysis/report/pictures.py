@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 
 from mtrnn_analysis.figures.style import STYLE
 
-# Dots an inch of what is drawn as dots: sharp on screens of two dots a CSS pixel, which has 96 an inch.
-DPI = 200
+# Dots an inch of what is drawn as dots: two for each CSS pixel, of which there are 96 an inch.
+DPI = 192
+# Up to so many characters a picture is kept as lines, which are sharp however large they are shown.
+MOST = 100_000
 # Without these matplotlib writes the date, its version, and ids that are drawn by chance.
 PLAIN_SVG = {"Date": None, "Creator": None, "Format": None, "Type": None}
 FIXED: Any = {**STYLE, "svg.hashsalt": "mtrnn", "svg.fonttype": "path"}
@@ -40,20 +42,35 @@ class Turning(NamedTuple):
 
 
 def still(figure: Figure) -> Still:
-    """A matplotlib figure as SVG or as PNG, whichever is smaller.
+    """A matplotlib figure as lines (SVG), or as dots (PNG of 256 colours) where lines would be many and dots are fewer.
 
     Letters are paths, so that they are those of the figure wherever it is read. It is an image of its own, not a part
     of the page, so that its ids clash with none.
     """
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     with mpl.rc_context(FIXED):
-        drawn, dots = io.StringIO(), io.BytesIO()
+        drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata=PLAIN_SVG, facecolor="white")
-        figure.savefig(dots, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
-    text = re.sub("<!--.*?-->", "", drawn.getvalue(), flags=re.DOTALL).replace('"', "'")
-    lines = "data:image/svg+xml," + quote(" ".join(text.split()), safe=AS_IS)
-    pixels = "data:image/png;base64," + base64.b64encode(dots.getvalue()).decode()
-    return Still(min(lines, pixels, key=len), width, height)
+        source = _lines(drawn.getvalue())
+        if len(source) > MOST:
+            source = min(source, _dots(figure), key=len)
+    return Still(source, width, height)
+
+
+def _lines(svg: str) -> str:
+    """The address that holds an SVG, but for its comments."""
+    text = re.sub("<!--.*?-->", "", svg, flags=re.DOTALL).replace('"', "'")
+    return "data:image/svg+xml," + quote(" ".join(text.split()), safe=AS_IS)
+
+
+def _dots(figure: Figure) -> str:
+    """The address that holds a PNG."""
+    from PIL import Image
+
+    whole, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(whole, format="png", dpi=DPI, facecolor="white")
+    Image.open(whole).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode()
 
 
 def turning(figure: Any) -> Turning:

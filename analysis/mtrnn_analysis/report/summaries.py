@@ -33,11 +33,13 @@ class Grid(NamedTuple):
         header: of each column.
         rows: of text.
         n_names: how many columns, from the left, say what a row is about.
+        words: whether the others are words, not numbers.
     """
 
     header: list[str]
     rows: list[list[str]]
     n_names: int
+    words: bool = False
 
 
 def number(value: float | None) -> str:
@@ -115,34 +117,43 @@ def absent_measures(results: Results) -> list[str]:
     return [f"{title} ({c})" for title, c in results.study.measures.items() if not np.isfinite(found.numbers(c)).any()]
 
 
-def ceilings(results: Results) -> Grid | None:
-    """What the networks reach, what the ideal observer would, and what needs no training, at each level of the axes."""
+def ideals(results: Results) -> Grid | None:
+    """What the networks reach, and what the ideal observer would, at each level of the axes."""
     found, axes = networks(results), axes_of(results)
-    columns = {
-        title: {"networks": name, "ideal": f"ideal.{name}"}
-        for name, title in QUANTITIES.items()
-        if np.isfinite(found.numbers(f"ideal.{name}")).any()
-    }
-    for title, own, end in (("OOD r²", RIGHT, "ood"), ("ID r²", "decoding.in_distribution.r2_prior", "id")):
-        each = {name: f"decoding.controls.{name}.{end}" for name in (*CEILINGS, *FLOORS)}
-        if any(np.isfinite(found.numbers(column)).any() for column in each.values()):
-            columns[title] = {"networks": own, **each}
+    names = [name for name in QUANTITIES if np.isfinite(found.numbers(f"ideal.{name}")).any()]
+    # Where each right answer is paid 1, the reward is the accuracy.
+    if "accuracy" in names and np.allclose(found.numbers("accuracy"), found.numbers("reward"), equal_nan=True):
+        names.remove("reward")
     rows = []
-    for title, each in columns.items():
+    for levels, members in groups(found, axes).items():
+        pairs = [(_middle(found.numbers(n)[members]), _mean(found.numbers(f"ideal.{n}")[members])) for n in names]
+        rows.append([*levels, *(text for pair in pairs for text in pair)])
+    header = [title for name in names for title in (QUANTITIES[name], f"ideal {QUANTITIES[name]}")]
+    return Grid([*axes, *header], rows, max(1, len(axes))) if names and axes else None
+
+
+def controls(results: Results) -> Grid | None:
+    """What is decoded from the networks, from the ideal observer, and from what needs no training, at each level."""
+    found, axes = networks(results), axes_of(results)
+    rows = []
+    for title, own, end in (("OOD r²", RIGHT, "ood"), ("ID r²", "decoding.in_distribution.r2_prior", "id")):
+        columns = [found.numbers(f"decoding.controls.{name}.{end}") for name in (*CEILINGS, *FLOORS)]
+        if not any(np.isfinite(column).any() for column in columns):
+            continue
         for levels, members in groups(found, axes).items():
-            values = {name: found.numbers(column)[members] for name, column in each.items()}
-            got = [_middle(values["networks"], iqm=True)]
-            got += [_middle(values.get(name, np.empty(0))) for name in (*CEILINGS, *FLOORS)]
-            rows.append([title, *levels, *got])
-    header = ["", *axes, "networks", *CEILINGS.values(), *FLOORS.values()]
-    return Grid(header, rows, 1 + len(axes)) if rows else None
+            means = [_mean(column[members]) for column in columns]
+            rows.append([title, *levels, _middle(found.numbers(own)[members]), *means])
+    return Grid(["", *axes, "networks", *CEILINGS.values(), *FLOORS.values()], rows, 1 + len(axes)) if rows else None
 
 
-def _middle(values: np.ndarray, iqm: bool = False) -> str:
+def _middle(values: np.ndarray) -> str:
     values = values[np.isfinite(values)]
-    if not len(values):
-        return NOTHING
-    return number(float(interquartile_mean(values) if iqm else values.mean()))
+    return number(float(interquartile_mean(values))) if len(values) else NOTHING
+
+
+def _mean(values: np.ndarray) -> str:
+    values = values[np.isfinite(values)]
+    return number(float(values.mean())) if len(values) else NOTHING
 
 
 def settings(entries: Sequence[Entry]) -> tuple[Grid, Grid]:
@@ -159,16 +170,32 @@ def settings(entries: Sequence[Entry]) -> tuple[Grid, Grid]:
         else:
             text = ", ".join(levels) if len(levels) <= MOST else f"{', '.join(levels[:3])}, … ({len(levels)} of them)"
             varied.append([name, text if everywhere else f"{text} (some cells have none)"])
-    return Grid(["setting", "value"], shared, 1), Grid(["setting", "values"], varied, 1)
+    return Grid(["setting", "value"], shared, 1, words=True), Grid(["setting", "values"], varied, 1, words=True)
+
+
+def spent(results: Results) -> dict[str, list[float]]:
+    """Seconds of "cpu_s" and "wall_s": of each cell, and (after them) of the training of each network.
+
+    Cells that ask other things of the same network share its training, which is counted once.
+    """
+    pairs = list(zip(results.entries, results.found, strict=True))
+    trained = {entry.cell.run: each["cost"] for entry, each in pairs if "training_cpu_s" in each["cost"]}
+    return {
+        name: [each["cost"][name] for _, each in pairs] + [cost[f"training_{name}"] for cost in trained.values()]
+        for name in ("cpu_s", "wall_s")
+    }
 
 
 def costs(results: Results) -> Grid:
-    """What the cells took, in processor time and on the clock."""
-    rows = []
+    """What training and probing took, in processor time and on the clock."""
+    n, rows = len(results.found), []
     for title, name in (("CPU", "cpu_s"), ("wall clock", "wall_s")):
-        seconds = [float(each["cost"][name]) for each in results.found]
-        rows.append([title, *(duration(f(seconds)) for f in (np.median, min, max, sum))])
-    return Grid(["time", "of a cell: median", "least", "most", "of all cells"], rows, 1)
+        seconds = spent(results)[name]
+        for part, each in (("training a network", seconds[n:]), ("recording and probing it", seconds[:n])):
+            if each:
+                rows.append([f"{part}, {title}", *(duration(f(each)) for f in (np.median, min, max, sum))])
+        rows.append([f"together, {title}", "", "", "", duration(sum(seconds))])
+    return Grid(["", "median", "least", "most", "sum"], rows, 1)
 
 
 def versions(results: Results) -> list[str]:
@@ -180,32 +207,39 @@ def versions(results: Results) -> list[str]:
 
 
 class Absent(NamedTuple):
-    """What there are no numbers of.
+    """What there are no numbers of: cells that diverged, failed, or are not there for another reason; probes left out.
 
     Attributes:
-        diverged: labels of a cell, and why, each.
-        missing: labels of the cells that are not there.
+        diverged: labels of each cell, and why.
+        failed: labels of each cell, and the last that it said.
+        missing: labels of the other cells that are not there.
         left_out: probe, how many cells it does not go with, and why, each.
     """
 
     diverged: Grid
+    failed: Grid
     missing: list[str]
     left_out: Grid
 
 
-def absent(results: Results, entries: Iterable[Entry]) -> Absent:
-    """The cells of a study (`entries`) that diverged or are not there, and the probes that cells left out."""
+def absent(results: Results, entries: Iterable[Entry], failed: Mapping[str, str]) -> Absent:
+    """What there are no numbers of, among the cells `entries` of a study; `failed` has the reason by cell."""
     pairs = list(zip(results.entries, results.found, strict=True))
     there = {entry.cell.id for entry in results.entries}
+    lacking = [(labelled(entry.labels), entry.cell.id) for entry in entries if entry.cell.id not in there]
     diverged = [[labelled(e.labels), str(f.get("why", ""))] for e, f in pairs if f["status"] != "done"]
     counts: dict[tuple[str, str], int] = {}
     for _, each in pairs:
         for reason in each["left_out"].items():
             counts[reason] = counts.get(reason, 0) + 1
+    left_out = [[name, f"{why} ({n} cells)" if n > 1 else why] for (name, why), n in counts.items()]
     return Absent(
-        Grid(["cell", "why"], diverged, 1),
-        [labelled(entry.labels) for entry in entries if entry.cell.id not in there],
-        Grid(["probe", "cells", "why"], [[name, str(n), why] for (name, why), n in counts.items()], 1),
+        Grid(["cell", "why"], diverged, 1, words=True),
+        Grid(
+            ["cell", "last words"], [[about, failed[cell]] for about, cell in lacking if cell in failed], 1, words=True
+        ),
+        [about for about, cell in lacking if cell not in failed],
+        Grid(["probe", "why"], left_out, 1, words=True),
     )
 
 
