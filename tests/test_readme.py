@@ -10,7 +10,7 @@ import pytest
 from mtrnn_agents import untrained
 from mtrnn_analysis import Finding
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.experiments import plugins
+from mtrnn_envs.experiments import plugins, running
 from mtrnn_envs.experiments.cli import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -49,11 +49,24 @@ def test_what_the_shell_is_told_to_train_is_understood(monkeypatch):
     assert len(asked) == len(commands) >= 4
 
 
+def test_what_the_shell_is_told_of_studies_is_understood(monkeypatch):
+    """Every study and reproduction, up to running it."""
+    asked = []
+    monkeypatch.setattr(running, "run_studies", lambda studies, out, **how: asked.append(how["backend"].name))
+    monkeypatch.setattr(running, "status", lambda out, name: name)
+    commands = [words for command in COMMANDS if (words := command.split())[0] in ("study", "reproduce")]
+    for command in commands:
+        if command[1] != "status":
+            assert main([*command, "--no-report"]) == 0
+    assert {"local", "dask", "ray", "submitit"} == set(asked)
+    assert len(asked) == len(commands) - 1 >= 7
+
+
 @pytest.mark.slow
 def test_what_the_shell_is_told_of_recordings_and_probes_does_what_is_said(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     untrained(EvidenceTask(n_tasks=4, stimulus=5), 0).save("results/mine/agent.safetensors")
-    commands = [command.split() for command in COMMANDS if not command.startswith("train")]
+    commands = [words for command in COMMANDS if (words := command.split())[0] in ("record", "probe")]
     assert [command[0] for command in commands] == ["record", "probe", "probe"]
     monkeypatch.setitem(sys.modules, "my_module", SimpleNamespace(spread=spread))
     for command in commands:
