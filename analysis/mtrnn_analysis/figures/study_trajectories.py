@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mtrnn_analysis.figures.study_panels import Asked, Drawn, caption, count, nothing, told
 from mtrnn_analysis.figures.style import GREY, INK, QUADRANTS, signs
 from mtrnn_analysis.figures.trajectories import trajectories_figure
-from mtrnn_analysis.geometry.principal import principal_components
+from mtrnn_analysis.geometry.principal import PrincipalComponents, principal_components
 from mtrnn_analysis.study_values import where
 from mtrnn_envs.experiments import cell as cells
 from mtrnn_envs.experiments import plugins
@@ -64,7 +64,7 @@ def _static(shown: list[Network]) -> Figure:
     figure = trajectories_figure([network.recording for network in shown])
     titled = [axes for axes in figure.axes if axes.get_title("left")]
     for axes, letter, network in zip(titled, "abcdefgh", shown, strict=False):
-        axes.set_title(f"{letter}   {network.name}", loc="left", weight="bold", y=0.98)
+        axes.set_title(f"{letter}   {network.name}", loc="left", weight="bold", size=9, y=0.98)
     return figure
 
 
@@ -148,7 +148,7 @@ def trajectories_3d(network: Network) -> tuple[Any, Shows]:
         for name, title in zip("xyz", titles, strict=True)
     }
     figure.update_layout(
-        scene={**axes, "aspectmode": "data"},
+        scene={**axes, "aspectmode": "data", "camera": {"eye": _eye(components, recording)}},
         template="plotly_white",
         autosize=True,
         height=480,
@@ -159,6 +159,16 @@ def trajectories_3d(network: Network) -> tuple[Any, Shows]:
     return figure, shows
 
 
+def _eye(components: PrincipalComponents, recording: Recording) -> dict[str, float]:
+    """Where the plane in which the last states vary with the first two latents is seen from: beside its normal."""
+    ends = components.project(recording.last_hidden().astype(float))
+    latents = recording.latents[:, :2]
+    slopes = np.linalg.lstsq(latents - latents.mean(axis=0), ends - ends.mean(axis=0))[0]
+    normal, along = np.cross(*slopes), slopes[0]
+    eye = normal / (np.linalg.norm(normal) or 1) + 0.35 * along / (np.linalg.norm(along) or 1)
+    return dict(zip("xyz", (1.9 * eye).round(3).tolist(), strict=True))
+
+
 def _scatter(points: np.ndarray, **look: Any) -> Any:
     """A trace of points `[N, 3]`; in float32, which is half the text."""
     import plotly.graph_objects as go
@@ -167,7 +177,7 @@ def _scatter(points: np.ndarray, **look: Any) -> Any:
     return go.Scatter3d(x=x, y=y, z=z, **look)
 
 
-def _add_points(figure: Any, network: Network, components: Any) -> str:
+def _add_points(figure: Any, network: Network, components: PrincipalComponents) -> str:
     """Adds the points near the data at which the state stands still, or nearly; gives what a caption says of them."""
     found = network.points
     if found is None:
