@@ -57,6 +57,7 @@ def legend(figure: Any) -> list[str]:
 def test_a_curve_stands_at_interquartile_means_among_its_networks() -> None:
     drawn = draw({"kind": "curve", "x": "N", "y": "accuracy"})
     (axes,) = drawn.figure.axes
+    assert legend(drawn.figure) == []  # the axis says it
     points = np.concatenate(marks(axes, "iqm"))
     np.testing.assert_allclose(points[:, 0], TRAINED)
     np.testing.assert_allclose(points[:, 1], [IQM[n] / 2 for n in TRAINED])
@@ -168,13 +169,14 @@ def test_values_outside_limits_and_cells_to_come_are_told() -> None:
 
 
 def test_dots_are_the_networks_of_each_level() -> None:
-    axes: Any = {"network": {"GRU": {"training.network.kind": "gru"}, "leaky": {}}}
+    axes: Any = {"network": {"GRU": {"training.network.kind": "gru"}, "leaky": {"training.n_updates": 100}}}
     measured = lambda labels: {"accuracy": SPREAD[labels["seed"]] + (labels["network"] == "GRU")}  # noqa: E731
     drawn = draw({"kind": "dots", "x": "network", "y": ["accuracy"]}, measured, axes=axes)
     (panel,) = drawn.figure.axes
     np.testing.assert_allclose([p[0, 1] for p in marks(panel, "iqm")], [1, 0], atol=1e-12)
     assert [len(p) for p in marks(panel, "networks")] == [5, 5]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["GRU", "leaky"]
+    assert panel.get_xlabel() == "network"
 
 
 def test_a_heatmap_has_interquartile_means_and_the_line_of_as_many_tasks_as_latents() -> None:

@@ -71,7 +71,8 @@ def curve(asked: Asked) -> list[Drawn]:
             axes.set_xlabel(axis_label(found.study, x))
         entitle(panels, [title for title, _ in parts])
         outside = limit(panels, table, measures.values(), drawn)
-        legend(figure, [*handles_of(lines, measures, True), *handles.values()])
+        shown = handles_of(lines, measures, True) if len(lines) > 1 or handles else []
+        legend(figure, [*shown, *handles.values()])
     says = [MARKS, about, _about_references(parts, table), outside]
     return [Drawn(asked.name, figure, caption(asked, says, marks, lines))]
 
@@ -192,9 +193,11 @@ def dots(asked: Asked) -> list[Drawn]:
     width = 0.8 / len(lines)
     with mpl.rc_context(STYLE):
         wide = min(max(3.2, 1.0 + 0.28 * len(levels) * max(len(lines), 1.6)), 7.2 if len(parts) == 1 else 3.8)
-        # A letter is some 0.06 inches wide.
-        long = 0.06 * max(len(str(level)) for level in levels) > 1.3 * (wide - 0.6) / len(levels)
         figure, panels = start(len(parts), wide=wide)
+        slot = (figure.get_figwidth() - 0.6) / len(parts) / len(levels)
+        letters = [len(str(level)) for level in levels]
+        # A letter is some 0.06 inches wide; neighbours shall not touch.
+        long = max(0.03 * (a + b) for a, b in zip(letters, letters[1:] or letters, strict=False)) > slot - 0.08
         handles: dict[str, Line2D] = {}
         for axes, (_, changed) in zip(panels, parts, strict=True):
             for k, line in enumerate(lines):

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, STYLE, VERMILLION
 from mtrnn_analysis.statistics import Interval
-from mtrnn_analysis.study_values import Networks, axes_of, column_of, estimate, number, strata, where
+from mtrnn_analysis.study_values import Networks, alike, axes_of, column_of, estimate, number, strata, where
 from mtrnn_envs.experiments.results import Results
 from mtrnn_envs.experiments.study import Study
 
@@ -210,9 +210,9 @@ def ylabel(columns: Mapping[str, str]) -> str:
 
 
 def axis_label(study: Study, axis: str) -> str:
-    """What an axis is: the field that its levels set, if that is one, and its name."""
-    paths = {path for settings in study.axes.get(axis, {}).values() for path in settings}
-    what = FIELDS.get(paths.pop(), "") if len(paths) == 1 else ""
+    """What an axis is: the field whose value is the name of each level, if we know it, and the axis' name."""
+    levels = study.axes.get(axis, {}).items()
+    what = next((FIELDS[f] for f in FIELDS if levels and all(alike(x, given.get(f)) for x, given in levels)), "")
     return f"{what} {axis}" if what and len(axis) <= 2 else what or axis
 
 
