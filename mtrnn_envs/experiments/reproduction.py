@@ -72,10 +72,9 @@ FIGURES = [
         "fig1f",
         "Decoding of x* against the number of tasks",
         "A linear decoder of x* is fitted to three quadrants and tested on the fourth (OOD), or to part of all four "
-        "and "
-        "tested on the rest (ID). What does the number of tasks change? The recipe of this suite stands beside the "
-        "protocol of the public code (labels at the decision only, batches of 16, a constant rate of 1e-3, 100,000 "
-        "updates).",
+        "and tested on the rest (ID). What does the number of tasks change? The recipe of this suite stands beside "
+        "the protocol of the public code (labels at the decision only, batches of 16, a constant rate of 1e-3, "
+        "100,000 updates).",
         axes={
             "N": N,
             "recipe": {"dense": {}},
@@ -118,10 +117,9 @@ FIGURES = [
         name="fig1g",
         title="Decoding of x* against the numbers of tasks and of latents",
         text="N random hyperplanes divide D latents. With N < D the answers do not tell x*; from N = D on they do. "
-        "Each of "
-        "the 2^D orthants is left out in turn. One orthant of 1024 is hardly left out: its ten neighbours differ by "
-        "one "
-        "sign. So a quadrant of the plane of two latents is left out as well, which means the same at every D.",
+        "Each of the 2^D orthants is left out in turn. One orthant of 1024 is hardly left out: its ten neighbours "
+        "differ by one sign. So a quadrant of the plane of two latents is left out as well, which means the same at "
+        "every D.",
         probes=MANY,
         settings=SHORT,
         axes={
@@ -159,11 +157,11 @@ FIGURES = [
         "fig1d",
         "States in their first three principal components",
         "The states of one network for each number of tasks, along trials, with the fixed and slow points of its "
-        "dynamics "
-        "at rest. Turn them.",
+        "dynamics at rest. Turn them.",
         **BY_N,
         measures={
-            "share of 3 PCs": "dimensionality.share_of_three",
+            "PCs with 80 % of the variance": "dimensionality.components.80",
+            "PCs with 95 %": "dimensionality.components.95",
             "participation ratio": "dimensionality.value",
             "OOD r²": "decoding.value",
         },
@@ -171,7 +169,13 @@ FIGURES = [
             {"kind": "trajectories", "level": [{"N": 2}, {"N": 24}]},
             {"kind": "curve", "x": "N", "y": ["participation ratio"]},
         ],
-        claims=[],
+        claims=[
+            claim(
+                "The first three PCs hold most of the variance (85 % in the paper): three or fewer hold 80 %",
+                *("PCs with 80 % of the variance", "<= 3"),
+                of={"N": 24},
+            )
+        ],
     ),
     two(
         "free_rt",
@@ -309,16 +313,23 @@ FIGURES = [
         "Sparsity of the units",
         "Lifetime sparseness (Treves & Rolls), and units that never answer.",
         **BY_N,
-        measures={"lifetime sparseness": "selectivity.value", "OOD r²": "decoding.value"},
-        figures=[{"kind": "curve", "x": "N", "y": ["lifetime sparseness"]}],
+        measures={
+            "lifetime sparseness": "selectivity.lifetime_mean",
+            "live units of 64": "selectivity.n_live",
+            "OOD r²": "decoding.value",
+        },
+        figures=[
+            {"kind": "curve", "x": "N", "y": ["lifetime sparseness"]},
+            {"kind": "curve", "x": "N", "y": ["live units of 64"]},
+            {"kind": "scatter", "x": "live units of 64", "y": "OOD r²", "hue": "N"},
+        ],
         claims=[],
     ),
     two(
         "eigenvalues",
         "Fixed points, eigenvalues and memory",
-        "The paper calls the representation a continuous attractor: as many slow modes as latents at the states "
-        "that the "
-        "network is in, and memory over long delays without input.",
+        "The paper calls the representation a continuous attractor: as many slow modes as latents at the states that "
+        "the network is in, and memory over long delays without input.",
         **BY_N,
         measures={
             "states with D slow modes and a gap": "fixed_points.continuum.data",
@@ -375,8 +386,7 @@ QUESTIONS = [
         "optimal_answers",
         "What makes the code abstract, at equal accuracy?",
         "Networks that answer alike can hold x* in different ways. The same 24 tasks, learned in different ways: "
-        "batches, "
-        "rates, density of labels. Each dot is a network.",
+        "batches, rates, density of labels. Each dot is a network.",
         axes={"training": SETTINGS_OF_WHY},
         budgets=quick(training={k: SETTINGS_OF_WHY[k] for k in ("recipe", "rate 1e-3", "labels at the decision")}),
         measures=R2
@@ -385,12 +395,14 @@ QUESTIONS = [
             "cross-entropy": "cross_entropy",
             "participation ratio": "dimensionality.value",
             "parallelism": "parallelism.value",
-            "lifetime sparseness": "selectivity.value",
+            "lifetime sparseness": "selectivity.lifetime_mean",
+            "live units": "selectivity.n_live",
         },
         figures=[
             {"kind": "dots", "x": "training", "y": ["OOD r²"]},
             {"kind": "scatter", "x": "accuracy", "y": "OOD r²", "hue": "training"},
             {"kind": "scatter", "x": "participation ratio", "y": "OOD r²", "hue": "training"},
+            {"kind": "scatter", "x": "live units", "y": "OOD r²", "hue": "training"},
         ],
         claims=[
             claim(
@@ -459,9 +471,8 @@ QUESTIONS = [
     two(
         "closed_form",
         "x* from the answers alone",
-        "The closed form: with N >= D tasks x* follows from the probabilities of the answers, without a decoder "
-        "that is "
-        "fitted.",
+        "The closed form: with N >= D tasks x* follows from the probabilities of the answers, without a decoder that "
+        "is fitted.",
         **BY_N,
         measures={"from the answers": "multilateration.value", "OOD r²": "decoding.value", "ID r²": R2["ID r²"]},
         figures=[{"kind": "curve", "x": "N", "y": ["from the answers", "OOD r²"]}],
@@ -478,8 +489,7 @@ QUESTIONS = [
         "internal_noise",
         "Sensory against internal noise",
         "Noise of the units, in training, beside the noise of the evidence; and noise behind the encoder instead of "
-        "before "
-        "it.",
+        "before it.",
         axes={
             "noise": {
                 "evidence alone": {},
