@@ -42,6 +42,7 @@ def numbers(labels: Mapping[str, Any]) -> dict[str, float]:
 def study(**given: Any) -> Study:
     """A study over N with claims, and a title that would be markup."""
     fields = {"title": TITLE, "text": "What is <asked>?\n\nAnd how (doi:10.1000/a.b).", "claims": CLAIMS}
+    fields |= {"settings": {"agent": "mtrnn_agents.supervised"}}
     return study_of(**(fields | given))
 
 

@@ -52,7 +52,7 @@ CONTRAST = """() => {
   return least;
 }"""
 # What can be tapped outside running text, and is less than 40 pixels high.
-SMALL = """() => [...document.querySelectorAll("nav a, summary, .button, .file")]
+SMALL = """() => [...document.querySelectorAll("nav a, summary, .button")]
   .filter((e) => e.getBoundingClientRect().height < 40).map((e) => e.textContent)"""
 
 

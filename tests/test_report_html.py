@@ -271,8 +271,8 @@ def test_training_that_cells_share_is_paid_once(tmp_path: Path, drawn: Callable[
         cell["cost"] |= {"training_cpu_s": 100.0, "training_wall_s": 50.0, "training_host": ""}
         path.write_text(json.dumps(cell))
     cells = Page(html.write(tmp_path).read_text(encoding="utf-8")).read("th", "td")
-    assert "training a network, CPU | 100 s | 100 s | 100 s | 100 s" in cells
-    assert "together, CPU | 102 s" in cells
+    assert "training a network | CPU | 100 s | 100 s | 100 s | 100 s" in cells
+    assert "together | CPU | 102 s" in cells
 
 
 def test_headings_and_tables_are_such_that_they_can_be_heard(two: Page) -> None:

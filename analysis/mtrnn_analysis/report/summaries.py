@@ -193,9 +193,9 @@ def costs(results: Results) -> Grid:
         seconds = spent(results)[name]
         for part, each in (("training a network", seconds[n:]), ("recording and probing it", seconds[:n])):
             if each:
-                rows.append([f"{part}, {title}", *(duration(f(each)) for f in (np.median, min, max, sum))])
-        rows.append([f"together, {title}", "", "", "", duration(sum(seconds))])
-    return Grid(["", "median", "least", "most", "sum"], rows, 1)
+                rows.append([part, title, *(duration(f(each)) for f in (np.median, min, max, sum))])
+        rows.append(["together", title, "", "", "", duration(sum(seconds))])
+    return Grid(["", "time", "median", "least", "most", "sum"], rows, 2)
 
 
 def versions(results: Results) -> list[str]:
