@@ -55,19 +55,12 @@ def keep(
 ) -> None:
     """Writes a study to the folder `out`, and those of its cells that are to be there."""
     results.write_study(study, out, "paper")
-    _retabled(out / results.STUDIES / study.name / "study.json")
     made = results_of(study, numbers, diverged=diverged)
     for (labels, cell), found in zip(made.entries, made.found, strict=True):
         if there(labels):
             path = path_of(out, cell.id)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({**found, "versions": {"python": "3"}}))
-
-
-def _retabled(path: Path) -> None:
-    about = json.loads(path.read_text())
-    about["study"]["axes"] = {name: dict(levels) for name, levels in about["study"]["axes"].items()}
-    path.write_text(json.dumps(about))
 
 
 def lines() -> Figure:
