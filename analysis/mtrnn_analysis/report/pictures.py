@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from mtrnn_analysis.figures.style import STYLE
@@ -21,14 +22,15 @@ MOST = 100_000
 # Without these matplotlib writes the date, its version, and ids that are drawn by chance.
 PLAIN_SVG = {"Date": None, "Creator": None, "Format": None, "Type": None}
 FIXED: Any = {**STYLE, "svg.hashsalt": "mtrnn", "svg.fonttype": "path"}
-# What may stand as it is in the address of a picture; each % and two digits in its place would cost three bytes.
-AS_IS = " !$&'()*+,-./:;=?@[]_{}|~"
+# What stands as it is in the address of a picture, besides letters and digits; all else takes three characters. None of
+# it is markup within double quotes.
+AS_IS = " !$'()*+,-./:;=?@[]_{}|~"
 
 
 class Still(NamedTuple):
     """A picture: the address that holds it, and its size in CSS pixels."""
 
-    source: str
+    source: Markup
     width: int
     height: int
 
@@ -54,7 +56,7 @@ def still(figure: Figure) -> Still:
         source = _lines(drawn.getvalue())
         if len(source) > MOST:
             source = min(source, _dots(figure), key=len)
-    return Still(source, width, height)
+    return Still(Markup(source), width, height)
 
 
 def _lines(svg: str) -> str:
