@@ -84,7 +84,9 @@ FIGURES = [
             for n, u in ((2, 100_000), (24, 100_000))
         ],
         budgets={"quick": {**QUICK, "axes": {"N": levels("task.n_tasks", 1, 2, 6, 24)}, "also": []}},
-        figures=[{"kind": "curve", "x": "N", "y": ["OOD r²", "ID r²"], "hue": "recipe", "references": CEILING}],
+        figures=[
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["OOD r²", "ID r²"], "hue": "recipe", "references": CEILING}
+        ],
         claims=[
             claim(
                 "With many tasks x* is decoded out of distribution", "OOD r²", "> 0.9", of={"N": 24, "recipe": "dense"}
@@ -140,7 +142,7 @@ FIGURES = [
         figures=[
             {"kind": "heatmap", "x": "N", "y": "D", "value": "OOD r²"},
             {"kind": "heatmap", "x": "N", "y": "D", "value": "OOD r², planes"},
-            {"kind": "curve", "x": "N", "y": ["OOD r²"], "hue": "D"},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["OOD r²"], "hue": "D"},
         ],
         claims=[
             *(
@@ -167,7 +169,7 @@ FIGURES = [
         },
         figures=[
             {"kind": "trajectories", "level": [{"N": 2}, {"N": 24}]},
-            {"kind": "curve", "x": "N", "y": ["participation ratio"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["participation ratio"]},
         ],
         claims=[
             claim(
@@ -225,7 +227,7 @@ FIGURES = [
         "Hyperbolas in each quadrant: +1 where |x1 x2| is above a threshold.",
         settings={"env_id": "MultiTaskEvidenceNonlinear-v0"},
         axes={"N": levels("task.n_tasks", 4, 24)},
-        figures=[{"kind": "curve", "x": "N", "y": ["OOD r²", "ID r²"], "references": CEILING}],
+        figures=[{"kind": "curve", "x": "N", "log_x": True, "y": ["OOD r²", "ID r²"], "references": CEILING}],
         claims=[claim("Representations stay abstract", "OOD r²", "> 0.8", of={"N": 24})],
     ),
     two(
@@ -270,8 +272,8 @@ FIGURES = [
             "CCGP": "ccgp.value",
         },
         figures=[
-            {"kind": "curve", "x": "N", "y": ["angle of encoding axes, degrees"]},
-            {"kind": "curve", "x": "N", "y": ["parallelism", "CCGP"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["angle of encoding axes, degrees"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["parallelism", "CCGP"]},
         ],
         claims=[
             claim(
@@ -319,8 +321,8 @@ FIGURES = [
             "OOD r²": "decoding.value",
         },
         figures=[
-            {"kind": "curve", "x": "N", "y": ["lifetime sparseness"]},
-            {"kind": "curve", "x": "N", "y": ["live units of 64"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["lifetime sparseness"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["live units of 64"]},
             {"kind": "scatter", "x": "live units of 64", "y": "OOD r²", "hue": "N"},
         ],
         claims=[],
@@ -338,8 +340,8 @@ FIGURES = [
             "time constant, steps": "rollout.time_constant",
         },
         figures=[
-            {"kind": "curve", "x": "N", "y": ["states with D slow modes and a gap"]},
-            {"kind": "curve", "x": "N", "y": ["r² after as long again"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["states with D slow modes and a gap"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["r² after as long again"]},
         ],
         claims=[
             claim(
@@ -358,7 +360,7 @@ FIGURES = [
             "N": levels("task.n_tasks", 2, 24),
             "tasks": {"all at once": {}, "one at a time": {"env_id": "MultiTaskEvidenceCued-v0"}},
         },
-        figures=[{"kind": "curve", "x": "N", "y": ["OOD r²", "ID r²"], "hue": "tasks"}],
+        figures=[{"kind": "curve", "x": "N", "log_x": True, "y": ["OOD r²", "ID r²"], "hue": "tasks"}],
         claims=[
             claim("Not abstract with one task at a time", "OOD r²", "< 0.8", of={"N": 24, "tasks": "one at a time"}),
             claim(
@@ -475,7 +477,7 @@ QUESTIONS = [
         "is fitted.",
         **BY_N,
         measures={"from the answers": "multilateration.value", "OOD r²": "decoding.value", "ID r²": R2["ID r²"]},
-        figures=[{"kind": "curve", "x": "N", "y": ["from the answers", "OOD r²"]}],
+        figures=[{"kind": "curve", "x": "N", "log_x": True, "y": ["from the answers", "OOD r²"]}],
         claims=[
             claim(
                 "The closed form is above the fitted decoder out of distribution",

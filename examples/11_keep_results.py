@@ -1,0 +1,45 @@
+"""What came of studies, small enough to be kept with the code: the table of each without what follows, and its figures.
+
+    python examples/11_keep_results.py results/reproduction --to examples/results
+
+Weights stay where they are. A figure that can be turned is in the report.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mtrnn_analysis.claims import judge, sentence
+from mtrnn_analysis.figures.studies import figures
+from mtrnn_envs.experiments.results import as_csv, load
+from mtrnn_envs.files import replacing
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="the folder that studies were run in")
+    parser.add_argument("--to", type=Path, default=Path("examples/results"), help="where the copies go")
+    parser.add_argument("--dpi", type=int, default=110, help="of the figures")
+    a = parser.parse_args()
+    lines = []
+    for path in sorted(a.results.glob("studies/*/study.json")):
+        there = load(a.results, path.parent.name)
+        if not there.entries:
+            continue
+        shown = ["cell", "status", *there.study.axes, "seed", "versions.mtrnn-envs", *there.study.measures.values()]
+        rows = [{name: row[name] for name in dict.fromkeys(shown) if name in row} for row in there.rows()]
+        with replacing(a.to / there.study.name / "table.csv") as temporary:
+            temporary.write_text(as_csv(rows))
+        for drawn in figures(there, a.results):
+            if isinstance(drawn.figure, Figure):
+                with replacing(a.to / there.study.name / f"{drawn.name}.png") as temporary:
+                    drawn.figure.savefig(temporary, dpi=a.dpi)
+        lines += [
+            f"**{there.study.title}** (`{there.study.name}`, {len(there.entries)} of {there.n_cells} networks)",
+            "",
+        ]
+        lines += [f"- {claim.text}: {sentence(claim)}" for claim in judge(there, np.random.default_rng(0))] + [""]
+    with replacing(a.to / "claims.md") as temporary:
+        temporary.write_text("\n".join(lines))
+    print(f"claims.md, and tables and figures by study, are in {a.to.resolve()}")
