@@ -73,12 +73,18 @@ def killed(out: Path, seeds: int, kills: int, generator: random.Random) -> dict[
     made = {"study": 0, "worker": 0, "worker at its start": 0}
     process, seen, written = started(out, seeds), set[psutil.Process](), dict[str, int]()
     while sum(made.values()) < kills and process.poll() is None:
-        time.sleep(generator.uniform(0.2, 4))
+        if generator.random() < 0.2:
+            time.sleep(generator.uniform(0, 3))  # it may not have begun its workers, or not have imported anything
+        else:
+            while not (there := workers(process)) and process.poll() is None:
+                time.sleep(0.02)
+            seen |= set(there)
+            time.sleep(generator.uniform(0, 4))
         there = workers(process)
         seen |= set(there)
-        if generator.random() < 0.5 and there:
+        if generator.random() < 0.6 and there:
             victim = generator.choice(there)
-            young = time.time() - victim.create_time() < 1.5
+            young = time.time() - victim.create_time() < 2
             try:
                 victim.kill()
             except psutil.NoSuchProcess:
