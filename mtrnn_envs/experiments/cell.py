@@ -177,14 +177,27 @@ def agent_of(cell: Cell, out: Path) -> Any:
 
 @contextmanager
 def costed(path: Path) -> Iterator[None]:
-    """Writes what the block costs to `path`, unless it is there: what was not interrupted is counted whole."""
-    begun = started()
+    """Adds what the block costs to what stands in `path`, until it has once been gone through.
+
+    What a process spent that was killed is not counted.
+    """
+    if path.exists() and json.loads(path.read_text())["whole"]:
+        yield
+        return
+    begun, whole_block = started(), False
     try:
         yield
+        whole_block = True
     finally:
-        if not path.exists():
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(since(begun)))
+        add_cost(path, {**since(begun), "whole": whole_block})
+
+
+def add_cost(path: Path, cost: Mapping[str, Any]) -> None:
+    """Adds a cost to the one in a file, if one is there; the host is that of the last, and whether it is whole."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    total = {name: v + before.get(name, 0) if isinstance(v, float) else v for name, v in cost.items()}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(total))
 
 
 def started() -> tuple[float, float]:
@@ -231,6 +244,8 @@ def _found(cell: Cell, out: Path) -> dict[str, Any]:
     for name, settings in cell.probes.items():
         try:
             finding = probe(recording, name, agent=agent, **settings)
+        except np.linalg.LinAlgError:  # a ValueError, but no refusal
+            raise
         except ValueError as error:  # the probe does not go with the recording, and never will
             left_out[name] = str(error)
             continue
@@ -245,7 +260,8 @@ def _cost(cell: Cell, out: Path, begun: tuple[float, float]) -> dict[str, Any]:
     """What training cost, whenever and wherever that was, and what has been spent since `begun`."""
     cost = since(begun)
     if cell.trained:
-        cost |= {f"training_{name}": v for name, v in json.loads((out / AGENTS / cell.run / COST).read_text()).items()}
+        training = json.loads((out / AGENTS / cell.run / COST).read_text())
+        cost |= {f"training_{name}": training[name] for name in ("cpu_s", "wall_s", "host")}
     return cost
 
 

@@ -21,10 +21,15 @@ from mtrnn_envs.experiments.probing import probe_all
 from mtrnn_envs.experiments.run import decoding, digest, ideals
 
 
+class Failed(Exception):
+    """Something that was run to its end did not come out."""
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command that `args`, or else those of the process, name; the exit code.
 
-    It is 0, or 1 if training diverged, 2 if what was asked for cannot be done, 130 if it was interrupted.
+    It is 0, or 1 if training diverged or cells of a study failed, 2 if what was asked for cannot be done, 130 if it was
+    interrupted.
     """
     if "" not in sys.path:
         sys.path.append("")  # one's own modules in this folder can be named, as with `python -m`
@@ -38,7 +43,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         _say(str(stop) or "stopped")
         return 130
-    except FloatingPointError as error:
+    except (FloatingPointError, Failed) as error:
         _say(str(error))
         return 1
     except (ValueError, ImportError, OSError) as error:
@@ -184,17 +189,23 @@ def _run(studies: Sequence[Any], do: Any) -> None:
     """Runs studies, says what came of each, and writes the report."""
     running = _module("running")
     writer = plugins.report("html") if do.report else None  # what it lacks is said before anything is run
-    parameters = dict(part.split("=", 1) for part in do.parameters if "=" in part)
+    if writer is not None:
+        for each in studies:
+            plugins.report("check")(each)
+    parameters: dict[str, Any] = dict(part.split("=", 1) for part in do.parameters if "=" in part)
+    parameters = {name: int(value) if value.isdecimal() else value for name, value in parameters.items()}
     if len(parameters) < len(do.parameters):
         raise ValueError(f"parameters={do.parameters!r} must each be name=value, and differ")
     backend = running.Backend(name=do.backend, n_jobs=do.n_jobs, address=do.address, parameters=parameters)
     _say(f"all goes to {do.out}")
     running.run_studies(studies, do.out, budget=do.budget, backend=backend, retries=do.retries, device=do.device)
-    for each in studies:
-        print(running.status(do.out, each.name))
+    found = [running.status(do.out, each.name) for each in studies]
+    print(*found, sep="\n")
     print(f"the tables (table.csv, table.parquet) are in {do.out / 'studies'}")
     if writer is not None:
-        print(f"the report is {writer(do.out)}: open it in a browser")
+        print(f"the report is {writer(do.out, [each.name for each in studies])}: open it in a browser")
+    if failed := sum(len(each.failed) for each in found):
+        raise Failed(f"{failed} cells failed; their tracebacks are in {do.out / 'failures'}")
 
 
 def _module(name: str) -> Any:

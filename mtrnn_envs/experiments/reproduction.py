@@ -118,10 +118,10 @@ FIGURES = [
     Study(
         name="fig1g",
         title="Decoding of x* against the numbers of tasks and of latents",
-        text="N random hyperplanes divide D latents. With N < D the answers do not tell x*; from N = D on they do. "
-        "Each of the 2^D orthants is left out in turn. One orthant of 1024 is hardly left out: its ten neighbours "
-        "differ by one sign. So a quadrant of the plane of two latents is left out as well, which means the same at "
-        "every D.",
+        text="N random hyperplanes divide D latents (evenly spaced lines for D = 2). With N < D the answers do not "
+        "tell x*; from N = D on they do. Each of the 2^D orthants is left out in turn. One orthant of 1024 is hardly "
+        "left out: its ten neighbours differ by one sign. So a quadrant of the plane of two latents is left out as "
+        "well, which means the same at every D.",
         probes=MANY,
         settings=SHORT,
         axes={
@@ -145,14 +145,13 @@ FIGURES = [
             {"kind": "curve", "x": "N", "log_x": True, "y": ["OOD r²"], "hue": "D"},
         ],
         claims=[
-            *(
-                claim(f"D = {d}: high with {n} tasks", "OOD r²", "> 0.8", of={"D": d, "N": n})
-                for d, n in ((2, 2), (2, 24), (4, 4), (4, 24), (6, 24), (8, 8), (8, 24), (10, 24))
-            ),
-            *(
-                claim(f"D = {d}: low with {n} tasks", "OOD r²", "< 0.5", of={"D": d, "N": n})
-                for d, n in ((4, 2), (6, 2), (6, 4), (8, 4), (10, 2), (10, 8))
-            ),
+            claim(
+                f"D = {d}, N = {n}: {'high' if n >= d else 'low'}, as N {'>=' if n >= d else '<'} D",
+                *("OOD r², planes", "> 0.8" if n >= d else "< 0.5"),
+                of={"D": d, "N": n},
+            )
+            for d in (2, 4, 6, 8, 10)
+            for n in (2, 4, 8, 24)
         ],
     ),
     two(
@@ -183,13 +182,12 @@ FIGURES = [
         "free_rt",
         "Free reaction time: decoding against the length of the evidence",
         "Networks that may answer when they like, trained on labels at every step, or on the paper's accumulators of "
-        "evidence. r² of the mean of t samples is 1 - 12 sigma²/t = 1 - 0.48/t; the paper counts from 0: 1 - "
-        "0.48/(t+1).",
+        "evidence. r² of the mean of t samples is 1 - 12 sigma²/t, for sigma = 0.2 1 - 0.48/t; the paper counts from "
+        "0, and has 1 - 0.48/(t+1). Networks are shown all samples of all trials here, whatever they answer.",
         probes={
             "decoding": {},
             "released_holdout": {},
-            "decoding_course": {},
-            "sample_curve": {},
+            "evidence_course": {},
             "dimensionality": {},
         },
         settings={"env_id": "MultiTaskEvidenceRT-v0"},
@@ -202,21 +200,24 @@ FIGURES = [
         figures=[
             {
                 "kind": "steps",
-                "x": "sample_curve.n_samples",
-                "y": {"decoded": "sample_curve.decoded"},
-                "theory": {
-                    "1 - 0.48/(t+1), t from 0": "sample_curve.mean_theory",
-                    "ideal observer": "sample_curve.ideal_theory",
-                },
+                "x": "evidence_course.n_samples",
+                "y": {"OOD": "evidence_course.ood"},
+                "theory": {"1 - 0.48/(t+1), t from 0": "evidence_course.theory"},
                 "hue": "labels",
             },
             {"kind": "dots", "x": "labels", "y": ["OOD r²", "ID r²"]},
         ],
         measures=R2
-        | {"reward": "reward", "reward of optimal stopping": "ideal.reward", "samples worth": "sample_curve.value"},
+        | {
+            "reward": "reward",
+            "reward of optimal stopping": "ideal.reward",
+            "OOD r² less the curve, mean over samples": "evidence_course.value",
+        },
         claims=[
             claim(
-                "States hold what t samples tell: worth the samples shown", "samples worth", "> 0.9", of={"labels": k}
+                f"OOD r² is on the curve 1 - 0.48/(t+1), to 0.05 ({k})",
+                *("OOD r² less the curve, mean over samples", "> -0.05"),
+                of={"labels": k},
             )
             for k in ("posterior", "accumulators")
         ],
@@ -268,6 +269,7 @@ FIGURES = [
         **BY_N,
         measures={
             "angle of encoding axes, degrees": "axes.value",
+            "isometry": "axes.isometry",
             "parallelism": "parallelism.value",
             "CCGP": "ccgp.value",
         },
@@ -287,7 +289,8 @@ FIGURES = [
     two(
         "noise",
         "Noise of the evidence in training",
-        "Sigma of one sample, in training and in testing.",
+        "Sigma of one sample in training; tested at 0.2.",
+        settings={"test.sigma": 0.2},
         axes={"sigma": levels("task.sigma", 0.1, 0.2, 0.4, 0.6)},
         budgets=quick(sigma=levels("task.sigma", 0.1, 0.2, 0.6)),
         figures=[{"kind": "curve", "x": "sigma", "y": ["OOD r²", "ID r²"], "references": CEILING}],
@@ -334,20 +337,31 @@ FIGURES = [
         "the network is in, and memory over long delays without input.",
         **BY_N,
         measures={
-            "states with D slow modes and a gap": "fixed_points.continuum.data",
-            "fixed points that form a continuum": "fixed_points.value",
+            "share of states with D slow modes and a gap": "fixed_points.continuum.data",
+            "share of starts to fixed points with D slow modes": "fixed_points.value",
+            **{f"real part {i} of F - r": f"fixed_points.real_parts.data_{i}" for i in (1, 2, 3, 4)},
+            **{f"time constant {i}, steps": f"fixed_points.time_constants.data_{i}" for i in (1, 2, 3)},
             "r² after as long again": "rollout.r2_after.1x",
-            "time constant, steps": "rollout.time_constant",
+            "r² after 10 times as long": "rollout.r2_after.10x",
         },
         figures=[
-            {"kind": "curve", "x": "N", "log_x": True, "y": ["states with D slow modes and a gap"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["share of states with D slow modes and a gap"]},
+            {"kind": "curve", "x": "N", "log_x": True, "y": [f"real part {i} of F - r" for i in (1, 2, 3, 4)]},
             {"kind": "curve", "x": "N", "log_x": True, "y": ["r² after as long again"]},
         ],
         claims=[
             claim(
-                "D slow modes at the states of the data", "states with D slow modes and a gap", "> 0.8", of={"N": 24}
+                "D slow modes at the states of the data",
+                "share of states with D slow modes and a gap",
+                "> 0.8",
+                of={"N": 24},
             ),
-            claim("A continuum of fixed points", "fixed points that form a continuum", "> 0.8", of={"N": 24}),
+            claim(
+                "A continuum of fixed points",
+                "share of starts to fixed points with D slow modes",
+                "> 0.8",
+                of={"N": 24},
+            ),
             claim("x* is held for as long again", "r² after as long again", "> 0.8", of={"N": 24}),
         ],
     ),
@@ -408,7 +422,17 @@ QUESTIONS = [
         ],
         claims=[
             claim(
-                f"The recipe is better than '{k}'",
+                f"'{k}' answers as well as the recipe, to 0.002",
+                *("accuracy", "> -0.002", OWN),
+                of={"training": k},
+                minus={"training": "recipe"},
+            )
+            for k in SETTINGS_OF_WHY
+            if k != "recipe"
+        ]
+        + [
+            claim(
+                f"The recipe is more abstract than '{k}'",
                 *("OOD r²", "> 0", OWN),
                 of={"training": "recipe"},
                 minus={"training": k},

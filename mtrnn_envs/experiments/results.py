@@ -102,7 +102,7 @@ def write_tables(results: Results, out: Path) -> None:
     folder, rows = out / STUDIES / results.study.name, results.rows()
     _write(folder / "table.csv", as_csv(rows))
     with replacing(folder / "table.parquet") as temporary:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([_typed(row) for row in rows]), temporary)
+        pyarrow.parquet.write_table(pyarrow.table(_typed(rows)), temporary)
     costs = [{"cell": e.cell.id, **each["cost"]} for e, each in zip(results.entries, results.found, strict=True)]
     _write(folder / "costs.csv", as_csv(costs))
 
@@ -137,11 +137,19 @@ def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """For Parquet, whose columns have one type each: settings and labels as text, found numbers as numbers."""
-    return {
-        name: value if value is None or isinstance(value, float | bool) else str(value) for name, value in row.items()
-    }
+def _typed(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Columns for Parquet, each of one type: numbers as floats, flags as flags, all else, and mixtures, as text."""
+    columns: dict[str, list[Any]] = {}
+    for name in rows[0] if rows else []:
+        values = [row[name] for row in rows]
+        kinds = {
+            bool if isinstance(v, bool) else float if isinstance(v, int | float) else str
+            for v in values
+            if v is not None
+        }
+        kind = kinds.pop() if len(kinds) == 1 else str
+        columns[name] = [None if value is None else kind(value) for value in values]
+    return columns
 
 
 def _write(path: Path, text: str) -> None:

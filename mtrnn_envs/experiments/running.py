@@ -34,7 +34,7 @@ from typing import Any
 from mtrnn_envs.checks import known, whole
 from mtrnn_envs.experiments import plugins, results
 from mtrnn_envs.experiments.backends import Backend, Failure, outcomes
-from mtrnn_envs.experiments.cell import AGENTS, CELLS, COST, Cell, read, run_cell, since, started
+from mtrnn_envs.experiments.cell import AGENTS, CELLS, COST, Cell, add_cost, read, run_cell, since, started
 from mtrnn_envs.experiments.results import PAPER, STUDIES, Results
 from mtrnn_envs.experiments.run import decoding
 from mtrnn_envs.experiments.study import Study
@@ -409,9 +409,7 @@ def _train_together(cells: Iterable[Cell], out: Path, device: Any, progress: boo
                     continue
                 each = {name: v / len(ids) if isinstance(v, float) else v for name, v in since(begun).items()}
                 for folder in folders:
-                    if not (folder / COST).exists():
-                        with replacing(folder / COST) as temporary:
-                            temporary.write_text(json.dumps(each))
+                    add_cost(folder / COST, {**each, "whole": True})
 
 
 def _keep(out: Path, cell: str, failure: Failure) -> None:

@@ -1,0 +1,77 @@
+"""How well x* is decoded after each sample of the evidence, in trials that nothing ends.
+
+Axis letters: N trials, S samples, D latents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mtrnn_analysis.decoding.controls import samples_seen, states_of
+from mtrnn_analysis.decoding.linear import decode, mean_r2
+from mtrnn_analysis.decoding.released import released_holdout
+from mtrnn_analysis.finding import Finding
+
+if TYPE_CHECKING:
+    from mtrnn_envs import Trials
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EvidenceCourse(Finding):
+    """Decoding after each sample; `value` is the mean over samples of `ood` - `theory`: 0 if the states hold as much of
+    x* out of distribution as the mean of the samples tells.
+
+    Attributes:
+        n_samples: t, from 1, `[S]`.
+        ood: `r2_prior` out of distribution after t samples, `[S]`.
+        id: in distribution, `[S]`.
+        released: out of distribution as the public code draws it, see `released_holdout`, `[S]`.
+        theory: 1 - 12 sigma²/t, the `r2_prior` of the mean of t samples, `[S]`; the paper counts from 0, and has
+            1 - 0.48 / (t + 1) for sigma = 0.2.
+    """
+
+    n_samples: Float[np.ndarray, " S"]
+    ood: Float[np.ndarray, " S"]
+    id: Float[np.ndarray, " S"]
+    released: Float[np.ndarray, " S"]
+    theory: Float[np.ndarray, " S"]
+
+
+def evidence_course(trials: Trials, agent: Any, rng: np.random.Generator) -> EvidenceCourse:
+    """`r2_prior` of x* decoded from the states of `agent` after each sample, by decoders fitted at that sample.
+
+    The agent is shown all samples of all trials, whatever it answers: in reaction-time tasks the trials that are still
+    going on late are those that it found hard, and a curve of these is not one of trials.
+
+    Arguments:
+        trials: whose stimulus begins, and lasts, alike.
+        agent: that has a state.
+        rng: deals the trials into folds.
+
+    Raises:
+        ValueError: if periods are drawn, the agent has no state, or the decoder refuses the trials.
+    """
+    task = trials.task
+    if task.periods is None:
+        raise ValueError(f"task has stimulus={task.stimulus!r}, fixation={task.fixation!r}: they must not be drawn")
+    hidden = states_of(agent, trials)
+    counts = [int(samples_seen(trials, np.full(len(trials), t))[0]) for t in range(hidden.shape[1])]
+    steps = [t for t, count in enumerate(counts) if count > 0 and count > counts[t - 1]]
+    right = [decode(hidden[:, t], trials.latents, rng, n_null=0) for t in steps]
+    faulty = [released_holdout(hidden[:, t], trials.latents, rng, n_null=0) for t in steps]
+    n_samples = np.array([counts[t] for t in steps], float)
+    ood, theory = np.array([found.value for found in right]), np.asarray(mean_r2(task, n_samples), float)
+    return EvidenceCourse(
+        value=float(np.mean(ood - theory)),
+        n=len(trials),
+        settings={},
+        n_samples=n_samples,
+        ood=ood,
+        id=np.array([found.in_distribution.r2_prior for found in right]),
+        released=np.array([found.value for found in faulty]),
+        theory=theory,
+    )
