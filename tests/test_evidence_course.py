@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mtrnn_agents.references import IdealObserver
 from mtrnn_analysis.decoding import decode
 from mtrnn_analysis.decoding.controls import states_of
 from mtrnn_analysis.decoding.evidence_course import evidence_course
@@ -54,6 +54,6 @@ def test_drawn_periods_and_agents_without_state_are_refused() -> None:
     drawn = Stream(EvidenceTask(stimulus=(2, 5)), "test", 0).take(10)
     with pytest.raises(ValueError, match=r"stimulus=\(2, 5\)"):
         evidence_course(drawn, Mean(), np.random.default_rng(0))
-    task = EvidenceTask(encoder=None)
-    with pytest.raises(ValueError, match="no state"):
-        evidence_course(Stream(task, "test", 0).take(10), IdealObserver(task), np.random.default_rng(0))
+    stateless = SimpleNamespace(predict=lambda shown, **more: (np.zeros((len(shown), 24), int), None))
+    with pytest.raises(ValueError, match="has no state"):
+        evidence_course(Stream(FIXED, "test", 0).take(10), stateless, np.random.default_rng(0))

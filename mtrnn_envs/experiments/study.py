@@ -28,8 +28,9 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,8 +167,9 @@ class Study:
             for levels in grid
         ]
         rows += [(dict(row.get("labels", {})), [_without(row, "labels")]) for row in study.also]
+        plugin = lru_cache(plugins.agent)  # to look for what is installed takes longer than to make a cell
         return [
-            Entry({**labels, "seed": seed}, _cell(study, seed, {**study.settings, **_merged(each)}))
+            Entry({**labels, "seed": seed}, _cell(study, seed, {**study.settings, **_merged(each)}, plugin))
             for labels, each in rows
             for seed in range(study.seeds)
         ]
@@ -230,7 +232,7 @@ def _label(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else json.dumps(value)
 
 
-def _cell(study: Study, seed: int, settings: Settings) -> Cell:
+def _cell(study: Study, seed: int, settings: Settings, plugin: Callable[[str], Any]) -> Cell:
     """The cell that settings by path make."""
     parts: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
     single: dict[str, Any] = {}
@@ -244,7 +246,7 @@ def _cell(study: Study, seed: int, settings: Settings) -> Cell:
     start = IDS[known(env_id, IDS, "environment", "mtrnn_envs")][0]
     task = EvidenceTask.from_fields({**start, **dict.fromkeys(study.seeded, seed), **parts["task"]})
     agent, preset = single.pop("agent", "supervised"), single.pop("preset", None)
-    training = configured(agent, preset, parts["training"])
+    training = configured(plugin(agent), agent, preset, parts["training"])
     return Cell(
         agent=agent,
         task=task,
@@ -256,12 +258,11 @@ def _cell(study: Study, seed: int, settings: Settings) -> Cell:
     )
 
 
-def configured(agent: str, preset: str | None, changes: Settings) -> Any:
+def configured(plugin: Any, agent: str, preset: str | None, changes: Settings) -> Any:
     """The settings of an agent plug-in: those of a preset (None: the first), with `changes` by path.
 
     Of a nested dataclass another kind is named by "kind"; the plug-in's `from_fields` then makes it.
     """
-    plugin = plugins.agent(agent)
     preset = preset or next(iter(plugin.PRESETS))
     start = plugin.PRESETS[known(preset, plugin.PRESETS, "preset", f"agent {agent!r}")]
     nested: dict[str, Any] = {}
