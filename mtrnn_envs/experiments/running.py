@@ -99,7 +99,11 @@ def status(out: str | os.PathLike[str], name: str) -> Status:
     tried = {cell: attempts[-1] for cell in ids if cell not in found and (attempts := _attempts(out, cell))}
     failed = {cell: last["traceback"].strip().splitlines()[-1] for cell, last in tried.items()}
     costs = {cell: each["cost"]["cpu_s"] for cell, each in found.items()}
-    costs |= {entry.cell.run: found[entry.cell.id]["cost"].get("training_cpu_s", 0.0) for entry in there.entries}
+    costs |= {
+        entry.cell.run: found[entry.cell.id]["cost"].get("training_cpu_s", 0.0)
+        for entry in there.entries
+        if entry.cell.trained
+    }
     mean = sum(costs.values()) / len(found) if found else float("nan")
     return Status(name, there.budget, len(ids), ended.count("done"), ended.count("diverged"), failed, mean)
 
@@ -147,6 +151,7 @@ def run_studies(
     def begin() -> None:
         for study in studies:
             results.write_study(study, place, budget)
+            end(study.name)  # of what is there: a table of another budget does not outlive its study
 
     def end(name: str) -> None:
         results.write_tables(results.collect(by_name[name], place, budget), place)
