@@ -14,7 +14,7 @@ In the place of `minus` there may be `minus_measure`, the difference within each
 numbers: Spearman's correlation with it, over networks. What is held against `expect` is the interquartile mean over
 networks, or the difference of two, or the correlation, with a 95 % bootstrap interval (`mtrnn_analysis.statistics`,
 which says how often so few networks mislead). A claim "holds" if the whole interval fulfils it, "does not hold" if
-none of it does, else it is "open", as it is where a setting has fewer than two networks.
+none of it does, else it is "open", as it is where a group has fewer than three networks.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ from mtrnn_envs.experiments.study import PAPER, Study
 FIELDS = ("text", "source", "measure", "of", "minus", "minus_measure", "trend", "expect")
 SIGNS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
+# Of 95 % intervals from two networks one in two holds the true value (of normal values), of three 74 %, of five 90 %.
+FEWEST = 3
 
 
 class Judged(NamedTuple):
@@ -88,7 +90,8 @@ def judge(results: Results, rng: np.random.Generator) -> list[Judged]:
         interval, n = _found(found, claim, rng)
         expect = str(claim["expect"])
         about = str(claim["text"]), str(claim.get("source", "")), expect
-        judged.append(Judged(*about, interval.value, interval.low, interval.high, n, verdict(expect, interval)))
+        said = verdict(expect, interval) if min(n) >= FEWEST else OPEN
+        judged.append(Judged(*about, interval.value, interval.low, interval.high, n, said))
     return judged
 
 

@@ -35,7 +35,7 @@ PROBES = {
 MANY = {"decoding": {"n_null": 0}, "released_holdout": {"n_null": 0}, "plane_decoding": {"n_null": 0}}
 
 SHORT = {"training.n_updates": 50_000, "n_trials": 2000}
-QUICK: Mapping[str, Any] = {"seeds": 2, "settings": {"training.n_updates": 12_000}}
+QUICK: Mapping[str, Any] = {"seeds": 3, "settings": {"training.n_updates": 12_000}}
 
 
 def levels(path: str, *values: Any) -> dict[str, Any]:
@@ -551,7 +551,7 @@ QUESTIONS = [
         measures={"OOD r², planes": "plane_decoding.value", **ACCURACY},
         budgets={
             "quick": {
-                "seeds": 2,
+                "seeds": 3,
                 "settings": {"training.n_updates": 2000},
                 "axes": {"D": levels("task.n_dims", 20), "N": levels("task.n_tasks", 10, 20)},
             }
