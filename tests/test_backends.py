@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,22 @@ def _first_at_once(path: Path) -> None:
         pid_and_sleep(path)
 
 
-def test_an_interrupt_in_a_worker_interrupts(backend: Backend) -> None:
+def test_a_job_whose_worker_is_told_to_stop_is_begun_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    work = partial(_interrupted_once, tmp_path)
+    assert sorted(outcomes(work, range(3), Backend(n_jobs=2), said.append)) == [(0, 0), (1, 1), (2, 2)]
+    assert said == ["a worker was told to stop, and its job is begun again"]
+
+
+def _interrupted_once(path: Path, n: int) -> int:
+    try:
+        (path / "first").touch(exist_ok=False)
+    except FileExistsError:
+        return n
+    raise KeyboardInterrupt("saved")
+
+
+def test_an_interrupt_in_every_worker_interrupts(backend: Backend) -> None:
     with pytest.raises(KeyboardInterrupt, match="saved"):
         list(outcomes(_interrupted, range(3), backend, print))
 

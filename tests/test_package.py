@@ -128,6 +128,7 @@ def test_the_wheel_holds_what_it_should(built: Path) -> None:
     # A top-level `agents` or `analysis` would overwrite other people's package of that name.
     assert {name.split("/")[0] for name in names} == OURS | {info}
     assert {f"{package}/py.typed" for package in OURS} <= set(names)
+    assert {f"mtrnn_analysis/report/{n}" for n in ("template.html.jinja", "report.css", "report.js")} <= set(names)
     assert f"{info}/licenses/LICENSE" in names
     assert not [name for name in names if name.endswith(".pyc")]
     with zipfile.ZipFile(wheel) as archive:

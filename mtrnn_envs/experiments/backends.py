@@ -166,6 +166,12 @@ def outcomes(
                 sentence = f"each worker that had it died; out of memory? ({why})"
                 outcome = Failure("death", sentence, "".join(traceback.format_exception(error)))
             if isinstance(outcome, _Interrupted):
+                # One worker was told to stop, as clusters do; Ctrl-C comes to this process itself.
+                deaths[i] += 1
+                if deaths[i] < pool.tries:
+                    say("a worker was told to stop, and its job is begun again")
+                    again.append((i, job))
+                    continue
                 raise KeyboardInterrupt(outcome.said)
             yield i, outcome
 
@@ -224,7 +230,7 @@ def _local(backend: Backend) -> Iterator[_Pool]:
         return executor
 
     def submit(call: Call) -> Future[Any]:
-        executor = free.pop() or begun()
+        executor = (free.pop() if free else None) or begun()  # one may be late to be given back
         try:
             future = executor.submit(call)
         except BrokenExecutor:  # it died while it had nothing to do
