@@ -25,7 +25,8 @@ if __name__ == "__main__":
     lines = []
     for path in sorted(a.results.glob("studies/*/study.json")):
         there = load(a.results, path.parent.name)
-        if not there.entries:
+        if len(there.entries) < there.n_cells:
+            print(f"{there.study.name} is left out: {len(there.entries)} of {there.n_cells} networks are done")
             continue
         shown = ["cell", "status", *there.study.axes, "seed", "versions.mtrnn-envs", *there.study.measures.values()]
         rows = [{name: row[name] for name in dict.fromkeys(shown) if name in row} for row in there.rows()]
@@ -36,7 +37,7 @@ if __name__ == "__main__":
                 with replacing(a.to / there.study.name / f"{drawn.name}.png") as temporary:
                     drawn.figure.savefig(temporary, dpi=a.dpi)
         lines += [
-            f"**{there.study.title}** (`{there.study.name}`, {len(there.entries)} of {there.n_cells} networks)",
+            f"**{there.study.title}** (`{there.study.name}`, {there.n_cells} networks)",
             "",
         ]
         lines += [f"- {claim.text}: {sentence(claim)}" for claim in judge(there, np.random.default_rng(0))] + [""]

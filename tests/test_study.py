@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtrnn_agents.gated import GRU
+from mtrnn_analysis.study_values import axes_of
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments import results
 from mtrnn_envs.experiments.cell import Cell, read, run_cell
@@ -74,7 +75,10 @@ def test_a_budget_changes_what_it_names_and_nothing_else(declared: Study) -> Non
 
 def test_a_study_survives_json_with_levels_that_are_numbers(declared: Study) -> None:
     again = Study.from_fields(json.loads(json.dumps(declared.to_fields())))
-    assert [(e.labels, e.cell.id) for e in again.cells()] == [(e.labels, e.cell.id) for e in declared.cells()]
+    for budget in ("paper", "quick"):
+        theirs, ours = ([(e.labels, e.cell.id) for e in each.cells(budget)] for each in (again, declared))
+        assert theirs == ours
+    assert axes_of(again) == axes_of(declared)
 
 
 @given(st.recursive(st.integers(), lambda inner: st.dictionaries(st.text("abc", min_size=1), inner, min_size=1)))

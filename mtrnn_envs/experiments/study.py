@@ -103,9 +103,14 @@ class Study:
         object.__setattr__(self, "settings", flat(self.settings))
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "also", tuple({**row, **flat(_without(row, "labels"))} for row in self.also))
+        budgets = {}
         for name, changes in self.budgets.items():
             for key in changes:
                 known(key, ("seeds", "settings", "axes", "also", "probes"), "part", f"budgets.{name}")
+            budgets[name] = dict(changes)
+            if "axes" in changes:
+                budgets[name]["axes"] = {axis: _levels(axis, levels) for axis, levels in changes["axes"].items()}
+        object.__setattr__(self, "budgets", budgets)
         if PAPER in self.budgets:
             raise ValueError(f"budgets.{PAPER} is the study as it is; name another budget")
 
@@ -137,7 +142,11 @@ class Study:
         """The study as plain JSON; `from_fields` gives it back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         # JSON has no keys but text: levels that are numbers stay so as pairs.
-        values["axes"] = {name: list(levels.items()) for name, levels in self.axes.items()}
+        values["axes"] = _pairs(self.axes)
+        values["budgets"] = {
+            name: {**changes, "axes": _pairs(changes["axes"])} if "axes" in changes else changes
+            for name, changes in self.budgets.items()
+        }
         return json.loads(json.dumps(values))
 
     def at(self, budget: str) -> Study:
@@ -204,6 +213,10 @@ def flat(settings: Settings, prefix: str = "") -> dict[str, Any]:
         path = f"{prefix}{name}"
         found |= flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
     return found
+
+
+def _pairs(axes: Mapping[str, Mapping[Any, Settings]]) -> dict[str, list[Any]]:
+    return {name: list(levels.items()) for name, levels in axes.items()}
 
 
 def _merged(each: Sequence[Settings]) -> dict[str, Any]:
