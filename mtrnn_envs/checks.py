@@ -9,6 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 
+# Of the nouns of `known` that take more than an s.
+PLURALS = {"axis": "axes", "study": "studies"}
+
+
 def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
     """`value` as an int, if it is a whole number from `low` to `high` (or without end); no bool is one.
 
@@ -44,6 +48,6 @@ def known(name: Any, names: Iterable[str], noun: str, of: str) -> str:
     names = list(names)
     if name not in names:
         close = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"the {noun}s are {', '.join(names)}"
+        hint = f"did you mean {close[0]!r}?" if close else f"the {PLURALS.get(noun, noun + 's')} are {', '.join(names)}"
         raise ValueError(f"{name!r} is not {'an' if noun[0] in 'aeiou' else 'a'} {noun} of {of}; {hint}")
     return name

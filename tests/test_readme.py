@@ -53,7 +53,7 @@ def test_what_the_shell_is_told_of_studies_is_understood(monkeypatch):
     """Every study and reproduction, up to running it."""
     asked = []
     monkeypatch.setattr(running, "run_studies", lambda studies, out, **how: asked.append(how["backend"].name))
-    monkeypatch.setattr(running, "status", lambda out, name: name)
+    monkeypatch.setattr(running, "status", lambda out, name: SimpleNamespace(failed=()))
     commands = [words for command in COMMANDS if (words := command.split())[0] in ("study", "reproduce")]
     for command in commands:
         if command[1] != "status":

@@ -188,6 +188,18 @@ def test_cells_give_the_same_numbers_again_and_a_table_of_all_settings(tmp_path:
     assert again.groups("seed") == {(0,): [0], (1,): [1]}
 
 
+def test_columns_of_the_table_keep_their_type_in_parquet(tmp_path: Path) -> None:
+    levels = {"n": {1: {}, 2.5: {"task.latent_correlation": 0.5}}, "kind": {"a": {}, 3: {"training.n_updates": 3}}}
+    study = Study(name="a", seeds=1, settings=SHORT | {"task.n_tasks": 2}, axes=levels)
+    for entry in study.cells():
+        run_cell(entry.cell, tmp_path)
+    results.write_tables(results.collect(study, tmp_path), tmp_path)
+    table = pyarrow.parquet.read_table(tmp_path / "studies" / "a" / "table.parquet")
+    kinds = {name: str(table.schema.field(name).type) for name in ("n", "kind", "seed", "task.n_tasks", "trained")}
+    assert kinds == {"n": "double", "kind": "string", "seed": "int64", "task.n_tasks": "int64", "trained": "bool"}
+    assert table["n"].to_pylist() == [1.0, 1.0, 2.5, 2.5]
+
+
 def test_divergence_is_what_was_found(tmp_path: Path) -> None:
     wild = SHORT | {"training.learning_rate": 1e29, "training.clip_norm": None, "training.n_updates": 50}
     (entry,) = Study(name="a", seeds=1, settings=wild, probes=["decoding"]).cells()

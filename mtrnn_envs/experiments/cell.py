@@ -181,7 +181,7 @@ def costed(path: Path) -> Iterator[None]:
 
     What a process spent that was killed is not counted.
     """
-    if path.exists() and json.loads(path.read_text())["whole"]:
+    if path.exists() and json.loads(path.read_text()).get("whole", True):
         yield
         return
     begun, whole_block = started(), False

@@ -201,7 +201,7 @@ def _run(studies: Sequence[Any], do: Any) -> None:
     running.run_studies(studies, do.out, budget=do.budget, backend=backend, retries=do.retries, device=do.device)
     found = [running.status(do.out, each.name) for each in studies]
     print(*found, sep="\n")
-    print(f"the tables (table.csv, table.parquet) are in {do.out / 'studies'}")
+    print(f"the tables (table.csv, table.parquet) are in {do.out / 'studies'}, in a folder for each study")
     if writer is not None:
         print(f"the report is {writer(do.out, [each.name for each in studies])}: open it in a browser")
     if failed := sum(len(each.failed) for each in found):

@@ -138,16 +138,12 @@ def _number(value: Any) -> float:
 
 
 def _typed(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Columns for Parquet, each of one type: numbers as floats, flags as flags, all else, and mixtures, as text."""
+    """Columns for Parquet, each of one type: flags, whole numbers or numbers; all else, and mixtures, as text."""
     columns: dict[str, list[Any]] = {}
     for name in rows[0] if rows else []:
         values = [row[name] for row in rows]
-        kinds = {
-            bool if isinstance(v, bool) else float if isinstance(v, int | float) else str
-            for v in values
-            if v is not None
-        }
-        kind = kinds.pop() if len(kinds) == 1 else str
+        kinds = {type(value) for value in values if value is not None}
+        kind = float if kinds == {int, float} else kinds.pop() if len(kinds) == 1 else str
         columns[name] = [None if value is None else kind(value) for value in values]
     return columns
 

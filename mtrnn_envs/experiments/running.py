@@ -80,9 +80,8 @@ class Status:
         counts = f"{self.done} done, {self.diverged} diverged, {len(self.failed)} failed, {self.left} left"
         lines = [f"{self.name} ({self.budget}): {self.n_cells} cells: {counts}"]
         if self.done + self.diverged:
-            lines.append(
-                f"  {self.cpu_s:.3g} s of CPU a cell, so about {self.cpu_s * self.left / 3600:.2f} CPU hours left"
-            )
+            ahead = f", so about {self.cpu_s * self.left / 3600:.2f} CPU hours left" if self.left else ""
+            lines.append(f"  {self.cpu_s:.3g} s of CPU a cell{ahead}")
         return "\n".join(lines + [f"  {cell}: {line}" for cell, line in self.failed.items()])
 
 
@@ -177,6 +176,8 @@ def run_cells(
     is done or has failed. All else is as in `run_studies`.
     """
     whole("retries", retries, 0)
+    if device is not None:
+        _there(device)
     cells = {cell.id: cell for group in groups.values() for cell in group}
     check(cells.values())
     place = Path(out).absolute()
@@ -379,6 +380,16 @@ def _terminated_is_interrupted() -> Iterator[None]:
     finally:
         if mine:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _there(device: Any) -> None:
+    """Raises `ValueError` if there is no such device."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(f"device={device!r} cannot be used here: {str(error).splitlines()[0]}") from error
 
 
 def _train_together(cells: Iterable[Cell], out: Path, device: Any, progress: bool, say: Say) -> None:
