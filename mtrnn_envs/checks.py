@@ -8,7 +8,6 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-
 # Of the nouns of `known` that take more than an s.
 PLURALS = {"axis": "axes", "study": "studies"}
 
