@@ -152,8 +152,12 @@ def test_agents_trained_together_first(tmp_path: Path, alone: Path, monkeypatch:
 
 @pytest.mark.usefixtures("here")
 def test_a_device_that_is_not_there_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run_study(study(seeds=1), tmp_path, backend=HERE, progress=False, device="mps")
-    assert "1 agents are trained by themselves, not together on mps: device='mps' is neither" in capfd.readouterr().err
+    with pytest.raises(ValueError, match="device='nowhere' cannot be used here"):
+        run_study(study(seeds=1), tmp_path, backend=HERE, progress=False, device="nowhere")
+    assert not list(tmp_path.iterdir())
+    # A device that is there, but is none that networks are trained on together.
+    run_study(study(seeds=1), tmp_path, backend=HERE, progress=False, device="meta")
+    assert "1 agents are trained by themselves, not together on meta: device='meta'" in capfd.readouterr().err
     assert len(contents(tmp_path)) == 2
 
 

@@ -183,6 +183,11 @@ def test_cells_give_the_same_numbers_again_and_a_table_of_all_settings(tmp_path:
     parquet = pyarrow.parquet.read_table(folder / "table.parquet")
     assert parquet.column_names == list(rows[0])
     assert parquet["dimensionality.value"].to_pylist() == [float(row["dimensionality.value"]) for row in rows]
+    results.write_study(study, tmp_path / "one", "paper")
+    assert (folder / "table.csv").exists()
+    results.write_study(Study(name="a", seeds=1), tmp_path / "one", "paper")
+    assert not (folder / "table.csv").exists(), "the table of another study"
+    results.write_study(study, tmp_path / "one", "paper")
     again = results.load(tmp_path / "one", "a")
     assert again.rows() == there.rows()
     assert again.groups("seed") == {(0,): [0], (1,): [1]}

@@ -27,6 +27,7 @@ from mtrnn_envs.experiments.study import PAPER, Entry, Study, flat
 from mtrnn_envs.files import replacing
 
 STUDIES = "studies"
+TABLES = ("table.csv", "table.parquet", "costs.csv")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +89,12 @@ def load(out: Path, name: str) -> Results:
 
 
 def write_study(study: Study, out: Path, budget: str) -> None:
-    """Writes what is run, so that `load` finds it."""
-    _write(
-        out / STUDIES / study.name / "study.json", json.dumps({"budget": budget, "study": study.to_fields()}, indent=1)
-    )
+    """Writes what is run, so that `load` finds it; tables of another study or budget do not outlive it."""
+    path, about = out / STUDIES / study.name / "study.json", {"budget": budget, "study": study.to_fields()}
+    if path.exists() and json.loads(path.read_text()) != about:
+        for name in TABLES:
+            path.with_name(name).unlink(missing_ok=True)
+    _write(path, json.dumps(about, indent=1))
 
 
 def write_tables(results: Results, out: Path) -> None:

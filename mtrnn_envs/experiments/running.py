@@ -150,7 +150,6 @@ def run_studies(
     def begin() -> None:
         for study in studies:
             results.write_study(study, place, budget)
-            end(study.name)  # of what is there: a table of another budget does not outlive its study
 
     def end(name: str) -> None:
         results.write_tables(results.collect(by_name[name], place, budget), place)
