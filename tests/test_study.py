@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import runpy
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -261,3 +263,16 @@ def test_what_cannot_be_done_is_said(command: list[str], message: str, capsys, m
     monkeypatch.chdir(tmp_path)
     assert main(command) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_study_of_the_examples_runs_and_its_results_are_kept_small(tmp_path: Path, capsys, monkeypatch) -> None:
+    examples = Path(__file__).parents[1] / "examples"
+    command = ["study", "run", str(examples / "10_study.toml"), "--out", str(tmp_path / "out"), "--budget", "quick"]
+    assert main([*command, "--n-jobs", "1"]) == 0
+    monkeypatch.setattr(sys, "argv", ["keep", str(tmp_path / "out"), "--to", str(tmp_path / "kept")])
+    runpy.run_path(str(examples / "11_keep_results.py"), run_name="__main__")
+    kept = {path.relative_to(tmp_path / "kept").as_posix() for path in (tmp_path / "kept").rglob("*") if path.is_file()}
+    assert kept == {"claims.md", "few_tasks/table.csv", "few_tasks/curve-1.png"}
+    rows = list(csv.DictReader((tmp_path / "kept" / "few_tasks" / "table.csv").read_text().splitlines()))
+    assert [row["network"] for row in rows] == ["leaky RNN", "untrained"]

@@ -102,7 +102,11 @@ class Study:
         object.__setattr__(self, "probes", {name: dict(settings) for name, settings in probes.items()})
         object.__setattr__(self, "settings", flat(self.settings))
         object.__setattr__(self, "axes", axes)
-        object.__setattr__(self, "also", tuple({**row, **flat(_without(row, "labels"))} for row in self.also))
+        object.__setattr__(
+            self,
+            "also",
+            tuple({"labels": dict(row.get("labels", {})), **flat(_without(row, "labels"))} for row in self.also),
+        )
         budgets = {}
         for name, changes in self.budgets.items():
             for key in changes:
@@ -254,7 +258,7 @@ def _cell(study: Study, seed: int, settings: Settings, plugin: Callable[[str], A
         if name:
             parts[known(group, GROUPS, "group", f"settings of study {study.name!r}")][name] = value
         else:
-            single[known(path, (*SINGLE, *GROUPS), "setting", f"study {study.name!r}")] = value
+            single[known(path, SINGLE, "setting", f"study {study.name!r}")] = value
     env_id = single.pop("env_id", "MultiTaskEvidence-v0")
     start = IDS[known(env_id, IDS, "environment", "mtrnn_envs")][0]
     task = EvidenceTask.from_fields({**start, **dict.fromkeys(study.seeded, seed), **parts["task"]})
