@@ -74,9 +74,11 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                 yield Backend(name="dask", address=cluster.scheduler_address)
         elif request.param == "ray":
             ray = pytest.importorskip("ray")
+            before = signal.getsignal(signal.SIGTERM)  # which Ray takes for itself
             ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
             yield Backend(name="ray")
             ray.shutdown()
+            signal.signal(signal.SIGTERM, before)
         else:
             submitit = pytest.importorskip("submitit")
             patch.setattr(submitit.Job, "_results_timeout_s", 1)  # it is given 15 s for a file to be seen elsewhere

@@ -312,16 +312,28 @@ def _dask(backend: Backend) -> Iterator[_Pool]:
 
 
 @contextmanager
+def _signals_kept() -> Iterator[None]:
+    """What SIGTERM does stays as it was: Ray takes it for itself, for good."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def _ray(backend: Backend) -> Iterator[_Pool]:
     """A Ray cluster: the one that this process is connected to already, or else the one at the address."""
     ray = _needed("ray", "cluster")
     ours = not ray.is_initialized()
     if ours:
         here = {"address": "local", "num_cpus": backend.n_jobs, "include_dashboard": False, "logging_level": "ERROR"}
-        try:
-            ray.init(log_to_driver=False, **({"address": backend.address} if backend.address else here))
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise Unreachable(f"address={backend.address!r}: no Ray cluster answers there: {error}") from error
+        with _signals_kept():
+            try:
+                ray.init(log_to_driver=False, **({"address": backend.address} if backend.address else here))
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise Unreachable(f"address={backend.address!r}: no Ray cluster answers there: {error}") from error
     call_remote = ray.remote(num_cpus=1, max_retries=0)(_called)
     running: set[Any] = set()
 

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mtrnn_analysis.decoding.course import Course
+from mtrnn_analysis.decoding.evidence_course import EvidenceCourse
 from mtrnn_analysis.decoding.linear import Control, Decoding
 from mtrnn_analysis.decoding.planes import Planes
 from mtrnn_analysis.decoding.released import Released
@@ -224,6 +225,26 @@ def course_figure(found: Course) -> Figure:
         lowest = np.nanmin([np.nanmin(found.ood), np.nanmin(found.id), 0])
         axes.set_ylim(max(FLOOR, lowest) - 0.03, 1)
         axes.set_xlim(-0.5, len(steps) - 0.5)
+        axes.legend(loc="lower right")
+        return figure
+
+
+def evidence_figure(found: EvidenceCourse) -> Figure:
+    """`r2_prior` after each sample, in and out of distribution, beside what the mean of the samples tells."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 2.9), layout="constrained")
+        axes = figure.subplots()
+        axes.axhline(0, color=PALE, lw=0.6, zorder=0)
+        for values, style, label in (
+            (found.theory, {"color": GREY, "lw": 1.0, "ls": (0, (4, 2))}, "mean of samples, $1 - 12\\,\\sigma^2/t$"),
+            (found.id, {"color": BLUE, "lw": 1.2, "marker": "o", "ms": 3}, "in distribution"),
+            (found.ood, {"color": VERMILLION, "lw": 1.2, "marker": "s", "ms": 3}, "orthant left out"),
+            (found.released, {"color": VERMILLION, "lw": 0.8, "ls": ":"}, "the same by the public code's faulty draw"),
+        ):
+            axes.plot(found.n_samples, np.maximum(values, FLOOR), label=label, clip_on=False, **style)
+        axes.set_xlabel("samples of the evidence")
+        axes.set_ylabel(R2)
+        axes.set_ylim(max(FLOOR, min(found.ood.min(), found.id.min(), 0)) - 0.03, 1)
         axes.legend(loc="lower right")
         return figure
 
