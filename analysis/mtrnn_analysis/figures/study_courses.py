@@ -39,6 +39,7 @@ LABELS = {
     "history.steps": "environment steps",
     "sample_curve.n_samples": "samples seen",
     "decoding_course.n_samples": "samples seen",
+    "evidence_course.n_samples": "samples seen",
 }
 
 
