@@ -35,6 +35,7 @@ from mtrnn_envs.task import EvidenceTask
 
 SCHEMA = 1
 AGENTS, CELLS = "agents", "cells"
+LOCK = ".lock"  # in an agent's folder: of the process that trains it
 COST = "cost.json"  # of training, beside the agent
 # Environments that a recording is made in; which trials come depends on it.
 N_ENVS = 256
@@ -170,7 +171,7 @@ def agent_of(cell: Cell, out: Path) -> Any:
         return make(cell.task, cell.seed, cell.training)
     folder = out / AGENTS / cell.run
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"), costed(folder / COST):
+    with FileLock(folder / LOCK), costed(folder / COST):
         metrics = decoding(lambda sentence: None, released=True)
         return plugin.train(cell.task, cell.seed, cell.training, folder=folder, progress=False, metrics=metrics)
 

@@ -34,14 +34,14 @@ from typing import Any
 from mtrnn_envs.checks import known, whole
 from mtrnn_envs.experiments import plugins, results
 from mtrnn_envs.experiments.backends import Backend, Failure, outcomes
-from mtrnn_envs.experiments.cell import AGENTS, CELLS, COST, Cell, add_cost, read, run_cell, since, started
+from mtrnn_envs.experiments.cell import AGENTS, CELLS, COST, LOCK, Cell, add_cost, read, run_cell, since, started
 from mtrnn_envs.experiments.results import PAPER, STUDIES, Results
 from mtrnn_envs.experiments.run import decoding
 from mtrnn_envs.experiments.study import Study
 from mtrnn_envs.files import replacing
 
 FAILURES = "failures"
-LOCK, WRITER, TOKEN = ".lock", ".writer.json", ".run-"
+WRITER, TOKEN = ".writer.json", ".run-"
 # Bytes that must be free before anything is run: at least, and for each cell (weights, state, numbers).
 LEAST, EACH = 100e6, 1e6
 TOGETHER = 64  # networks trained as one problem on a GPU

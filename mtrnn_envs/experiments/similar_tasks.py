@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mtrnn_envs.arrays import like
+
 N = 6
 
 
@@ -15,7 +17,7 @@ def fan(latents: Any, degrees: float) -> Any:
     At 180 they are as far apart as those of boundaries="linear". The direction along the diagonal is told worst.
     """
     angles = np.deg2rad(45 + degrees * ((np.arange(N) + 0.5) / N - 0.5))
-    return latents @ _like(np.stack([-np.sin(angles), np.cos(angles)]), latents)
+    return latents @ like(np.stack([-np.sin(angles), np.cos(angles)]), latents)
 
 
 def fan_10(latents: Any) -> Any:
@@ -36,11 +38,5 @@ def fan_90(latents: Any) -> Any:
 def crosses(latents: Any) -> Any:
     """Six crosses of two orthogonal lines through the origin: products of signed distances, the same at x* and -x*."""
     first = np.pi / 2 * (np.arange(N) + 0.5) / N
-    one, other = (latents @ _like(np.stack([-np.sin(a), np.cos(a)]), latents) for a in (first, first + np.pi / 2))
+    one, other = (latents @ like(np.stack([-np.sin(a), np.cos(a)]), latents) for a in (first, first + np.pi / 2))
     return one * other
-
-
-def _like(matrix: np.ndarray, latents: Any) -> Any:
-    from mtrnn_envs.arrays import like
-
-    return like(matrix, latents)
