@@ -94,6 +94,24 @@ def test_a_trend_is_spearmans_correlation() -> None:
     assert noise.verdict == "open"
 
 
+def test_a_trend_may_be_with_a_measure_whose_networks_are_drawn_with_it() -> None:
+    rng = np.random.default_rng(0)
+    pairs = {(n, seed): (x, x + rng.standard_normal()) for n in LEVELS for seed in range(5) for x in [rng.normal()]}
+
+    def numbers(labels: Any) -> dict[str, float | None]:
+        x, y = pairs[labels["N"], labels["seed"]]
+        return {"decoding.in_distribution.r2_prior": x, "decoding.value": y}
+
+    found = judged({"trend": "ID r²", "expect": "> 0"}, numbers)
+    expected = spearmanr(list(pairs.values()))
+    assert found.value == pytest.approx(expected[0])
+    # Fisher's z of 15 pairs has the standard error 1.03 / sqrt(12): half of an interval is some 0.58 in z.
+    z = np.arctanh([found.low, found.value, found.high])
+    assert 0.3 < z[1] - z[0] < 1.2
+    assert 0.3 < z[2] - z[1] < 1.2
+    assert judged({"trend": "ID r²"}, lambda labels: {"decoding.value": 1.0}).n == (0,)
+
+
 def test_settings_outside_the_grid_are_in_no_trend_but_can_be_claimed_of() -> None:
     also = [{"labels": {"N": "untrained"}, "trained": False}]
 
@@ -142,10 +160,13 @@ def test_a_level_is_known_by_its_number_also_where_it_is_text() -> None:
 def test_a_budget_may_have_fewer_levels_and_probes_than_its_claims() -> None:
     claim = {"text": "", "measure": "OOD r²", "of": {"N": 24}, "expect": "> 0"}
     budgets = {"quick": {"axes": {"N": {2: {"task.n_tasks": 2}}}, "probes": ["ccgp"]}}
-    study = study_of(claims=[claim], budgets=budgets)
+    there = {"text": "", "measure": "OOD r²", "of": {"N": 2}, "expect": "> 0"}
+    against = {**there, "minus": {"N": 24}}
+    study = study_of(claims=[claim, there, against], budgets=budgets)
     check(study)
-    found = judge(results_of(study, value_of, budget="quick"), np.random.default_rng(0))[0]
-    assert (found.n, found.verdict) == ((0,), "open")
+    rng = np.random.default_rng(0)
+    assert [found.n for found in judge(results_of(study, value_of, budget="quick"), rng)] == [(5,)]
+    assert [found.n for found in judge(results_of(study, value_of), rng)] == [(5,), (5,), (5, 5)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mtrnn_agents import untrained
-from mtrnn_analysis.decoding import decode, plane_decoding
+from mtrnn_analysis.decoding import decode, plane_decoding, released_holdout
 from mtrnn_analysis.figures.decoding import planes_figure
 from mtrnn_analysis.figures.style import save
 from mtrnn_envs import EvidenceTask, Stream
@@ -109,6 +109,9 @@ def test_each_plane_is_decode_of_its_latents() -> None:
     expected = [decode(states, latents[:, pair], rng, n_null=0).value for pair in found.planes]
     np.testing.assert_allclose(found.by_plane, expected, atol=1e-12)
     assert found.value == pytest.approx(np.mean(expected))
+    faulty = [released_holdout(states, latents[:, pair], rng, n_null=0).value for pair in found.planes]
+    assert found.released == pytest.approx(np.mean(faulty), abs=0.01)  # trials are dealt anew
+    assert found.released > found.value + 0.02
     assert np.isnan(found.p)
     assert np.isnan(found.above_untrained)
 

@@ -75,7 +75,7 @@ def flaky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def study(name: str = "few", seeds: int = 2, **fields: Any) -> Study:
-    axes = {"trained": {"yes": {"trained": True}, "no": {"trained": False}}}
+    axes = {"trained": {"no": {"trained": False}, "yes": {"trained": True}}}
     settings = {**QUICK, "task.n_tasks": 2, **fields.pop("settings", {})}
     return Study(name=name, seeds=seeds, settings=settings, **{"axes": axes, "probes": ["dimensionality"], **fields})
 
@@ -148,6 +148,19 @@ def test_agents_trained_together_first(tmp_path: Path, alone: Path, monkeypatch:
     assert tables(tmp_path) == tables(alone)
     costs = [json.loads(path.read_text())["cost"] for path in (tmp_path / "cells").iterdir()]
     assert len({cost["training_wall_s"] for cost in costs if "training_wall_s" in cost}) == 1  # shared out evenly
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["local", "dask"])
+def test_workers_train_the_agents_that_are_trained_together(tmp_path: Path, alone: Path, name: str) -> None:
+    pytest.importorskip("distributed")
+    run_study(study(), tmp_path, backend=Backend(name=name, n_jobs=1), progress=False, device="cpu")
+    assert contents(tmp_path) == contents(alone)
+    costs = [json.loads(path.read_text()) for path in (tmp_path / "agents").glob("*/cost.json")]
+    assert [cost["device"] for cost in costs] == ["cpu", "cpu"]
+    rows = (tmp_path / "studies" / "few" / "costs.csv").read_text().splitlines()
+    assert rows[0].split(",")[-1] == "training_device"
+    assert sorted(row.split(",")[-1] for row in rows[1:]) == ["", "", "cpu", "cpu"]
 
 
 @pytest.mark.usefixtures("here")

@@ -11,14 +11,15 @@ A claim is a table of a study (`Study.claims`):
     expect = "> 0"              # or >=, <, <=
 
 In the place of `minus` there may be `minus_measure`, the difference within each network, or `trend`, an axis of
-numbers: Spearman's correlation with it, over networks. What is held against `expect` is the interquartile mean over
-networks, or the difference of two, or the correlation, with a 95 % bootstrap interval (`mtrnn_analysis.statistics`,
-which says how often so few networks mislead). A claim "holds" if the whole interval fulfils it, "does not hold" if
-none of it does, else it is "open", as it is where a group has fewer than three networks.
+numbers or another measure: Spearman's correlation with it, over networks. What is held against `expect` is the
+interquartile mean over networks, or the difference of two, or the correlation, with a 95 % bootstrap interval
+(`mtrnn_analysis.statistics`, which says how often so few networks mislead). A claim "holds" if the whole interval
+fulfils it, "does not hold" if none of it does, else it is "open", as it is where a group has fewer than three networks.
 """
 
 from __future__ import annotations
 
+import itertools
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ from mtrnn_analysis.statistics import Interval, interquartile_mean
 from mtrnn_analysis.study_values import (
     NOTHING,
     Networks,
+    alike,
     axes_of,
     column_of,
     estimate,
@@ -79,7 +81,8 @@ class Judged(NamedTuple):
 def judge(results: Results, rng: np.random.Generator) -> list[Judged]:
     """Each claim of a study, judged by the networks that there are.
 
-    Networks that diverged, and values that are not finite, are left out; `n` says how many remain.
+    Networks that diverged, and values that are not finite, are left out; `n` says how many remain. Claims of levels
+    that the study has not got at its budget are left out, too.
 
     Raises:
         ValueError: if a claim names what there is not; see `check`.
@@ -87,12 +90,21 @@ def judge(results: Results, rng: np.random.Generator) -> list[Judged]:
     _check(results.study, results.budget == PAPER)
     found, judged = networks(results), []
     for claim in results.study.claims:
+        if not all(_has(results.study, claim.get(key, {})) for key in ("of", "minus")):
+            continue
         interval, n = _found(found, claim, rng)
         expect = str(claim["expect"])
         about = str(claim["text"]), str(claim.get("source", "")), expect
         said = verdict(expect, interval) if min(n) >= FEWEST else OPEN
         judged.append(Judged(*about, interval.value, interval.low, interval.high, n, said))
     return judged
+
+
+def _has(study: Study, levels: Mapping[str, Any]) -> bool:
+    """Whether a study has settings of these levels, at the budget that it is of."""
+    rows = [dict(zip(study.axes, row, strict=True)) for row in itertools.product(*study.axes.values())]
+    rows += [row.get("labels", {}) for row in study.also]
+    return any(all(alike(row.get(axis), level) for axis, level in levels.items()) for row in rows)
 
 
 def verdict(expect: str, interval: Interval) -> str:
@@ -146,10 +158,13 @@ def _check(study: Study, declared: bool) -> None:
                 column_of(study, claim[key], declared)
         for key in ("of", "minus"):
             levels_known(study, claim.get(key, {}), f"claims[{i}].{key}", declared)
-        if "trend" in claim:
-            axis = known(claim["trend"], axes, "axis", f"study {study.name!r}")
-            if declared and np.isfinite([number(level) for level in axes[axis]]).sum() < 2:
-                raise ValueError(f"claims[{i}].trend={axis!r} has the levels {axes[axis]}; two or more must be numbers")
+        if (trend := claim.get("trend")) in axes:
+            if declared and np.isfinite([number(level) for level in axes[trend]]).sum() < 2:
+                raise ValueError(
+                    f"claims[{i}].trend={trend!r} has the levels {axes[trend]}; two or more must be numbers"
+                )
+        elif trend is not None and trend not in study.measures:
+            known(trend, [*axes, *study.measures], "axis or measure", f"study {study.name!r}")
 
 
 def _expected(expect: str) -> Callable[[float], bool]:
@@ -165,8 +180,8 @@ def _found(found: Networks, claim: Mapping[str, Any], rng: np.random.Generator) 
     values = found.numbers(column_of(found.study, claim["measure"], False))
     if "minus_measure" in claim:
         values = values - found.numbers(column_of(found.study, claim["minus_measure"], False))
-    level = np.array([number(labels.get(claim.get("trend", ""))) for labels in found.labels])
-    usable = np.isfinite(values) & (np.isfinite(level) if "trend" in claim else True)
+    level = _levels(found, claim["trend"]) if "trend" in claim else np.zeros(len(values))
+    usable = np.isfinite(values) & np.isfinite(level)
     groups = [
         [np.array(rows) for rows in strata(found, [i for i in where(found, levels) if usable[i]])]
         for levels in (claim.get("of", {}), *([claim["minus"]] if "minus" in claim else []))
@@ -180,6 +195,13 @@ def _found(found: Networks, claim: Mapping[str, Any], rng: np.random.Generator) 
     if "minus" in claim:
         return _difference(each[0], each[1], rng), n
     return estimate(each[0], rng), n
+
+
+def _levels(found: Networks, trend: str) -> Float[np.ndarray, " N"]:
+    """What a trend is with: the level of each network, or its value of a measure."""
+    if trend in axes_of(found.study):
+        return np.array([number(labels.get(trend)) for labels in found.labels])
+    return found.numbers(column_of(found.study, trend, False))
 
 
 def _difference(a: list[np.ndarray], b: list[np.ndarray], rng: np.random.Generator) -> Interval:
@@ -205,9 +227,16 @@ def _trend(groups: list[np.ndarray], level: Float[np.ndarray, " N"], rng: np.ran
     def centred(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch N"]:
         return rankdata(values, axis=-1) - (len(level) + 1) / 2
 
-    x, y = centred(level), centred(np.concatenate(groups))
+    values = np.concatenate(groups)
+    x, y = centred(level), centred(values)
     spread = float(np.sqrt((x @ x) * (y @ y)))
     if not x.any():
         return NOTHING  # one level alone
-    # Values that are all the same have no trend.
-    return estimate(groups, rng, lambda values: np.clip(centred(values) @ x / (spread or 1), -1, 1))
+
+    def correlation(networks: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch"]:
+        drawn = networks.astype(int)
+        products = np.sum(centred(level[drawn]) * centred(values[drawn]), axis=-1)
+        return np.asarray(np.clip(products / (spread or 1), -1, 1))  # values that are all the same have no trend
+
+    numbered = np.split(np.arange(len(values), dtype=float), np.cumsum([len(group) for group in groups])[:-1])
+    return estimate(numbered, rng, correlation)

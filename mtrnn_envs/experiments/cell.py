@@ -258,11 +258,14 @@ def _found(cell: Cell, out: Path) -> dict[str, Any]:
 
 
 def _cost(cell: Cell, out: Path, begun: tuple[float, float]) -> dict[str, Any]:
-    """What training cost, whenever and wherever that was, and what has been spent since `begun`."""
+    """What training cost, whenever and wherever that was, and what has been spent since `begun`.
+
+    The device is that on which agents were trained together; None: each by itself.
+    """
     cost = since(begun)
     if cell.trained:
         training = json.loads((out / AGENTS / cell.run / COST).read_text())
-        cost |= {f"training_{name}": training[name] for name in ("cpu_s", "wall_s", "host")}
+        cost |= {f"training_{name}": training.get(name) for name in ("cpu_s", "wall_s", "host", "device")}
     return cost
 
 

@@ -161,7 +161,7 @@ FIGURES = [
         "dynamics at rest. Turn them.",
         **BY_N,
         measures={
-            "PCs with 80 % of the variance": "dimensionality.components.80",
+            "share of the variance in three PCs": "dimensionality.three",
             "PCs with 95 %": "dimensionality.components.95",
             "participation ratio": "dimensionality.value",
             "OOD r²": "decoding.value",
@@ -172,8 +172,8 @@ FIGURES = [
         ],
         claims=[
             claim(
-                "The first three PCs hold most of the variance (85 % in the paper): three or fewer hold 80 %",
-                *("PCs with 80 % of the variance", "<= 3"),
+                "The first three PCs hold 85 % of the variance",
+                *("share of the variance in three PCs", ">= 0.85"),
                 of={"N": 24},
             )
         ],
@@ -328,7 +328,7 @@ FIGURES = [
             {"kind": "curve", "x": "N", "log_x": True, "y": ["live units of 64"]},
             {"kind": "scatter", "x": "live units of 64", "y": "OOD r²", "hue": "N"},
         ],
-        claims=[],
+        claims=[claim("Most units are silent", "live units of 64", "< 32", OWN, of={"N": 24})],
     ),
     two(
         "eigenvalues",
@@ -395,6 +395,9 @@ SETTINGS_OF_WHY = {
     "constant rate": {"training.schedule": "constant", "training.learning_rate": 3e-3},
     "labels at the decision": {"training.labels": "decision"},
     "16 units": {"training.network.n_units": 16},
+    "rate 1e-3, 8 units": {"training.learning_rate": 1e-3, "training.network.n_units": 8},
+    "rate 1e-3, 3 times as long": {"training.learning_rate": 1e-3, "training.n_updates": 150_000},
+    "tanh": {"training.network.activation": "tanh"},
 }
 
 QUESTIONS = [
@@ -402,7 +405,8 @@ QUESTIONS = [
         "optimal_answers",
         "What makes the code abstract, at equal accuracy?",
         "Networks that answer alike can hold x* in different ways. The same 24 tasks, learned in different ways: "
-        "batches, rates, density of labels. Each dot is a network.",
+        "batches, rates, density of labels, few units. Each dot is a network. High rates and small batches leave few "
+        "units alive: is that how they do it? Then few units should do it at a low rate, too.",
         axes={"training": SETTINGS_OF_WHY},
         budgets=quick(training={k: SETTINGS_OF_WHY[k] for k in ("recipe", "rate 1e-3", "labels at the decision")}),
         measures=R2
@@ -439,6 +443,21 @@ QUESTIONS = [
             )
             for k in SETTINGS_OF_WHY
             if k != "recipe"
+        ]
+        + [
+            claim(
+                "The fewer units are alive, the more abstract (rank correlation)",
+                "OOD r²",
+                "< 0",
+                OWN,
+                trend="live units",
+            ),
+            claim(
+                "At a low rate, few units are more abstract than many",
+                *("OOD r²", "> 0", OWN),
+                of={"training": "rate 1e-3, 8 units"},
+                minus={"training": "rate 1e-3"},
+            ),
         ],
     ),
     two(

@@ -18,7 +18,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,8 @@ class Results:
 
     study: Study
     budget: str
-    entries: Sequence[Entry]
-    found: Sequence[Mapping[str, Any]]
+    entries: Sequence[Entry] = field(repr=False)
+    found: Sequence[Mapping[str, Any]] = field(repr=False)
     n_cells: int
 
     def rows(self) -> list[dict[str, Any]]:
@@ -88,13 +88,18 @@ def load(out: Path, name: str) -> Results:
     return collect(Study.from_fields(about["study"]), out, about["budget"])
 
 
-def write_study(study: Study, out: Path, budget: str) -> None:
-    """Writes what is run, so that `load` finds it; tables of another study or budget do not outlive it."""
+def write_study(study: Study, out: Path, budget: str) -> bool:
+    """Writes what is run, so that `load` finds it; whether another study or budget of this name was there before.
+
+    Their tables do not outlive it; their cells do.
+    """
     path, about = out / STUDIES / study.name / "study.json", {"budget": budget, "study": study.to_fields()}
-    if path.exists() and json.loads(path.read_text()) != about:
+    other = path.exists() and json.loads(path.read_text()) != about
+    if other:
         for name in TABLES:
             path.with_name(name).unlink(missing_ok=True)
     _write(path, json.dumps(about, indent=1))
+    return other
 
 
 def write_tables(results: Results, out: Path) -> None:
@@ -111,9 +116,9 @@ def write_tables(results: Results, out: Path) -> None:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same columns as CSV; None is empty, a number of many digits is whole."""
+    """Rows as CSV; None, and what a row has not got, is empty, a number of many digits is whole."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

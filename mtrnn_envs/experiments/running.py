@@ -134,8 +134,9 @@ def run_studies(
         backend: where cells are run.
         retries: how often a cell that failed is tried again, after all others. One that diverged is not.
         progress: whether to show a bar.
-        device: a CUDA device on which the agents are trained first, many as one, if their plug-in has `ensemble` (see
-            `mtrnn_agents.ensemble`): they agree with those trained without to rounding only. None: each by itself.
+        device: a CUDA device on which workers train the agents first, many as one, if their plug-in has `ensemble`
+            (see `mtrnn_agents.ensemble`): they agree with those trained without to rounding only. Local workers share
+            one device, so that there is one of them meanwhile. None: each agent by itself.
 
     Raises:
         ValueError: if names are not unique, or a setting, agent or probe is not known, before anything is run.
@@ -149,7 +150,9 @@ def run_studies(
 
     def begin() -> None:
         for study in studies:
-            results.write_study(study, place, budget)
+            if results.write_study(study, place, budget):
+                said = "was another, or of another budget, when it was last run here; its tables are made anew"
+                print(f"study {study.name!r} {said}", file=sys.stderr)
 
     def end(name: str) -> None:
         results.write_tables(results.collect(by_name[name], place, budget), place)
@@ -175,7 +178,7 @@ def run_cells(
     is done or has failed. All else is as in `run_studies`.
     """
     whole("retries", retries, 0)
-    if device is not None:
+    if device is not None and backend.name == "local":  # machines of a cluster may have what this one has not
         _there(device)
     cells = {cell.id: cell for group in groups.values() for cell in group}
     check(cells.values())
@@ -226,7 +229,7 @@ def _run(
     try:
         with bar, _token(out) as token:
             if device is not None:
-                _train_together(left.values(), out, device, progress, say)
+                _train_together(left.values(), out, token, backend, device, progress, say)
             todo = left
             for attempt in range(retries + 1):
                 ids, failed = list(todo), {}
@@ -259,12 +262,17 @@ def _run(
 
 def _one(out: Path, token: str, cell: Cell) -> str:
     """Runs a cell, in a worker, and says how it ended; what was found is in its file."""
+    _see(out, token)
+    return run_cell(cell, out)["status"]
+
+
+def _see(out: Path, token: str) -> None:
+    """Raises `NotShared` if a worker does not see the folder."""
     if not (out / token).exists():
         raise NotShared(
             f"{platform.node()} does not see {out} as the process that runs the studies does: give a folder that all "
             "machines share"
         )
-    return run_cell(cell, out)["status"]
 
 
 class NotShared(Exception):
@@ -391,40 +399,55 @@ def _there(device: Any) -> None:
         raise ValueError(f"device={device!r} cannot be used here: {str(error).splitlines()[0]}") from error
 
 
-def _train_together(cells: Iterable[Cell], out: Path, device: Any, progress: bool, say: Say) -> None:
-    """Trains agents of the same kind and settings on a device, many as one; workers then find them trained."""
-    from filelock import FileLock
+def _train_together(
+    cells: Iterable[Cell], out: Path, token: str, backend: Backend, device: Any, progress: bool, say: Say
+) -> None:
+    """Trains agents of the same kind and settings on a device, many as one; cells then find them trained."""
+    from tqdm import tqdm
 
-    groups: dict[str, dict[str, Cell]] = defaultdict(dict)
+    kinds: dict[str, dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
         if cell.trained and callable(getattr(plugins.agent(cell.agent), "ensemble", None)):
-            groups[json.dumps([cell.agent, cell.identity["training"]], sort_keys=True)][cell.run] = cell
-    for group in groups.values():
-        runs = sorted(group)  # whoever takes several locks takes them in this order
-        for ids in (runs[i : i + TOGETHER] for i in range(0, len(runs), TOGETHER)):
-            members = [group[i] for i in ids]
-            folders = [out / AGENTS / i for i in ids]
-            with ExitStack() as locks:
-                for folder in folders:
-                    folder.mkdir(parents=True, exist_ok=True)
-                    locks.enter_context(FileLock(folder / LOCK))
-                begun = started()
-                try:
-                    plugin: Any = plugins.agent(members[0].agent)
-                    plugin.ensemble(
-                        [(cell.task, cell.seed) for cell in members],
-                        members[0].training,
-                        folder=out / AGENTS,
-                        device=device,
-                        progress=progress,
-                        metrics=decoding(lambda sentence: None, released=True),
-                    )
-                except (ValueError, RuntimeError) as error:
-                    say(f"{len(ids)} agents are trained by themselves, not together on {device}: {error}")
-                    continue
-                each = {name: v / len(ids) if isinstance(v, float) else v for name, v in since(begun).items()}
-                for folder in folders:
-                    add_cost(folder / COST, {**each, "whole": True})
+            kinds[json.dumps([cell.agent, cell.identity["training"]], sort_keys=True)][cell.run] = cell
+    groups: list[list[Cell]] = []
+    for kind in kinds.values():
+        runs = sorted(kind)  # whoever takes several locks takes them in this order
+        groups += [[kind[run] for run in runs[i : i + TOGETHER]] for i in range(0, len(runs), TOGETHER)]
+    where = replace(backend, n_jobs=1) if backend.name == "local" else backend
+    bar = tqdm(total=sum(map(len, groups)), desc=f"agents on {device}", unit="agent", disable=not progress)
+    work = outcomes(partial(_group, out, token, device), groups, where, say)
+    with bar, _terminated_is_interrupted(), closing(work) as ended:
+        for i, outcome in ended:
+            bar.update(len(groups[i]))
+            if isinstance(outcome, Failure):
+                _stop_if_hopeless(outcome, out)
+                why = outcome.message
+                say(f"{len(groups[i])} agents are trained by themselves, not together on {device}: {why}")
+
+
+def _group(out: Path, token: str, device: Any, cells: Sequence[Cell]) -> None:
+    """Trains the agents of cells as one problem, in a worker."""
+    from filelock import FileLock
+
+    _see(out, token)
+    folders = [out / AGENTS / cell.run for cell in cells]
+    with ExitStack() as locks:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(FileLock(folder / LOCK))
+        begun = started()
+        plugin: Any = plugins.agent(cells[0].agent)
+        plugin.ensemble(
+            [(cell.task, cell.seed) for cell in cells],
+            cells[0].training,
+            folder=out / AGENTS,
+            device=device,
+            progress=False,
+            metrics=decoding(lambda sentence: None, released=True),
+        )
+        each = {name: v / len(cells) if isinstance(v, float) else v for name, v in since(begun).items()}
+        for folder in folders:
+            add_cost(folder / COST, {**each, "device": str(device), "whole": True})
 
 
 def _keep(out: Path, cell: str, failure: Failure) -> None:

@@ -196,6 +196,8 @@ def found(name: str) -> Study:
         ValueError: if it names none.
     """
     if name.endswith(".toml"):
+        if not Path(name).exists():
+            raise FileNotFoundError(f"study={name!r}: there is no such file in {Path.cwd()}")
         return Study.from_toml(name)
     if ":" in name:
         try:
@@ -238,7 +240,10 @@ def _levels(name: str, levels: Any) -> dict[Any, dict[str, Any]]:
     if not isinstance(levels, Mapping) or not levels:
         raise ValueError(f"axes.{name}={levels!r} must be a table of levels, or have path and values")
     if set(levels) == {"path", "values"}:
-        return {_label(value): {levels["path"]: value} for value in levels["values"]}
+        named = [(_label(value), {levels["path"]: value}) for value in levels["values"]]
+        if len(dict(named)) < len(named):
+            raise ValueError(f"axes.{name}.values={levels['values']!r} must differ")
+        return dict(named)
     for level, settings in levels.items():
         if not isinstance(settings, Mapping):
             raise ValueError(f"axes.{name}.{level}={settings!r} must be a table of settings, such as task.n_tasks = 6")

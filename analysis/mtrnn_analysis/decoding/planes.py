@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.conditions import checked
 from mtrnn_analysis.decoding.linear import ROUNDING, Control, above_untrained, decode_beside, others_of
+from mtrnn_analysis.decoding.released import released_holdout
 from mtrnn_analysis.decoding.ridge import PENALTIES
 from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
@@ -31,6 +32,7 @@ class Planes(Finding):
         in_distribution: mean `r2_prior` in distribution.
         null_in_distribution: the same of shuffled latents, `[R]`.
         p_in_distribution: of `in_distribution` against it; NaN without a null.
+        released: `value` by the faulty test of the public code, for which see `released_holdout`.
         local: mean `r2_local` out of distribution.
         in_distribution_local: mean `r2_local` in distribution.
         planes: the two latents of each, counted from 0, `[P, 2]`.
@@ -45,6 +47,7 @@ class Planes(Finding):
     in_distribution: float
     null_in_distribution: Float[np.ndarray, " R"]
     p_in_distribution: float
+    released: float
     local: float
     in_distribution_local: float
     planes: Int[np.ndarray, "P 2"]
@@ -114,6 +117,7 @@ def plane_decoding(
     outside, inside = [each.out_of_distribution for each in found], [each.in_distribution for each in found]
     by_plane, id_by_plane = (np.array([scores.r2_prior for scores in side]) for side in (outside, inside))
     null, id_null = (np.mean([scores.null for scores in side], axis=0) for side in (outside, inside))
+    released = [released_holdout(states, latents[:, pair], rng, n_folds=n_folds, n_null=0).value for pair in planes]
     controls = {name: _mean([each.controls[name] for each in found]) for name in others}
     value, in_distribution = float(by_plane.mean()), float(id_by_plane.mean())
     best, above = above_untrained(value, controls)
@@ -126,6 +130,7 @@ def plane_decoding(
         in_distribution=in_distribution,
         null_in_distribution=id_null,
         p_in_distribution=p_value(in_distribution - ROUNDING, id_null),
+        released=float(np.mean(released)),
         local=float(np.mean([scores.r2_local for scores in outside])),
         in_distribution_local=float(np.mean([scores.r2_local for scores in inside])),
         planes=planes,

@@ -22,6 +22,7 @@ from mtrnn_envs.experiments.study import Study
 RELEASED = {
     "decoding.value": "released_holdout.value",
     "decoding.out_of_distribution.r2_prior": "released_holdout.value",
+    "plane_decoding.value": "plane_decoding.released",
     "evidence_course.ood": "evidence_course.released",
     "history.r2_ood": "history.r2_ood_released",
 }
@@ -32,8 +33,8 @@ ABOUT_FAULT = (
 )
 # Columns that are r2_prior: nothing is drawn below the floor, and 1 is the most there is.
 R2 = re.compile(
-    r"(^|.*\.)(r2_prior|r2_ood|r2_id|r2_ood_released|ood|id)|(decoding|released_holdout|decoding_course)\.value"
-    r"|evidence_course\.(released|theory)|decoding_course\.(mean|ideal)|sample_curve\.(decoded|answers|mean|mean_theory|ideal_theory)"
+    r"(^|.*\.)(r2_prior|r2_ood|r2_id|r2_ood_released|ood|id)|(decoding|plane_decoding|released_holdout|decoding_course)\.value"
+    r"|plane_decoding\.released|evidence_course\.(released|theory)|decoding_course\.(mean|ideal)|sample_curve\.(decoded|answers|mean|mean_theory|ideal_theory)"
 )
 R2_LABEL = "$r^2_{\\mathrm{prior}}$ of $x^*$  $(= 1 - 12\\,\\mathrm{MSE})$"
 FLOOR = -1.0

@@ -30,6 +30,7 @@ class Dimensionality(Finding):
 
     Attributes:
         components: how many principal components hold 80, 90, 95 % of the variance, by "80", "90", "95".
+        three: the share of the variance that the first three hold.
         spectrum: the share of the variance along each, `[H]`.
         signal: the participation ratio of noise-free states; NaN if states hold no signal of x*.
         signal_components: how many directions hold 80, 90, 95 % of the noise-free variance (cross-validated).
@@ -43,6 +44,7 @@ class Dimensionality(Finding):
     """
 
     components: Mapping[str, int]
+    three: float
     spectrum: Float[np.ndarray, " H"]
     signal: float
     signal_components: Mapping[str, float]
@@ -144,6 +146,7 @@ def dimensionality(
         n=n,
         settings={"n_null": n_null, "degree": degree, "n_splits": n_splits},
         components={f"{100 * share:.0f}": _count(spectrum, share) for share in SHARES},
+        three=float(spectrum[:3].sum()),
         spectrum=spectrum,
         signal=moments.ratio if seen else float("nan"),
         signal_components={f"{100 * s:.0f}": float(_count(shares, s)) if seen else float("nan") for s in SHARES},

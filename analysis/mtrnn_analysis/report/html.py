@@ -116,6 +116,8 @@ def _study(results: Results, out: Path) -> dict[str, Any]:
         drawn = _figures(results, out, notes)
         if lacking := absent_measures(results):
             notes.append(f"No network has {', '.join(lacking)}.")
+    if len(versions(results)) > 1:
+        notes.append("Cells were run with different versions, which are listed below: numbers may depend on them.")
     folder = f"{STUDIES}/{study.name}"
     return {
         "name": study.name,
@@ -145,7 +147,11 @@ def _study(results: Results, out: Path) -> dict[str, Any]:
 def _claims(results: Results, rng: np.random.Generator, notes: list[str]) -> list[dict[str, Any]]:
     """The claims as they are shown. A claim that cannot be judged is a note; the rest of the page stands."""
     try:
-        return [_claim(each) for each in judge(results, rng)]
+        judged = judge(results, rng)
+        if left := len(results.study.claims) - len(judged):
+            one = "claim is" if left == 1 else "claims are"
+            notes.append(f"{left} more {one} of settings that this budget leaves out.")
+        return [_claim(each) for each in judged]
     except ValueError as error:
         notes.append(f"The claims cannot be judged: {error}")
         return []
