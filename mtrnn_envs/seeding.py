@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 # The position of a purpose is part of the seed of every stream: append, never reorder.
-PURPOSES = ("train", "validation", "test", "boundaries", "encoder", "ideal", "network", "noise", "actions")
+PURPOSES = ("train", "validation", "test", "boundaries", "encoder", "ideal", "network", "noise", "actions", "suite")
 SPLITS = PURPOSES[:3]
 
 

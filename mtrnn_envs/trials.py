@@ -190,6 +190,19 @@ def timing_of(task: EvidenceTask, lengths: Int[Any, "N 4"] | None) -> Timing:
     return task.timing if lengths is None else timing(Periods(*lengths.T), task.reaction_time)
 
 
+def samples_seen(trials: Trials, steps: Int[np.ndarray, " N"] | None = None) -> Int[np.ndarray, " N"]:
+    """How many samples of the evidence have been seen in the observation of step `steps` of each trial, 0 or more.
+
+    Arguments:
+        trials: N of them.
+        steps: counted from 0; None for the last one of the trial.
+    """
+    when = trials.timing
+    last = np.asarray(when.end) - 1 if steps is None else steps
+    seen = np.clip(last + 1 - np.asarray(when.stimulus_on), 0, np.asarray(trials.n_samples))
+    return np.broadcast_to(seen, len(trials)).astype(np.int64)
+
+
 def asked(labels: Int8[Any, "N K"], context: Int[Any, " N"] | None) -> Int8[Any, "N A"]:
     """The labels of the tasks that are asked: all, or only the one that `context` names."""
     return labels if context is None else labels[arange(len(labels), labels), context][:, None]

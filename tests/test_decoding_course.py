@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mtrnn_analysis.decoding import decode
-from mtrnn_analysis.decoding.controls import samples_seen
 from mtrnn_analysis.decoding.course import course
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.ideal_observer import posterior, running_means
+from mtrnn_envs.trials import samples_seen
 
 
 def recorded(task: EvidenceTask, n: int = 2000) -> tuple:

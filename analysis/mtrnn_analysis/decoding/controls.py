@@ -25,6 +25,7 @@ from mtrnn_envs import observe
 from mtrnn_envs.ideal_observer import posterior, running_means
 from mtrnn_envs.latents import in_orthants
 from mtrnn_envs.recording import hidden_of
+from mtrnn_envs.trials import samples_seen
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
@@ -57,19 +58,6 @@ def replayed(agent: Any, trials: Trials) -> Iterator[Any]:
         begins = np.full(len(trials), t == 0)
         _, state = agent.predict(shown, state=state, episode_start=begins, deterministic=True)
         yield state
-
-
-def samples_seen(trials: Trials, steps: Int[np.ndarray, " N"] | None = None) -> Int[np.ndarray, " N"]:
-    """How many samples of the evidence have been seen in the observation of step `steps` of each trial, 0 or more.
-
-    Arguments:
-        trials: N of them.
-        steps: counted from 0; None for the last one of the trial.
-    """
-    when = trials.timing
-    last = np.asarray(when.end) - 1 if steps is None else steps
-    seen = np.clip(last + 1 - np.asarray(when.stimulus_on), 0, np.asarray(trials.n_samples))
-    return np.broadcast_to(seen, len(trials)).astype(np.int64)
 
 
 def posterior_mean(

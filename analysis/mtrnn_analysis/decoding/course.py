@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.conditions import orthants
-from mtrnn_analysis.decoding.controls import posterior_mean, samples_seen
+from mtrnn_analysis.decoding.controls import posterior_mean
 from mtrnn_analysis.decoding.linear import decode, mean_r2
 from mtrnn_analysis.decoding.ridge import PENALTIES
 from mtrnn_analysis.finding import Finding
 from mtrnn_envs.checks import whole
 from mtrnn_envs.ideal_observer import running_means
 from mtrnn_envs.latents import PRIOR_VARIANCE
+from mtrnn_envs.trials import samples_seen
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_analysis.decoding.controls import samples_seen, states_of
+from mtrnn_analysis.decoding.controls import states_of
 from mtrnn_analysis.decoding.linear import decode, mean_r2
 from mtrnn_analysis.decoding.released import released_holdout
 from mtrnn_analysis.finding import Finding
+from mtrnn_envs.trials import samples_seen
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
