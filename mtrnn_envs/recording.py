@@ -221,7 +221,9 @@ def record(agent: Any, env: Any, n_trials: int, seed: int, deterministic: bool =
                 f"{len(action_sizes(task))} components each"
             )
         live = np.flatnonzero((rows < n_trials) & ~over)
-        probabilities = _rows(agent, "probabilities", state, n_envs)
+        # Those of the last step alone are kept where nothing is decided before it: they may be dear.
+        last = task.reaction_time or task.periods is None or bool((t[live] == task.n_steps - 1).any())
+        probabilities = _rows(agent, "probabilities", state, n_envs) if last else None
         tape.see(live, rows, t, observation, action, hidden_of(agent, state, n_envs), probabilities)
         observation, reward, terminated, truncated, info = cursors.step(action)
         if np.any(truncated):

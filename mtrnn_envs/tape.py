@@ -59,7 +59,7 @@ class Tape:
 
     def _keep(self, kept: np.ndarray | None, at: Any, envs: np.ndarray, values: np.ndarray | None) -> np.ndarray | None:
         if values is None:
-            return None
+            return kept
         if kept is None:
             kept = np.full((*self.valid.shape, values.shape[1]), np.nan, np.float32)
         kept[at] = values[envs]

@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
+from mtrnn_envs.experiments.suite import N_SEEDS
 from mtrnn_envs.task import EvidenceTask
 
 
@@ -125,3 +126,46 @@ class Reproduce(Running):
 
     names: Positional[tuple[str, ...]] = field(default=(), metadata=_help("studies, or 'all'"))
     out: Path = field(default=Path("results", "reproduction"), metadata=_help("the folder of the results"))
+
+
+ENTRANT = "a name of the entry points mtrnn.entrants, or package.module:Class of one's own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """The options of `mtrnn benchmark`."""
+
+    agent: str = field(default="", metadata=_help(ENTRANT))
+    out: Path = field(default=Path("results", "benchmark"), metadata=_help("the folder of the results"))
+    settings: tuple[str, ...] = field(default=(), metadata=_help("of the suite, by name; none: all"))
+    seeds: int = field(default=N_SEEDS, metadata=_help("how many: 0, 1, ..."))
+    secret: int = field(
+        default=0,
+        metadata=_help("a number, unknown to the agent's makers, of which test trials and the like are drawn"),
+    )
+    bare: bool = field(
+        default=False, metadata=_help("show the evidence itself, for agents that compute with it; the results say so")
+    )
+    n_jobs: int | None = field(default=None, metadata=_help("cells at once; None: one per core"))
+    verify: Path | None = field(
+        default=None, metadata=_help("a file of results, three of whose cells are run again, in the place of all else")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckAgent:
+    """The options of `mtrnn check-agent`."""
+
+    agent: Positional[str] = field(default=tyro.MISSING, metadata=_help(ENTRANT))
+    env_id: str = field(default="MultiTaskEvidence-v0", metadata=_help("the environment that it is checked in"))
+    bare: bool = field(default=False, metadata=_help("show the evidence itself, without the encoder"))
+    budget: int = field(default=512, metadata=_help("trials to learn from, if it learns"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """The options of `mtrnn leaderboard`."""
+
+    out: Positional[Path] = field(
+        default=Path("results", "benchmark"), metadata=_help("the folder of files of results, and of the page")
+    )

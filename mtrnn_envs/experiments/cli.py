@@ -208,6 +208,53 @@ def _run(studies: Sequence[Any], do: Any) -> None:
         raise Failed(f"{failed} cells failed; their tracebacks are in {do.out / 'failures'}")
 
 
+def benchmark(args: Sequence[str]) -> None:
+    """runs an agent through the benchmark, and says how it ranks"""
+    suite, bench = _module("suite"), _module("benchmark")
+    lines = [f"The benchmark {suite.VERSION}. The same command again goes on where it was stopped.", "settings:"]
+    lines += [f"{setting.name}: {setting.text}" for setting in suite.SETTINGS]
+    lines += [f"agents that are installed: {', '.join(plugins.names('entrant'))}"]
+    do = _module("options").parsed(_module("arguments").Benchmark(), args, "mtrnn benchmark", "\n\n".join(lines))
+    if (do.verify is None) == (not do.agent):
+        raise ValueError(f"agent={do.agent!r}, verify={do.verify}: give one of them")
+    if do.verify is not None:
+        if differs := bench.verify(do.verify):
+            raise Failed("\n".join(differs))
+        print(f"{bench.N_VERIFIED} cells of {do.verify} were run again, and agree to the bit")
+        return
+    backend = _module("backends").Backend(n_jobs=do.n_jobs)
+    how = {"seeds": do.seeds, "secret": do.secret, "bare": do.bare, "settings": do.settings or suite.NAMES}
+    path = bench.run(do.agent, do.out, backend=backend, **how)
+    print(f"the results are in {path}")
+    print(plugins.report("leaderboard_text")(do.out))
+    print(f"the leaderboard is {plugins.report('leaderboard')(do.out)}: open it in a browser")
+
+
+def leaderboard(args: Sequence[str]) -> None:
+    """merges files of results of the benchmark into a table and a page"""
+    about = "Merges all files of results in a folder into a table, and a page with a radar of each agent."
+    do = _module("options").parsed(_module("arguments").Leaderboard(), args, "mtrnn leaderboard", about)
+    print(plugins.report("leaderboard_text")(do.out))
+    print(f"the leaderboard is {plugins.report('leaderboard')(do.out)}: open it in a browser")
+
+
+def check_agent(args: Sequence[str]) -> None:
+    """says in sentences what is wrong with an agent"""
+    from mtrnn_envs.agent_testing import problems
+
+    about = "Makes an agent, lets it learn a little if it learns, and says what is wrong with it."
+    do = _module("options").parsed(_module("arguments").CheckAgent(), args, "mtrnn check-agent", about)
+    start = IDS[known(do.env_id, IDS, "environment", "mtrnn_envs")][0]
+    task = EvidenceTask.from_fields({**start, **({"encoder": None} if do.bare else {})})
+    entrants = _module("entrants")
+    agent = entrants.made(entrants.entrant(do.agent), task, task, 0)
+    if callable(getattr(agent, "fit", None)):
+        agent = entrants.trained(agent, task, 0, whole("budget", do.budget, 1))
+    if said := problems(agent, task):
+        raise Failed("\n".join(said))
+    print(f"nothing is wrong with {do.agent} in {do.env_id}")
+
+
 def _module(name: str) -> Any:
     """A module of the command line, which needs more than the package itself."""
     try:
@@ -222,6 +269,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "probe": probe,
     "study": study,
     "reproduce": reproduce,
+    "benchmark": benchmark,
+    "leaderboard": leaderboard,
+    "check-agent": check_agent,
 }
 
 

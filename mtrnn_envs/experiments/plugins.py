@@ -22,6 +22,7 @@ from mtrnn_envs.task import EvidenceTask
 # of the probe whose finding it draws.
 GROUPS = {
     "agent": ("mtrnn.agents", "agents"),
+    "entrant": ("mtrnn.entrants", "agents"),
     "probe": ("mtrnn.probes", "analysis"),
     "figure": ("mtrnn.figures", "analysis"),
     "report": ("mtrnn.reports", "analysis"),
@@ -80,6 +81,11 @@ def agent(name: str) -> AgentPlugin:
     if missing:
         raise ValueError(f"agent {name!r} has no {missing[0]!r}; it needs train, Training, PRESETS and load")
     return found
+
+
+def entrant(name: str) -> Callable[..., Any]:
+    """What makes the agent of that name for the benchmark; raises as `probe`. See `mtrnn_envs.experiments.entrants`."""
+    return _function("entrant", name)
 
 
 def probe(name: str) -> Callable[..., Any]:

@@ -1,0 +1,134 @@
+"""Our agents as the benchmark takes them: each learns from a number of trials that it is given.
+
+These are the entry points `mtrnn.entrants`; see `mtrnn_envs.experiments.entrants`. Of a budget of n trials the settings
+of training follow, the same in all tasks. Validation trials, by which thresholds in reaction-time tasks are set, come
+on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mtrnn_agents import gated, leaky, supervised, transformer, trial_ppo
+from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
+from mtrnn_envs import EvidenceTask
+
+Train = Callable[[EvidenceTask, int, int], Any]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """An agent before it has learned: `fit` gives the one that has."""
+
+    train: Train
+
+    def fit(self, task: EvidenceTask, seed: int, budget: int) -> Any:
+        """An agent that has learned `task` from `budget` trials."""
+        return self.train(task, seed, budget)
+
+
+def ideal_observer(task: EvidenceTask) -> IdealObserver | OptimalStopping:
+    """The ideal observer; where one may answer when one likes, optimal stopping."""
+    return OptimalStopping(task) if task.reaction_time else IdealObserver(task)
+
+
+def integrator(task: EvidenceTask) -> Integrator:
+    """Integration to bound."""
+    return Integrator(task)
+
+
+def random_agent(task: EvidenceTask, rng: np.random.Generator) -> RandomAgent:
+    """Actions drawn evenly."""
+    return RandomAgent(task, rng)
+
+
+def leaky_rnn() -> Learner:
+    """A leaky RNN, by backpropagation through time on labels."""
+    return Learner(_by_labels(leaky.LeakyRNN(), 8))
+
+
+def gru() -> Learner:
+    """A GRU, by labels."""
+    return Learner(_by_labels(gated.GRU(), 16))
+
+
+def lstm() -> Learner:
+    """An LSTM, by labels."""
+    return Learner(_by_labels(gated.LSTM(), 16))
+
+
+def transformer_bptt() -> Learner:
+    """A causal transformer, by labels."""
+    return Learner(_by_labels(transformer.Transformer(), 16))
+
+
+def leaky_rnn_ppo() -> Learner:
+    """A leaky RNN, by a reward for each task."""
+    return Learner(_by_reward(leaky.LeakyRNN()))
+
+
+def gru_ppo() -> Learner:
+    """A GRU, by a reward for each task."""
+    return Learner(_by_reward(gated.GRU()))
+
+
+def lstm_ppo() -> Learner:
+    """An LSTM, by a reward for each task."""
+    return Learner(_by_reward(gated.LSTM()))
+
+
+def transformer_ppo() -> Learner:
+    """A causal transformer, by a reward for each task."""
+    return Learner(_by_reward(transformer.Transformer()))
+
+
+def recurrent_ppo() -> Learner:
+    """sb3-contrib's recurrent PPO on whole trials."""
+
+    def train(task: EvidenceTask, seed: int, budget: int) -> Any:
+        from mtrnn_agents.stable_baselines import recurrent_ppo as plugin
+
+        preset = plugin.PRESETS["reaction_time" if task.reaction_time else "whole_trials"]
+        n_envs = max(8, min(256, budget // 128))
+        return plugin.train(
+            task, seed, replace(preset, n_envs=n_envs, total_steps=budget * task.n_steps), progress=False
+        )
+
+    return Learner(train)
+
+
+def ppo_history() -> Learner:
+    """PPO without memory, on the mean of the evidence so far."""
+
+    def train(task: EvidenceTask, seed: int, budget: int) -> Any:
+        from mtrnn_agents.stable_baselines import ppo_history as plugin
+
+        n_envs = max(8, min(256, budget // 128))
+        training = replace(plugin.PRESETS["mean"], n_envs=n_envs, total_steps=budget * task.n_steps)
+        return plugin.train(task, seed, training, progress=False)
+
+    return Learner(train)
+
+
+def _by_labels(network: Any, batch_size: int) -> Train:
+    def train(task: EvidenceTask, seed: int, budget: int) -> Any:
+        n = max(1, budget // batch_size)
+        training = supervised.Training(network=network, batch_size=batch_size, n_updates=n, evaluate_every=n)
+        return supervised.train(task, seed, training, progress=False)
+
+    return train
+
+
+def _by_reward(network: Any) -> Train:
+    def train(task: EvidenceTask, seed: int, budget: int) -> Any:
+        preset = trial_ppo.PRESETS["reaction_time" if task.reaction_time else "factored"]
+        n_trials = max(16, min(256, budget // 32))
+        n = max(1, budget // n_trials)
+        training = replace(preset, network=network, n_trials=n_trials, n_iterations=n, evaluate_every=n)
+        return trial_ppo.train(task, seed, training, progress=False)
+
+    return train
