@@ -20,7 +20,7 @@ from mtrnn_envs.stream import Stream
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import observe
 
-N_TRIALS = 6
+N_TRIALS = 64
 
 
 def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:

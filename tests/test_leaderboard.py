@@ -1,0 +1,119 @@
+"""The leaderboard: scores over settings and seeds, ranks, and a page that a browser shows without network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtrnn_analysis.figures.radar import radar_figure
+from mtrnn_analysis.report.leaderboard import ranked, text, write
+from mtrnn_analysis.statistics import Interval
+from mtrnn_envs.experiments.scoring import SCORES
+from mtrnn_envs.experiments.suite import NAMES, VERSION
+
+
+def results_of(agent: str, performance: Any, bare: bool = False, **scores: float) -> dict[str, Any]:
+    """A file of results; performance is a function of setting and seed."""
+    cells = [
+        {
+            "setting": name,
+            "seed": seed,
+            "scores": {**dict.fromkeys(SCORES), "performance": float(performance(name, seed)), **scores},
+            "numbers": {},
+            "cpu_s": 2.0,
+            "refused": "it cannot" if performance(name, seed) == 0 else "",
+        }
+        for name in NAMES
+        for seed in range(3)
+    ]
+    return {
+        "schema": 1,
+        "suite": VERSION,
+        "agent": agent,
+        "code": "",
+        "secret": 0,
+        "bare": bare,
+        "budgets": [8],
+        "n_trials": 64,
+        "versions": {"python": "3"},
+        "seeds": 3,
+        "command": f"mtrnn benchmark --agent {agent}",
+        "cells": cells,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    files = {
+        "worse": results_of("worse", lambda name, seed: 0.5 + 0.01 * seed, abstraction=0.4),
+        "better": results_of("better<b>", lambda name, seed: 0.0 if name == "nonlinear" else 0.9, abstraction=0.8),
+        "peeks": results_of("peeks", lambda name, seed: 1.08),
+        "ideal": results_of("ideal", lambda name, seed: 1.0, bare=True),
+    }
+    for name, about in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(about))
+    return tmp_path
+
+
+def test_agents_are_ranked_those_that_see_more_apart() -> None:
+    agents = ranked(
+        [
+            results_of("seeing", lambda name, seed: 1, bare=True),
+            results_of("low", lambda name, seed: 0.2),
+            results_of("high", lambda name, seed: 0.8),
+        ]
+    )
+    assert [agent.name for agent in agents] == ["high", "low", "seeing"]
+    assert [agent.suspect for agent in agents] == [False, False, False]
+
+
+def test_a_score_is_the_interquartile_mean_of_all_cells() -> None:
+    """Of 39 cells the middle: a quarter of them, nine, are left out at either end."""
+    rng = np.random.default_rng(0)
+    values = {(name, seed): rng.uniform(0.1, 1) for name in NAMES for seed in range(3)}
+    (agent,) = ranked([results_of("mine", lambda name, seed: values[name, seed])])
+    found = agent.scores["performance"]
+    assert found is not None
+    assert found.value == pytest.approx(np.mean(sorted(values.values())[9:-9]))
+    assert found.low < found.value < found.high
+    assert agent.scores["memory"] is None
+    assert agent.by_setting["n2"] == pytest.approx(np.mean([values["n2", seed] for seed in range(3)]), abs=0.3)
+
+
+def test_who_does_better_than_can_be_done_is_named(folder: Path) -> None:
+    page = write(folder).read_text()
+    assert page.count("Better than can be done with what is shown: it knows more.") == 1
+    assert page.count("Refused nonlinear: it cannot") == 1
+    assert "better&lt;b&gt;" in page
+    assert "better<b>" not in page
+    for name in NAMES:
+        assert f"<dt>{name}</dt>" in page
+    assert write(folder).read_text() == page
+    assert text(folder).splitlines()[2].startswith("| peeks")
+
+
+def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no results of the benchmark; run one first: mtrnn benchmark --agent"):
+        write(tmp_path)
+
+
+def test_the_radar_shows_what_was_measured() -> None:
+    scores: dict[str, Interval | None] = {
+        name: Interval(0.5 + 0.1 * i, 0.4, 1.0, 0.95) for i, name in enumerate(SCORES)
+    }
+    scores["memory"] = None
+    axes = radar_figure(scores).axes[0]
+    marks = [
+        float(np.hypot(*np.asarray(line.get_data(), float).ravel()))
+        for line in axes.get_lines()
+        if line.get_marker() == "o"
+    ]
+    assert marks == pytest.approx([0.5, 0.6, 0.7, 0.9, 1.0])
+    said = [t.get_text() for t in axes.texts]
+    assert said[3] == "memory\nnot measured"
+    assert said[0] == "performance\n0.50"
+    assert len(radar_figure(dict.fromkeys(SCORES)).axes[0].texts) == 6
