@@ -15,7 +15,7 @@ from mtrnn_analysis.statistics import Interval
 def radar_figure(scores: Mapping[str, Interval | None]) -> Figure:
     """The scores of one agent: 0 at the centre, 1 at the rim, each with its interval; below 0 is drawn as 0.
 
-    What was not measured (None) is named in grey, and no line goes through it.
+    What was not measured (None) is named in grey, and nothing is drawn towards it.
     """
     names, n = list(scores), len(scores)
     angles = np.pi / 2 - 2 * np.pi * np.arange(n) / n
@@ -31,7 +31,6 @@ def radar_figure(scores: Mapping[str, Interval | None]) -> Figure:
         known = {k: each for k, name in enumerate(names) if (each := scores[name]) is not None}
         values = np.clip([known[k].value for k in known], 0, 1.1)
         at = angles[list(known)]
-        axes.fill(values * np.cos(at), values * np.sin(at), color=BLUE, alpha=0.18, lw=0)
         for k, angle in enumerate(angles):
             axes.plot([0, np.cos(angle)], [0, np.sin(angle)], color=PALE, lw=0.5, zorder=0)
             side = "center" if abs(np.cos(angle)) < 0.2 else "left" if np.cos(angle) > 0 else "right"
@@ -39,9 +38,11 @@ def radar_figure(scores: Mapping[str, Interval | None]) -> Figure:
             place = 1.1 * np.cos(angle), 1.18 * np.sin(angle)
             axes.text(*place, text, ha=side, va="center", fontsize=7, color=INK if k in known else GREY)
         for (following, after), place in zip(_neighbours(list(known), n), range(len(known)), strict=True):
-            ends = [place, after]
             if following:
-                axes.plot(values[ends] * np.cos(at[ends]), values[ends] * np.sin(at[ends]), color=BLUE, lw=1.2)
+                ends = [place, after]
+                x, y = values[ends] * np.cos(at[ends]), values[ends] * np.sin(at[ends])
+                axes.fill([0, *x], [0, *y], color=BLUE, alpha=0.18, lw=0)
+                axes.plot(x, y, color=BLUE, lw=1.2)
         for each, angle, value in zip(known.values(), at, values, strict=True):
             ends = np.clip([each.low, each.high], 0, 1.1)
             if np.isfinite(ends).all():
