@@ -10,6 +10,7 @@ from scipy.stats import spearmanr, trim_mean
 from studied import results_of, study_of
 
 from mtrnn_analysis.claims import Judged, check, judge, sentence, verdict
+from mtrnn_analysis.figures.study_panels import faulty
 from mtrnn_analysis.statistics import Interval
 
 # Of each number of tasks the same five networks, moved: the interquartile mean is that of the middle three.
@@ -207,3 +208,30 @@ def test_claims_need_their_fields_and_trends_numbers() -> None:
         check(study_of(claims=[claim], axes=axes))
     with pytest.raises(ValueError, match=r"measures: 'sharp' is 'ccgp.value', of none of the probes of the study"):
         check(study_of(measures={"sharp": "ccgp.value"}, claims=[claim | {"measure": "sharp"}], axes=axes))
+
+
+def test_a_curve_where_another_has_reached_a_number() -> None:
+    """OOD r² when accuracy first is 0.9: of seed s at the s-th evaluation, where it is s / 10; one never gets there."""
+
+    def curves(labels: Any) -> dict[str, list[Any]]:
+        accuracy = np.where(np.arange(6) >= labels["seed"], 0.95, 0.7) if labels["N"] != 24 else np.full(6, 0.8)
+        return {"history.accuracy": accuracy.tolist(), "history.r2_ood": (np.arange(6) / 10).tolist()}
+
+    measures = {"matched": "history.r2_ood where history.accuracy >= 0.9"}
+    study = study_of(
+        measures=measures,
+        claims=[
+            {"text": "", "measure": "matched", "of": {"N": 2}, "expect": "> 0"},
+            {"text": "", "measure": "matched", "of": {"N": 24}, "expect": "> 0"},
+        ],
+        probes=(),
+    )
+    check(study)
+    reached, never = judge(results_of(study, lambda labels: {}, curves), np.random.default_rng(0))
+    assert reached.value == pytest.approx(0.2)
+    assert reached.n == (5,)
+    assert never.n == (0,)
+    assert faulty(measures["matched"]) == "history.r2_ood_released where history.accuracy >= 0.9"
+    assert faulty("accuracy") is None
+    with pytest.raises(ValueError, match=r"'histry.accuracy' is not a measure"):
+        check(study_of(measures={"matched": "history.r2_ood where histry.accuracy >= 0.9"}, claims=study.claims))

@@ -8,6 +8,7 @@ import runpy
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
@@ -276,3 +277,22 @@ def test_the_study_of_the_examples_runs_and_its_results_are_kept_small(tmp_path:
     assert kept == {"claims.md", "few_tasks/table.csv", "few_tasks/curve-1.png"}
     rows = list(csv.DictReader((tmp_path / "kept" / "few_tasks" / "table.csv").read_text().splitlines()))
     assert [row["network"] for row in rows] == ["leaky RNN", "untrained"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("agent", "settings"),
+    [
+        ("trial_ppo", {"training.n_iterations": 2, "training.n_trials": 8, "training.evaluate_every": 1}),
+        ("recurrent_ppo", {"training.total_steps": 400, "training.n_envs": 8}),
+        ("ppo_history", {"training.total_steps": 400, "training.n_envs": 8}),
+    ],
+)
+def test_agents_that_learn_by_reward_are_cells_too(agent: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    settings = {"agent": agent, "task.n_tasks": 2, "n_trials": 256, **settings}
+    study = Study(name="reward", seeds=1, probes=["decoding"], settings=settings)
+    (entry,) = study.cells()
+    found = run_cell(entry.cell, tmp_path)
+    assert found["status"] == "done"
+    assert set(found["curves"]) >= {"history.steps", "history.accuracy", "history.r2_ood", "history.r2_ood_released"}
+    assert np.isfinite(found["numbers"]["decoding.value"])

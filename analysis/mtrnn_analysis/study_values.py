@@ -6,6 +6,7 @@ One network is one value. Those that diverged are left out here, and counted.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from mtrnn_envs.experiments.study import Study
 # Numbers of every cell, and the groups of columns that are of no probe.
 NUMBERS = ("accuracy", "reward", "response_step", "cross_entropy")
 GROUPS = ("ideal", "history", "task", "training", "test")
+WHERE = re.compile(r"(?P<curve>\S+) where (?P<of>\S+) >= (?P<bound>\d*\.?\d+)")
 NOTHING = Interval(float("nan"), float("nan"), float("nan"), 0.95)
 
 
@@ -45,8 +47,19 @@ class Networks:
     n_diverged: int
 
     def numbers(self, column: str) -> Float[np.ndarray, " N"]:
-        """One column; NaN where a network has no such number."""
-        return np.array([number(row.get(column)) for row in self.rows])
+        """One column; NaN where a network has no such number.
+
+        "history.r2_ood where history.accuracy >= 0.94" is the first entry of a curve at which another one, of the same
+        length, is as is said.
+        """
+        if (asked := WHERE.fullmatch(column)) is None:
+            return np.array([number(row.get(column)) for row in self.rows])
+        first = [self._first(i, asked["curve"], asked["of"], float(asked["bound"])) for i in range(len(self.rows))]
+        return np.array(first)
+
+    def _first(self, i: int, curve: str, of: str, bound: float) -> float:
+        values, reached = self.curve(i, curve), np.flatnonzero(self.curve(i, of) >= bound)
+        return float(values[reached[0]]) if len(reached) and reached[0] < len(values) else float("nan")
 
     def curve(self, i: int, name: str) -> Float[np.ndarray, " T"]:
         """A curve of network `i`, NaN where it has none; "trials" are updates × trials an update. Empty without it."""
@@ -142,6 +155,10 @@ def column_of(study: Study, name: Any, declared: bool = True) -> str:
         ValueError: if it can be told that no network will have it, saying what was probably meant.
     """
     column = study.measures.get(name, name) if isinstance(name, str) else str(name)
+    if asked := WHERE.fullmatch(column):
+        for curve in (asked["curve"], asked["of"]):
+            column_of(study, curve, declared)
+        return column
     if column in NUMBERS or column.partition(".")[0] in GROUPS:
         return column
     probes = [*study.probes, *(probe for changes in study.budgets.values() for probe in changes.get("probes", ()))]

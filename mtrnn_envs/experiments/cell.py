@@ -271,6 +271,6 @@ def _cost(cell: Cell, out: Path, begun: tuple[float, float]) -> dict[str, Any]:
 
 def _course(history: Any) -> dict[str, list[float]]:
     """The course of training: its numbers, and the metrics among them, by name."""
-    parts = asdict(history)
+    parts = dict(history) if isinstance(history, Mapping) else asdict(history)
     metrics = parts.pop("metrics", {})
     return {name: list(values) for name, values in {**parts, **metrics}.items() if values}

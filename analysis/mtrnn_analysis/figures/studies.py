@@ -10,6 +10,8 @@
 | course | x: "trials", or a curve; y: curves by title | hue, ylim |
 | trajectories | level: a list of levels, such as [{N = 24}, {N = 2}] | |
 
+A measure "history.r2_ood where history.accuracy >= 0.94" is the first entry of a curve at which another is as is said.
+
 All may have `title`, and `where`: levels, such as {D = 2}, of the networks that are shown. A measure is a name in
 `Study.measures`, or a column of the table; a curve is a row of numbers of a cell, such as "history.r2_ood". The hue is
 an axis. References are columns by title. One mark is one network; lines are interquartile means over networks with

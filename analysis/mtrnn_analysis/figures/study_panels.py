@@ -33,8 +33,9 @@ ABOUT_FAULT = (
 )
 # Columns that are r2_prior: nothing is drawn below the floor, and 1 is the most there is.
 R2 = re.compile(
-    r"(^|.*\.)(r2_prior|r2_ood|r2_id|r2_ood_released|ood|id)|(decoding|plane_decoding|released_holdout|decoding_course)\.value"
-    r"|plane_decoding\.released|evidence_course\.(released|theory)|decoding_course\.(mean|ideal)|sample_curve\.(decoded|answers|mean|mean_theory|ideal_theory)"
+    r"((^|.*\.)(r2_prior|r2_ood|r2_id|r2_ood_released|ood|id)|(decoding|plane_decoding|released_holdout|decoding_course)\.value"
+    r"|plane_decoding\.released|evidence_course\.(released|theory)|decoding_course\.(mean|ideal)|sample_curve\.(decoded|answers|mean|mean_theory|ideal_theory))"
+    r"( where .*)?"
 )
 R2_LABEL = "$r^2_{\\mathrm{prior}}$ of $x^*$  $(= 1 - 12\\,\\mathrm{MSE})$"
 FLOOR = -1.0
@@ -156,13 +157,19 @@ def panels_of(
 
     One panel without a title if the fault of the public code's test has no part in what is drawn.
     """
-    changed = {column: RELEASED[column] for column in columns if column in RELEASED}
+    changed = {column: twin for column in columns if (twin := faulty(column)) is not None}
     if not changed:
         return [("", {})], ""
     if all(has(found, column, rows, curves) for column in changed.values()):
         return [(RIGHT, {}), (FAULTY, changed)], ABOUT_FAULT
     lacking = [column for column in changed.values() if not has(found, column, rows, curves)]
     return [(RIGHT, {})], f"Without the panel of the {FAULTY}: no network has {' and '.join(lacking)}."
+
+
+def faulty(column: str) -> str | None:
+    """The column of the same by the faulty draw; None if the fault has no part in it."""
+    curve, where_it_is, condition = column.partition(" where ")
+    return RELEASED[curve] + where_it_is + condition if curve in RELEASED else None
 
 
 def has(found: Networks, column: str, rows: Iterable[int], curves: bool) -> bool:
