@@ -400,6 +400,22 @@ SETTINGS_OF_WHY = {
     "tanh": {"training.network.activation": "tanh"},
 }
 
+LEVELS = ("labels", "a reward for each task", "one reward")
+MATCHED = "history.accuracy >= 0.94"
+MATCHED_OF = {"OOD r²": "r2_ood", "ID r²": "r2_id", "accuracy": "accuracy"}
+
+
+def learned_from(n_updates: int, n_iterations: int) -> dict[str, Any]:
+    """What networks learn from, and how long."""
+    rollouts = {"agent": "trial_ppo", "training.n_iterations": n_iterations, "training.evaluate_every": 10}
+    each = (
+        {"training.n_updates": n_updates, "training.evaluate_every": 250},
+        {**rollouts, "preset": "factored"},
+        {**rollouts, "preset": "scalar"},
+    )
+    return dict(zip(LEVELS, each, strict=True))
+
+
 QUESTIONS = [
     two(
         "optimal_answers",
@@ -551,6 +567,56 @@ QUESTIONS = [
                 of={"noise": "units, 0.1"},
                 minus={"noise": "evidence alone"},
             )
+        ],
+    ),
+    Study(
+        name="labels_or_reward",
+        title="Learned from labels, from a reward for each task, or from one reward",
+        text="The same networks and tasks. Labels are shown at every step; rewards at the decision alone, one for each "
+        "task or their mean alone, by PPO on whole trials. How abstract is what they learn? Networks that are not "
+        "equally good must not be compared, so r² is also taken when accuracy on validation trials first is 0.94, "
+        "between evaluations that are 250 updates of 8 trials, or 10 rollouts of 256, apart.",
+        probes={name: {} for name in ("decoding", "released_holdout", "dimensionality", "ccgp", "parallelism")}
+        | {"selectivity": {}},
+        settings={"n_trials": 2000},
+        axes={"learned from": learned_from(50_000, 1500), "N": N},
+        budgets={
+            "quick": {
+                "seeds": 3,
+                "axes": {"learned from": learned_from(12_000, 300), "N": levels("task.n_tasks", 2, 24)},
+            }
+        },
+        measures={f"{title} at accuracy 0.94": f"history.{name} where {MATCHED}" for title, name in MATCHED_OF.items()}
+        | R2
+        | ACCURACY
+        | CONTROLS,
+        figures=[
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["OOD r² at accuracy 0.94"], "hue": "learned from"},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["OOD r²"], "hue": "learned from"},
+            {"kind": "curve", "x": "N", "log_x": True, "y": ["accuracy"], "hue": "learned from"},
+            {"kind": "scatter", "x": "accuracy", "y": "OOD r²", "hue": "learned from"},
+        ],
+        claims=[
+            claim(
+                f"{level}: many tasks make the code abstract",
+                *("OOD r²", "> 0.8", OWN),
+                of={"learned from": level, "N": 24},
+            )
+            for level in LEVELS
+        ]
+        + [
+            claim(f"{level}: OOD r² rises with N", "OOD r²", "> 0", OWN, trend="N", of={"learned from": level})
+            for level in LEVELS
+        ]
+        + [
+            claim(
+                f"At accuracy 0.94 labels do not make it more abstract than '{level}' (N = {n}, to 0.02)",
+                *("OOD r² at accuracy 0.94", "< 0.02", OWN),
+                of={"learned from": "labels", "N": n},
+                minus={"learned from": level, "N": n},
+            )
+            for level in LEVELS[1:]
+            for n in (3, 6, 12, 24)
         ],
     ),
     Study(
