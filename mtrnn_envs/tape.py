@@ -54,12 +54,11 @@ class Tape:
                 raise ValueError(f"env shows cues {cue!r}; where periods are drawn, the cue must reach here as 0 or 1")
             self.cue[at] = cue > 0
         self.actions[at] = action.reshape(len(action), -1)[envs]
-        self.hidden = self._keep(self.hidden, at, envs, hidden)
-        self.probabilities = self._keep(self.probabilities, at, envs, probabilities)
+        self.hidden = None if hidden is None else self._keep(self.hidden, at, envs, hidden)
+        if probabilities is not None:
+            self.probabilities = self._keep(self.probabilities, at, envs, probabilities)
 
-    def _keep(self, kept: np.ndarray | None, at: Any, envs: np.ndarray, values: np.ndarray | None) -> np.ndarray | None:
-        if values is None:
-            return kept
+    def _keep(self, kept: np.ndarray | None, at: Any, envs: np.ndarray, values: np.ndarray) -> np.ndarray:
         if kept is None:
             kept = np.full((*self.valid.shape, values.shape[1]), np.nan, np.float32)
         kept[at] = values[envs]

@@ -112,6 +112,14 @@ def test_a_trend_may_be_with_a_measure_whose_networks_are_drawn_with_it() -> Non
     assert 0.3 < z[2] - z[1] < 1.2
     assert judged({"trend": "ID r²"}, lambda labels: {"decoding.value": 1.0}).n == (0,)
 
+    def in_order(labels: Any) -> dict[str, float | None]:
+        x = pairs[labels["N"], labels["seed"]][0]
+        return {"decoding.in_distribution.r2_prior": x, "decoding.value": x**3}
+
+    assert judged({"trend": "ID r²", "expect": "> 0"}, in_order)[3:6] == pytest.approx((1, 1, 1))
+    some = judged({"trend": "ID r²", "of": {"N": [2, 24]}, "expect": "> 0"}, in_order)
+    assert some.n == (10,)
+
 
 def test_settings_outside_the_grid_are_in_no_trend_but_can_be_claimed_of() -> None:
     also = [{"labels": {"N": "untrained"}, "trained": False}]

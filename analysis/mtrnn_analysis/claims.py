@@ -104,7 +104,7 @@ def _has(study: Study, levels: Mapping[str, Any]) -> bool:
     """Whether a study has settings of these levels, at the budget that it is of."""
     rows = [dict(zip(study.axes, row, strict=True)) for row in itertools.product(*study.axes.values())]
     rows += [row.get("labels", {}) for row in study.also]
-    return any(all(alike(row.get(axis), level) for axis, level in levels.items()) for row in rows)
+    return any(all(alike(level, row.get(axis)) for axis, level in levels.items()) for row in rows)
 
 
 def verdict(expect: str, interval: Interval) -> str:
@@ -191,7 +191,8 @@ def _found(found: Networks, claim: Mapping[str, Any], rng: np.random.Generator) 
         return NOTHING, n
     each = [[values[rows] for rows in group] for group in groups]
     if "trend" in claim:
-        return _trend(each[0], np.concatenate([level[rows] for rows in groups[0]]), rng), n
+        drawn = claim["trend"] not in axes_of(found.study)
+        return _trend(each[0], np.concatenate([level[rows] for rows in groups[0]]), drawn, rng), n
     if "minus" in claim:
         return _difference(each[0], each[1], rng), n
     return estimate(each[0], rng), n
@@ -217,11 +218,14 @@ def _difference(a: list[np.ndarray], b: list[np.ndarray], rng: np.random.Generat
     return estimate(together, rng, apart)
 
 
-def _trend(groups: list[np.ndarray], level: Float[np.ndarray, " N"], rng: np.random.Generator) -> Interval:
+def _trend(
+    groups: list[np.ndarray], level: Float[np.ndarray, " N"], drawn_too: bool, rng: np.random.Generator
+) -> Interval:
     """Spearman's correlation of the networks' values with `level`; networks are drawn anew within each setting.
 
-    The spread of the ranks is always that of the networks as they are. A network drawn twice ties with itself, and by
-    the spread of such ranks the correlations of nearly all draws would be above that of the networks.
+    Where levels are those of an axis, the spread of the ranks is always that of the networks as they are. A network
+    drawn twice ties with itself, and by the spread of such ranks the correlations of nearly all draws would be above
+    that of the networks. Where they are a measure (`drawn_too`), both ranks tie, and each draw has a spread of its own.
     """
 
     def centred(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch N"]:
@@ -235,8 +239,12 @@ def _trend(groups: list[np.ndarray], level: Float[np.ndarray, " N"], rng: np.ran
 
     def correlation(networks: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch"]:
         drawn = networks.astype(int)
-        products = np.sum(centred(level[drawn]) * centred(values[drawn]), axis=-1)
-        return np.asarray(np.clip(products / (spread or 1), -1, 1))  # values that are all the same have no trend
+        a, b = centred(level[drawn]), centred(values[drawn])
+        size = np.sqrt(np.sum(a**2, axis=-1) * np.sum(b**2, axis=-1)) if drawn_too else spread
+        products = np.sum(a * b, axis=-1)
+        return np.asarray(
+            np.clip(products / np.where(size == 0, 1, size), -1, 1)
+        )  # values that are all the same have no trend
 
     numbered = np.split(np.arange(len(values), dtype=float), np.cumsum([len(group) for group in groups])[:-1])
     return estimate(numbered, rng, correlation)

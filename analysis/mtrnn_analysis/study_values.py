@@ -111,19 +111,22 @@ def levels_known(study: Study, levels: Any, key: str, declared: bool = True) -> 
     axes = axes_of(study)
     for axis, level in levels.items():
         known(axis, axes, "axis", f"study {study.name!r}")
-        if declared and not any(alike(level, other) for other in axes[axis]):
-            known(str(level), map(str, axes[axis]), "level", f"axis {axis!r}")
+        for each in level if isinstance(level, list | tuple) else [level]:
+            if declared and not any(alike(each, other) for other in axes[axis]):
+                known(str(each), map(str, axes[axis]), "level", f"axis {axis!r}")
 
 
 def alike(level: Any, other: Any) -> bool:
-    """Whether two levels are the same; 24 and "24" are."""
+    """Whether two levels are the same; 24 and "24" are. Of a list of levels, whether one of them is."""
+    if isinstance(level, list | tuple):
+        return any(alike(each, other) for each in level)
     return str(level) == str(other) or number(level) == number(other)
 
 
 def where(found: Networks, levels: Mapping[str, Any], among: Iterable[int] | None = None) -> list[int]:
     """The networks, by index, that have these levels."""
     rows = range(len(found.labels)) if among is None else among
-    return [i for i in rows if all(alike(found.labels[i].get(axis), level) for axis, level in levels.items())]
+    return [i for i in rows if all(alike(level, found.labels[i].get(axis)) for axis, level in levels.items())]
 
 
 def strata(found: Networks, rows: Iterable[int]) -> list[list[int]]:

@@ -462,10 +462,9 @@ QUESTIONS = [
         ]
         + [
             claim(
-                "The fewer units are alive, the more abstract (rank correlation)",
-                "OOD r²",
-                "< 0",
-                OWN,
+                "Of 64 ReLUs, the fewer are alive, the more abstract (rank correlation)",
+                *("OOD r²", "< 0", OWN),
+                of={"training": [k for k in SETTINGS_OF_WHY if "units" not in k and k != "tanh"]},
                 trend="live units",
             ),
             claim(

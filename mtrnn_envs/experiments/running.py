@@ -421,7 +421,9 @@ def _train_together(
             bar.update(len(groups[i]))
             if isinstance(outcome, Failure):
                 _stop_if_hopeless(outcome, out)
-                why = outcome.message
+                for cell in groups[i]:
+                    _keep(out, cell.id, outcome)
+                why = f"{outcome.kind}: {outcome.message}"
                 say(f"{len(groups[i])} agents are trained by themselves, not together on {device}: {why}")
 
 
