@@ -54,12 +54,14 @@ def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
         lambda: _wiped(predict, decisive, first, second, actions),
         lambda: _untouched(predict, first),
         lambda: _staggered(predict, decisive, first, actions),
-        lambda: _seen(predict, decisive, task, first, actions),
+        lambda: _seen(agent, decisive, task, first, actions),
     ]
     for check in checks:
         try:
             if sentence := check():
                 said.append(sentence)
+                if check is checks[0]:  # chance shows in all that follows
+                    break
         except Exception as error:
             said.append(
                 f"predict raises {type(error).__name__} when it is used as a vector of environments does: {error}"
@@ -189,11 +191,15 @@ def _staggered(predict: Any, decisive: Sequence[int], shown: np.ndarray, actions
     return ""
 
 
-def _seen(
-    predict: Any, decisive: Sequence[int], task: EvidenceTask, shown: np.ndarray, actions: list[np.ndarray]
-) -> str:
+def _seen(agent: Any, decisive: Sequence[int], task: EvidenceTask, shown: np.ndarray, actions: list[np.ndarray]) -> str:
+    """Whether answers follow from the evidence; of one who has learned little, at least what it thinks of them."""
     nothing = shown.copy()
     nothing[:, :, 1 : 1 + task.n_evidence] = 0
-    if not _same(_through(predict, decisive, nothing)[0], actions):
+    blank, without = _through(agent.predict, decisive, nothing)
+    if not _same(blank, actions):
         return ""
+    if callable(thinks := getattr(agent, "probabilities", None)):
+        _, state = _through(agent.predict, decisive, shown)
+        if not np.array_equal(thinks(state), thinks(without)):
+            return ""
     return "What it answers does not depend on the evidence: shown none, it answers the same."

@@ -10,25 +10,28 @@ import numpy as np
 import pytest
 
 from mtrnn_analysis.figures.radar import radar_figure
-from mtrnn_analysis.report.leaderboard import ranked, text, write
+from mtrnn_analysis.report.leaderboard import GIVEN, LEARN, PART, ranked, text, write
 from mtrnn_analysis.statistics import Interval
 from mtrnn_envs.experiments.scoring import SCORES
-from mtrnn_envs.experiments.suite import NAMES, VERSION
+from mtrnn_envs.experiments.suite import BUDGETS, N_TRIALS, NAMES, VERSION
 
 
-def results_of(agent: str, performance: Any, bare: bool = False, **scores: float) -> dict[str, Any]:
+def results_of(
+    agent: str, performance: Any, bare: bool = False, learns: bool = True, **scores: float
+) -> dict[str, Any]:
     """A file of results; performance is a function of setting and seed."""
     cells = [
         {
             "setting": name,
             "seed": seed,
             "scores": {**dict.fromkeys(SCORES), "performance": float(performance(name, seed)), **scores},
-            "numbers": {},
+            "numbers": {"z": 9.0 if performance(name, seed) > 1.05 else -1.0, "abstraction before learning": 0.25},
             "cpu_s": 2.0,
-            "refused": "it cannot" if performance(name, seed) == 0 else "",
+            "learns": learns,
+            "refused": {"performance": "it cannot"} if performance(name, seed) == 0 else {},
         }
         for name in NAMES
-        for seed in range(3)
+        for seed in range(5)
     ]
     return {
         "schema": 1,
@@ -37,10 +40,11 @@ def results_of(agent: str, performance: Any, bare: bool = False, **scores: float
         "code": "",
         "secret": 0,
         "bare": bare,
-        "budgets": [8],
-        "n_trials": 64,
+        "budgets": list(BUDGETS),
+        "n_trials": N_TRIALS,
+        "suite_code": "",
         "versions": {"python": "3"},
-        "seeds": 3,
+        "seeds": 5,
         "command": f"mtrnn benchmark --agent {agent}",
         "cells": cells,
     }
@@ -59,41 +63,59 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_agents_are_ranked_those_that_see_more_apart() -> None:
+def test_agents_are_ranked_by_what_they_were_given() -> None:
+    part = results_of("part", lambda name, seed: 0.9)
+    part["cells"] = [cell for cell in part["cells"] if cell["setting"] == "n2"]
     agents = ranked(
         [
+            part,
             results_of("seeing", lambda name, seed: 1, bare=True),
+            results_of("ready", lambda name, seed: 0.99, learns=False),
             results_of("low", lambda name, seed: 0.2),
             results_of("high", lambda name, seed: 0.8),
         ]
     )
-    assert [agent.name for agent in agents] == ["high", "low", "seeing"]
-    assert [agent.suspect for agent in agents] == [False, False, False]
+    assert [agent.name for agent in agents] == ["high", "low", "seeing", "ready", "part"]
+    assert [agent.kind for agent in agents] == [LEARN, LEARN, GIVEN, GIVEN, PART]
+    assert agents[-1].missing.startswith("fewer than 5 seeds of n6, n24, d5-n3")
+    assert not any(agent.suspect for agent in agents)
+    assert agents[0].before == 0.25
 
 
-def test_a_score_is_the_interquartile_mean_of_all_cells() -> None:
-    """Of 39 cells the middle: a quarter of them, nine, are left out at either end."""
+def test_a_score_is_the_mean_over_settings_of_interquartile_means_over_seeds() -> None:
+    """Of five seeds one is left out at either end."""
     rng = np.random.default_rng(0)
-    values = {(name, seed): rng.uniform(0.1, 1) for name in NAMES for seed in range(3)}
+    values = {(name, seed): rng.uniform(0.1, 1) for name in NAMES for seed in range(5)}
     (agent,) = ranked([results_of("mine", lambda name, seed: values[name, seed])])
+    means = [np.mean(sorted(values[name, seed] for seed in range(5))[1:-1]) for name in NAMES]
     found = agent.scores["performance"]
     assert found is not None
-    assert found.value == pytest.approx(np.mean(sorted(values.values())[9:-9]))
+    assert found.value == pytest.approx(np.mean(means))
     assert found.low < found.value < found.high
     assert agent.scores["memory"] is None
-    assert agent.by_setting["n2"] == pytest.approx(np.mean([values["n2", seed] for seed in range(3)]), abs=0.3)
+    assert list(agent.by_setting.values()) == pytest.approx(means)
+
+
+def test_what_cannot_be_done_lowers_the_score() -> None:
+    whole, less = (
+        ranked([results_of("a", lambda name, seed, n=n: 0.0 if name in NAMES[:n] else 0.9)])[0].scores["performance"]
+        for n in (0, 3)
+    )
+    assert whole is not None
+    assert less is not None
+    assert less.value == pytest.approx(whole.value * (len(NAMES) - 3) / len(NAMES))
 
 
 def test_who_does_better_than_can_be_done_is_named(folder: Path) -> None:
     page = write(folder).read_text()
-    assert page.count("Better than can be done with what is shown: it knows more.") == 1
-    assert page.count("Refused nonlinear: it cannot") == 1
+    assert page.count("Better than can be done with what is shown, so that it knows more:") == 1
+    assert page.count("nonlinear, seed 0: performance: it cannot") == 1
     assert "better&lt;b&gt;" in page
     assert "better<b>" not in page
     for name in NAMES:
         assert f"<dt>{name}</dt>" in page
     assert write(folder).read_text() == page
-    assert text(folder).splitlines()[2].startswith("| peeks")
+    assert [line for line in text(folder).splitlines() if "peeks" in line]
 
 
 def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:

@@ -170,7 +170,9 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path, capfd: pytest.Captur
     assert not list(tmp_path.iterdir())
     # A device that is there, but is none that networks are trained on together.
     run_study(study(seeds=1), tmp_path, backend=HERE, progress=False, device="meta")
-    assert "1 agents are trained by themselves, not together on meta: ValueError: device='meta'" in capfd.readouterr().err
+    assert (
+        "1 agents are trained by themselves, not together on meta: ValueError: device='meta'" in capfd.readouterr().err
+    )
     assert len(contents(tmp_path)) == 2
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from mtrnn_agents import gated, leaky, supervised, transformer, trial_ppo
 from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.task import PERIODS
 
 Train = Callable[[EvidenceTask, int, int], Any]
 
@@ -94,9 +95,8 @@ def recurrent_ppo() -> Learner:
 
         preset = plugin.PRESETS["reaction_time" if task.reaction_time else "whole_trials"]
         n_envs = max(8, min(256, budget // 128))
-        return plugin.train(
-            task, seed, replace(preset, n_envs=n_envs, total_steps=budget * task.n_steps), progress=False
-        )
+        training = replace(preset, n_envs=n_envs, total_steps=budget * shortest(task))
+        return plugin.train(task, seed, training, progress=False)
 
     return Learner(train)
 
@@ -108,10 +108,16 @@ def ppo_history() -> Learner:
         from mtrnn_agents.stable_baselines import ppo_history as plugin
 
         n_envs = max(8, min(256, budget // 128))
-        training = replace(plugin.PRESETS["mean"], n_envs=n_envs, total_steps=budget * task.n_steps)
+        training = replace(plugin.PRESETS["mean"], n_envs=n_envs, total_steps=budget * shortest(task))
         return plugin.train(task, seed, training, progress=False)
 
     return Learner(train)
+
+
+def shortest(task: EvidenceTask) -> int:
+    """The least steps that a trial can take: environments are counted in steps, budgets in trials."""
+    least = [length[0] if isinstance(length := getattr(task, name), tuple) else length for name in PERIODS]
+    return least[0] + 1 if task.reaction_time else sum(least)
 
 
 def _by_labels(network: Any, batch_size: int) -> Train:

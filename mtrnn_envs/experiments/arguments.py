@@ -148,8 +148,9 @@ class Benchmark:
     )
     n_jobs: int | None = field(default=None, metadata=_help("cells at once; None: one per core"))
     verify: Path | None = field(
-        default=None, metadata=_help("a file of results, three of whose cells are run again, in the place of all else")
+        default=None, metadata=_help("a file of results, some of whose cells are run again, in the place of all else")
     )
+    cells: int = field(default=3, metadata=_help("with --verify: how many cells are drawn and run again"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@
 
 Files, in the folder of the results: <agent>.json, one for each agent, whose form is `benchmark.schema.json`, and
 cells/<agent>/<cell>.json, from which a run that was stopped goes on. A cell is named by a hash of all that determines
-it, the file in which the agent is made included.
+it, the source of the agent's package and of this one included. Results of agents shown the evidence itself, of another
+secret, or not of the whole suite are files of their own: <agent>-bare.json, <agent>-secret1.json, <agent>-part.json.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 
 from mtrnn_envs.checks import known, whole
 from mtrnn_envs.experiments.backends import Backend, Failure, outcomes
+from mtrnn_envs.experiments.cell import PACKAGES as OF_STUDIES
 from mtrnn_envs.experiments.cell import versions
 from mtrnn_envs.experiments.entrants import entrant
 from mtrnn_envs.experiments.findings import plain
@@ -37,6 +39,7 @@ from mtrnn_envs.files import replacing
 SCHEMA = 1
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 N_VERIFIED = 3
+PACKAGES = (*OF_STUDIES, "gymnasium", "stable-baselines3", "sb3-contrib")
 
 
 def run(
@@ -85,11 +88,12 @@ def run(
         "agent": agent,
         "code": code_of(make),
         "suite": VERSION,
+        "suite_code": _digest(Path(__file__).parents[1]),
         "secret": whole("secret", secret, 0),
         "bare": bool(bare),
         "budgets": rising,
         "n_trials": whole("n_trials", n_trials, 1),
-        "versions": versions(),
+        "versions": versions(PACKAGES),
     }
     place = Path(out)
     folder = place / "cells" / slug(agent)
@@ -104,10 +108,15 @@ def run(
                 raise RuntimeError(f"{left[i][0]}, seed {left[i][1]}: the agent failed:\n{outcome.text}")
             bar.update()
     cells = [json.loads(_path(folder, about, job).read_text()) for job in jobs]
+    part = chosen != list(NAMES) or seeds < N_SEEDS or tuple(rising) != BUDGETS or n_trials != N_TRIALS
     options = [f"--agent {agent}", f"--seeds {seeds}", f"--secret {secret}", *(["--bare"] if bare else [])]
     options += [f"--settings {' '.join(chosen)}"] if chosen != list(NAMES) else []
-    whole_file = {"schema": SCHEMA, **about, "seeds": seeds, "command": f"mtrnn benchmark {' '.join(options)}"}
-    path = place / f"{slug(agent)}.json"
+    command = f"mtrnn benchmark {' '.join(options)}"
+    if tuple(rising) != BUDGETS or n_trials != N_TRIALS:
+        command += f"  # in Python, with budgets={tuple(rising)}, n_trials={n_trials}"
+    whole_file = {"schema": SCHEMA, **about, "seeds": seeds, "command": command}
+    ends = ["bare"] * bare + [f"secret{secret}"] * (secret > 0) + ["part"] * part
+    path = place / f"{'-'.join([slug(agent), *ends])}.json"
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({**whole_file, "cells": cells}, indent=1, allow_nan=False))
     load(path)
@@ -133,13 +142,13 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     return found
 
 
-def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int = 0) -> list[str]:
+def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | None = None) -> list[str]:
     """Runs cells of a file of results again; gives what differs, a sentence each: nothing, if they agree to the bit.
 
     Arguments:
         path: of the results.
         n_cells: how many, drawn.
-        seed: of the draw.
+        seed: of the draw; None: one that nobody can foresee.
 
     Raises:
         ValueError: if the file is not of the form, or the agent is not there.
@@ -150,29 +159,43 @@ def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int = 
     chosen = np.random.default_rng(seed).choice(
         len(cells), min(whole("n_cells", n_cells, 1), len(cells)), replace=False
     )
-    for cell in (cells[i] for i in sorted(chosen)):
-        again = _scored(about, (cell["setting"], cell["seed"]))
-        for part in ("scores", "numbers", "refused"):
+    drawn = [cells[i] for i in sorted(chosen)]
+    jobs = [(cell["setting"], cell["seed"]) for cell in drawn]
+    for i, again in outcomes(partial(_scored, about), jobs, Backend(n_jobs=1), said.append):
+        cell = drawn[i]
+        if isinstance(again, Failure):
+            said.append(f"{cell['setting']}, seed {cell['seed']}: {again.kind}: {again.message}")
+            continue
+        for part in ("scores", "numbers", "learns", "refused"):
             if again[part] != cell[part]:
                 here = f"{cell['setting']}, seed {cell['seed']}"
                 said.append(f"{here}: {part} were {cell[part]}, and are {again[part]}")
-    if said and (now := versions()) != about["versions"]:
+    if said and (now := versions(PACKAGES)) != about["versions"]:
         said.append(f"versions were {about['versions']}, and are {now}")
     return said
 
 
 def slug(agent: str) -> str:
-    """The name of the files of an agent."""
-    return re.sub(r"[^\w.-]+", "-", agent)
+    """The name of the files of an agent: its own if that can be a file's, else with a hash: no two are alike."""
+    plain_name = re.sub(r"[^\w.-]+", "-", agent)
+    return plain_name if plain_name == agent else f"{plain_name}-{hashlib.sha256(agent.encode()).hexdigest()[:4]}"
 
 
 def code_of(make: Any) -> str:
-    """A hash of the file in which an entrant is defined; empty if there is none."""
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(make))
-        return "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
-    except (TypeError, OSError):
+    """A hash of the source of the package, or the file, in which an entrant is defined; empty if there is none."""
+    top = sys.modules.get(inspect.unwrap(make).__module__.partition(".")[0])
+    file = getattr(top, "__file__", None)
+    if file is None:
         return ""
+    return _digest(Path(file).parent if Path(file).name == "__init__.py" else Path(file))
+
+
+def _digest(place: Path) -> str:
+    """A hash of a file, or of all Python files in a folder."""
+    digest, paths = hashlib.sha256(), sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    for path in paths:
+        digest.update(str(path.relative_to(place.parent)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _one(about: Mapping[str, Any], folder: Path, job: tuple[str, int]) -> None:

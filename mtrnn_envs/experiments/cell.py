@@ -15,7 +15,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -145,10 +145,10 @@ def read(out: Path, cell_id: str) -> dict[str, Any] | None:
     return found
 
 
-def versions() -> dict[str, str]:
-    """The versions that numbers may depend on."""
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """The versions that numbers may depend on: of Python, and of those packages that are installed."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except ImportError:

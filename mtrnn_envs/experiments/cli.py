@@ -218,9 +218,9 @@ def benchmark(args: Sequence[str]) -> None:
     if (do.verify is None) == (not do.agent):
         raise ValueError(f"agent={do.agent!r}, verify={do.verify}: give one of them")
     if do.verify is not None:
-        if differs := bench.verify(do.verify):
+        if differs := bench.verify(do.verify, do.cells):
             raise Failed("\n".join(differs))
-        print(f"{bench.N_VERIFIED} cells of {do.verify} were run again, and agree to the bit")
+        print(f"cells of {do.verify} that were drawn ({do.cells} at most) were run again, and agree to the bit")
         return
     backend = _module("backends").Backend(n_jobs=do.n_jobs)
     how = {"seeds": do.seeds, "secret": do.secret, "bare": do.bare, "settings": do.settings or suite.NAMES}

@@ -12,8 +12,10 @@ on batches, Stable-Baselines3's own. It may have
     hidden(state)              its states `[B, H]`, without which there is no score of abstraction
     probabilities(state)       of +1, `[B, A]`, without which there is none of confidence in tasks of fixed duration
 
-One with `fit` is made for the task it learns, and may be made and fitted many times; one without, for the task it is
-tested on. In the pyproject.toml of what is installed:
+What `fit` draws is not counted: that it keeps to its budget is a matter of honour. One with `fit` is made for the task
+that it learns, and may be made and fitted many times; one without, for the task that it is tested on.
+
+In the pyproject.toml of what is installed:
 
     [project.entry-points."mtrnn.entrants"]
     mine = "my_package.my_agent:Mine"
@@ -47,10 +49,10 @@ def entrant(name: str) -> Entrant:
             parameter.VAR_POSITIONAL,
             parameter.VAR_KEYWORD,
         )
-        if needed and parameter.name not in GIVEN:
+        if needed and (parameter.name not in GIVEN or parameter.kind is parameter.POSITIONAL_ONLY):
             raise ValueError(
                 f"agent {name!r} is made with {parameter.name!r}, which has no default; the benchmark gives "
-                f"{', '.join(GIVEN)}"
+                f"{', '.join(GIVEN)}, by name"
             )
     return found
 
@@ -61,10 +63,10 @@ def made(make: Entrant, task: EvidenceTask, tested: EvidenceTask, seed: int) -> 
     Raises:
         ValueError: if it neither learns nor has a method `predict`, or refuses the task.
     """
-    agent = _called(make, task, seed)
-    if callable(getattr(agent, "fit", None)):
-        return agent
-    return _answering(_called(make, tested, seed) if tested != task else agent)
+    agent = _called(make, tested, seed)
+    if not callable(getattr(agent, "fit", None)):
+        return _answering(agent)
+    return agent if tested == task else _called(make, task, seed)
 
 
 def trained(agent: Any, task: EvidenceTask, seed: int, budget: int) -> Any:

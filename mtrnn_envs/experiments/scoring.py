@@ -6,12 +6,25 @@
 | learning | performance after training of 512 to 32,768 trials, mean over their logarithm | as above | as above |
 | generalisation | performance in a quadrant of x* without training | as above | as above |
 | memory | performance where answers are asked for much later than in training | as above | as above |
-| abstraction | mean of OOD r2_prior (below 0: 0), CCGP less 1/2, parallelism | a code without x* | mean of samples |
-| confidence | how far the Brier score of claims is below chance | see there | ideal claims at the same steps |
+| abstraction | OOD r2_prior, CCGP and parallelism, times performance | states without x* | mean of samples |
+| confidence | how far the Brier score of claims is below 1/4, that of 1/2 | knowing nothing | ideal claims |
 
-The mean of the samples is a linear code of all that was seen, in the same trials, and is asked by the same probes. By
-chance the Brier score is 1/4, that of 1/2; in reaction-time tasks, that of levels of confidence drawn evenly.
-Scores are None where an agent does not tell what is needed: states for abstraction, probabilities for confidence.
+In tasks of fixed duration the ideal observer answers the same trials. In reaction-time tasks optimal stopping has its
+expectation; there, to answer at once and blindly, with the least confidence, is better than actions drawn evenly
+(`blind` in the numbers).
+
+**Abstraction.** The mean over the three, each above what states without x* have (CCGP: 1/2; below it counts as it), of
+trials in all orthants. The mean of the samples is a linear code of all that was seen, in the same trials, and is asked
+by the same probes. What is shown is a linear code of x*, too, but for the encoder, and so are the states of a network
+that has learned nothing: whoever answers by chance would have much of it. It counts, therefore, as far as the agent
+answers by what it has; `abstraction before learning` in the numbers is what the agent of the smallest budget has
+without that.
+
+**Confidence.** In tasks of fixed duration by `probabilities`; in reaction-time tasks by the levels of its answers, held
+against the best claim at the same step, where a task left open claims 1/2 at the last step. Below 0 counts as 0.
+
+A score is None where nothing is asked, or the agent does not tell what is needed: `fit` for learning, `hidden` for
+abstraction, `probabilities` for confidence. What an agent was asked and could not do is 0, and `refused` says why.
 """
 
 from __future__ import annotations
@@ -19,7 +32,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -28,10 +42,10 @@ from jaxtyping import Float
 from mtrnn_envs.experiments.entrants import made, trained
 from mtrnn_envs.experiments.probing import probe
 from mtrnn_envs.experiments.run import ideals
-from mtrnn_envs.experiments.suite import BUDGETS, N_TRIALS, Setting, changed, task_of
+from mtrnn_envs.experiments.suite import BUDGETS, N_TRIALS, Setting, changed, seed_of_tests, task_of
 from mtrnn_envs.ideal_observer import answer_probabilities, running_means, trial_probabilities
 from mtrnn_envs.latents import in_orthants
-from mtrnn_envs.optimal_stopping import best_levels
+from mtrnn_envs.optimal_stopping import best_levels, expected_payoffs
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.score import claimed
 from mtrnn_envs.stream import shown_task
@@ -39,7 +53,7 @@ from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials, samples_seen
 
 SCORES = ("performance", "learning", "generalisation", "memory", "abstraction", "confidence")
-PROBES = {"decoding": 0.0, "ccgp": 0.5, "parallelism": 0.0}  # and what each finds of a code without x*
+PROBES = {"decoding": 0.0, "ccgp": 0.5, "parallelism": 0.0}  # and what each finds of states without x*
 N_CLAIMS = 500  # trials whose claims are held against ideal ones, where these take a posterior for each step
 N_ENVS = 256
 
@@ -59,57 +73,118 @@ def scored(
     Arguments:
         make: what makes the agent; see `mtrnn_envs.experiments.entrants`.
         setting: of the suite.
-        seed: of the task and of the agent.
+        seed: of the task, the agent and the test trials.
         secret: of what is unannounced, and of the test trials.
         bare: show the evidence itself, without the encoder.
         budgets: trials of training, rising; the last is that of all scores but "learning".
         n_trials: test trials.
 
     Returns:
-        `scores` (None: not measured), `numbers` they come of, `cpu_s` of training with the last budget, and `refused`:
-        why the agent could not do it, or an empty string. What is refused has the performance of chance.
+        `scores` (None: not measured), the `numbers` they come of, `cpu_s` of training with the last budget, `learns`:
+        whether the agent has `fit`, and `refused`: by score, why it could not be had.
     """
     task = task_of(setting, seed, secret)
     if bare:
         task = replace(task, encoder=None, encoder_seed=0, encoder_noise=0.0)
     tested = shown_task(task, "test")
-    worst, best = chance(tested), _best(tested)
-    numbers: dict[str, Any] = {"chance": worst, "ideal": best}
     scores: dict[str, float | None] = dict.fromkeys(SCORES)
+    numbers: dict[str, Any] = {"chance": chance(tested), "blind": blind(tested)}
+    refused: dict[str, str] = {}
+    attempt = partial(_attempt, refused)
+    agents, learns, cpu_s = _learned(make, task, tested, seed, budgets, attempt)
+    test = partial(_tested, n_trials=n_trials, seed=seed_of_tests(setting, seed, secret))
 
-    def performance(recording: Recording) -> float:
-        if setting.held_out is not None:
-            recording = rows_of(recording, in_orthants(recording.latents, (setting.held_out,)))
-        return (float(recording.rewards.sum(axis=1).mean()) - worst) / (best - worst)
-
-    cpu_s, curve = 0.0, []
-    try:
-        agent = made(make, task, tested, seed)
-        learns = callable(getattr(agent, "fit", None))
-        for budget in budgets if learns else ():
-            begun = time.process_time()
-            agent = trained(made(make, task, tested, seed), task, seed, budget)
-            cpu_s = time.process_time() - begun
-            if budget < budgets[-1]:
-                curve.append(performance(_recorded(agent, tested, n_trials, secret)))
-        recording = _recorded(agent, tested, n_trials, secret)
-        scores["performance"] = performance(recording)
-        numbers["reward"] = float(recording.rewards.sum(axis=1).mean())
-        numbers["accuracy"] = float(recording.correct.mean())
-        scores["learning"] = _area(budgets, [*curve, scores["performance"]]) if learns else scores["performance"]
-        if learns:
-            numbers |= {"trials": list(budgets), "curve": [*curve, scores["performance"]]}
-        if setting.held_out is not None:
-            scores["generalisation"] = scores["performance"]
-        trials = recording.trials()
-        scores["abstraction"] = _abstraction(recording, trials, numbers)
-        scores["confidence"] = _confidence(recording, trials, numbers)
+    whole_test = attempt("performance", lambda: test(agents[-1], tested)) if agents else None
+    if whole_test is None:
+        asked = {"performance": True, "learning": learns}
+        asked |= {"generalisation": setting.held_out is not None, "memory": bool(setting.long)}
+        scores |= {name: 0.0 for name, is_asked in asked.items() if is_asked}
+    else:
+        seen, held_out = _parted(whole_test, setting.held_out)
+        scores["performance"] = performance(seen, numbers)
+        if held_out is not None:
+            scores["generalisation"] = performance(held_out, numbers, "held out: ")
         if setting.long:
-            scores["memory"] = performance(_recorded(agent, changed(tested, setting.long), n_trials, secret))
-    except (ValueError, FloatingPointError) as error:  # a refusal, or training that diverged
-        scores["performance"] = scores["performance"] or 0.0
-        return {"scores": scores, "numbers": numbers, "cpu_s": cpu_s, "refused": f"{error}"}
-    return {"scores": scores, "numbers": numbers, "cpu_s": cpu_s, "refused": ""}
+            of_long = attempt("memory", lambda: test(agents[-1], changed(tested, setting.long)))
+            scores["memory"] = 0.0 if of_long is None else performance(of_long, numbers, "long: ")
+        acts = float(np.clip(scores["performance"], 0, 1))
+        share = attempt("abstraction", lambda: abstraction(whole_test, numbers), 0.0)
+        scores["abstraction"] = None if share is None else acts * share
+        scores["confidence"] = attempt("confidence", lambda: confidence(seen, numbers), 0.0)
+        if learns:
+            early = [attempt("learning", lambda each=each: test(each, tested)) for each in agents[:-1]]
+            parts = [None if each is None else _parted(each, setting.held_out)[0] for each in early]
+            curve = [0.0 if part is None else performance(part, {}) for part in parts] + [scores["performance"]]
+            scores["learning"] = _area(budgets, curve)
+            numbers |= {"trials": list(budgets), "curve": curve}
+            if early and (first := early[0]) is not None:
+                before = attempt("abstraction before learning", lambda: abstraction(first, {}))
+                numbers["abstraction before learning"] = before
+    return {"scores": scores, "numbers": numbers, "cpu_s": cpu_s, "learns": learns, "refused": refused}
+
+
+class Tested(NamedTuple):
+    """What an agent did in test trials, and the trials themselves."""
+
+    recording: Recording
+    trials: Trials
+
+    def part(self, rows: Any) -> Tested:
+        """Some of them."""
+        arrays = {name: value[rows] for name, value in vars(self.recording).items() if isinstance(value, np.ndarray)}
+        return Tested(replace(self.recording, **arrays), self.trials[rows])
+
+
+def _attempt(refused: dict[str, str], name: str, measure: Callable[[], Any], failed: Any = None) -> Any:
+    """What `measure` gives; where it raises, whatever that is, `failed`, and why goes to `refused`."""
+    try:
+        return measure()
+    except Exception as error:
+        refused[name] = f"{type(error).__name__}: {error}"
+        return failed
+
+
+def _learned(
+    make: Callable[..., Any],
+    task: EvidenceTask,
+    tested: EvidenceTask,
+    seed: int,
+    budgets: Sequence[int],
+    attempt: Callable[..., Any],
+) -> tuple[list[Any], bool, float]:
+    """The agents of all budgets, or the one that does not learn; whether it learns; what the last training took.
+
+    There are no agents if none can be made. In the place of one that could not be trained there is None.
+    """
+    agent = attempt("performance", lambda: made(make, task, tested, seed))
+    if agent is None or not (learns := callable(getattr(agent, "fit", None))):
+        return [agent] * (agent is not None), False, 0.0
+    agents, cpu_s = [], 0.0
+    for budget in budgets:
+        begun = time.process_time()
+        agents.append(attempt("learning", lambda n=budget: trained(made(make, task, tested, seed), task, seed, n)))
+        cpu_s = time.process_time() - begun
+    return agents, learns, cpu_s
+
+
+def performance(test: Tested, numbers: dict[str, Any], prefix: str = "") -> float:
+    """The mean reward of a trial between chance and the best; what it comes of goes to `numbers`.
+
+    In tasks of fixed duration the best is what the ideal observer answers in the same trials, and `z` says by how many
+    standard errors the agent is above it: who is far above it knows more than is shown.
+    """
+    recording, task = test.recording, test.recording.task
+    rewards = recording.rewards.sum(axis=1)
+    numbers |= {f"{prefix}reward": float(rewards.mean()), f"{prefix}accuracy": float(recording.correct.mean())}
+    if task.reaction_time:
+        (best,) = ideals(task, ["reward"]).values()
+        above = rewards - best
+    else:
+        right = (_asked(trial_probabilities(test.trials), recording) > 0.5) == (recording.asked > 0)
+        best, above = float(right.mean()), recording.correct.mean(axis=1) - right.mean(axis=1)
+    error = above.std() / np.sqrt(len(above))
+    numbers |= {f"{prefix}ideal": best, f"{prefix}z": float(above.mean() / error) if error > 0 else 0.0}
+    return float((rewards.mean() - chance(task)) / (best - chance(task)))
 
 
 def chance(task: EvidenceTask) -> float:
@@ -121,91 +196,107 @@ def chance(task: EvidenceTask) -> float:
     """
     if not task.reaction_time:
         return 0.5
-    wait, steps = 1 / (1 + 2 * task.n_confidence), task.stimulus
-    shortest, longest = steps if isinstance(steps, tuple) else (steps, steps)
-    paid = [
-        (1 - wait**n) * task.payoffs[:, 1:].mean() - task.time_cost * (1 - wait**n) / (1 - wait)
-        for n in range(shortest, longest + 1)
-    ]
+    wait = 1 / (1 + 2 * task.n_confidence)
+    answered = np.array([1 - wait**n for n in _lengths(task)])
+    paid = answered * task.payoffs[:, 1:].mean() - task.time_cost * answered / (1 - wait)
     return float(np.mean(paid))
 
 
-def rows_of(recording: Recording, rows: np.ndarray) -> Recording:
-    """Some trials of a recording."""
-    arrays = {name: value[rows] for name, value in vars(recording).items() if isinstance(value, np.ndarray)}
-    return replace(recording, **arrays)
+def blind(task: EvidenceTask) -> float:
+    """The best mean reward of one and the same action, where both labels are equally likely.
+
+    Fixed duration: 1/2. Else the best level at the first step, or waiting through all steps.
+    """
+    if not task.reaction_time:
+        return 0.5
+    answer = float(task.payoffs[:, 1:].mean(axis=0).max()) - task.time_cost
+    return max(answer, -task.time_cost * float(np.mean(_lengths(task))))
 
 
-def _best(task: EvidenceTask) -> float:
-    found = ideals(task, ["reward"])
-    if "reward" not in found:
-        raise ValueError(f"the best reward of {task} is not known")
-    return found["reward"]
+def abstraction(test: Tested, numbers: dict[str, Any]) -> float | None:
+    """How the states hold x*, as a share of how the mean of the samples does; None without states.
 
-
-def _recorded(agent: Any, task: EvidenceTask, n_trials: int, seed: int) -> Recording:
-    env = gym.make_vec("MultiTaskEvidence-v0", min(N_ENVS, n_trials), split="test", **asdict(task))
-    return record(agent, env, n_trials, seed=seed)
-
-
-def _area(budgets: Sequence[int], performance: Sequence[float]) -> float:
-    """The mean of performance over the logarithm of trials, by trapezoids; what is below chance counts as chance."""
-    at, height = np.log(budgets), np.clip(performance, 0, None)
-    return float(np.sum((height[1:] + height[:-1]) / 2 * np.diff(at)) / (at[-1] - at[0])) if len(at) > 1 else height[0]
-
-
-def _abstraction(recording: Recording, trials: Trials, numbers: dict[str, Any]) -> float | None:
-    if recording.hidden is None:
+    The mean of three shares, of OOD r2_prior, CCGP and parallelism above what states without x* have; below 0 is 0.
+    """
+    if test.recording.hidden is None:
         return None
-    found, most = _geometry(recording), _geometry(_of_mean_samples(recording, trials))
+    found, most = _geometry(test.recording), _geometry(_of_mean_samples(test))
     numbers |= {**found, **{f"{name} of mean samples": value for name, value in most.items()}}
-    above = {**found, "decoding": max(found["decoding"], 0.0)}
-    return float(np.mean([(above[name] - nothing) / (most[name] - nothing) for name, nothing in PROBES.items()]))
+    shares = [(found[name] - nothing) / (most[name] - nothing) for name, nothing in PROBES.items()]
+    return float(np.mean(np.clip(shares, 0, None)))
+
+
+def confidence(test: Tested, numbers: dict[str, Any]) -> float | None:
+    """How far the Brier score of claims is below 1/4, as a share of how far that of the best claims is."""
+    if (task := test.recording.task).reaction_time:
+        test = test.part(slice(N_CLAIMS))
+        recording = test.recording
+        assert recording.confidence is not None
+        claims = np.where(recording.answers > 0, recording.confidence, 1 - recording.confidence)
+        should = _best_claims(task, test)
+    elif (claims := test.recording.probabilities) is None:
+        return None
+    else:
+        recording = test.recording
+        should = _asked(trial_probabilities(test.trials), recording)
+    plus = recording.asked > 0
+    brier, least = (float(np.mean((p - plus) ** 2)) for p in (claims, should))
+    numbers |= {"brier": brier, "ideal brier": least}
+    return max(0.0, (0.25 - brier) / (0.25 - least))
+
+
+def _parted(test: Tested, held_out: str | None) -> tuple[Tested, Tested | None]:
+    """The trials outside the orthant that was held out, and those in it."""
+    if held_out is None:
+        return test, None
+    inside = in_orthants(test.recording.latents, (held_out,))
+    return test.part(~inside), test.part(inside)
+
+
+def _tested(agent: Any, task: EvidenceTask, n_trials: int, seed: int) -> Tested:
+    env = gym.make_vec("MultiTaskEvidence-v0", min(N_ENVS, n_trials), split="test", **asdict(task))
+    recording = record(agent, env, n_trials, seed=seed)
+    return Tested(recording, recording.trials())
+
+
+def _lengths(task: EvidenceTask) -> list[int]:
+    """The lengths that the stimulus can have, each as likely as the others."""
+    shortest, longest = task.stimulus if isinstance(task.stimulus, tuple) else (task.stimulus, task.stimulus)
+    return list(range(shortest, longest + 1))
+
+
+def _area(budgets: Sequence[int], performances: Sequence[float]) -> float:
+    """The mean of performance over the logarithm of trials, by trapezoids; what is below chance counts as chance."""
+    at, height = np.log(budgets), np.clip(performances, 0, None)
+    return float(np.sum((height[1:] + height[:-1]) / 2 * np.diff(at)) / (at[-1] - at[0])) if len(at) > 1 else height[0]
 
 
 def _geometry(recording: Recording) -> dict[str, float]:
     return {name: float(probe(recording, name, n_null=0).value) for name in PROBES}
 
 
-def _of_mean_samples(recording: Recording, trials: Trials) -> Recording:
+def _of_mean_samples(test: Tested) -> Recording:
     """The recording with the mean of the samples seen by the last step of each trial as the state at that step."""
+    recording, trials = test
     rows, last = np.arange(len(recording)), recording.last_steps
     hidden = np.full((*recording.valid.shape, recording.latents.shape[1]), np.nan, np.float32)
     hidden[rows, last] = running_means(trials)[rows, samples_seen(trials, last) - 1]
     return replace(recording, hidden=hidden)
 
 
-def _confidence(recording: Recording, trials: Trials, numbers: dict[str, Any]) -> float | None:
-    """The Brier score of what was claimed of each answer that was given, beside that of what should have been."""
-    task, claims = recording.task, recording.probabilities
-    should, nothing = claims, 0.25
-    if task.reaction_time:
-        some = np.arange(min(N_CLAIMS, len(recording)))
-        recording, trials = rows_of(recording, some), trials[some]
-        assert recording.confidence is not None
-        claims = np.where(recording.answers > 0, recording.confidence, 1 - recording.confidence)
-        should = claimed(task, best_levels(task, _at_response(recording, trials)))
-        nothing = float(np.mean(claimed(task, np.arange(1, 1 + 2 * task.n_confidence)) ** 2))
-    elif claims is not None:
-        should = _asked(trial_probabilities(trials), recording)
+def _best_claims(task: EvidenceTask, test: Tested) -> Float[np.ndarray, "N A"]:
+    """What pays most to claim at the step of each answer; without one, at the last step, and 1/2 where none pays."""
+    recording, trials = test
     given = recording.answers != 0
-    if claims is None or should is None or not given.any():
-        return None
-    plus = recording.asked > 0
-    brier, least = (float(np.mean((p - plus)[given] ** 2)) for p in (claims, should))
-    numbers |= {"brier": brier, "ideal brier": least}
-    return (nothing - brier) / (nothing - least)
-
-
-def _at_response(recording: Recording, trials: Trials) -> Float[np.ndarray, "N A"]:
-    """The ideal probability of +1 at the step of each answer; 1/2 where there is none."""
-    task, means, p = recording.task, running_means(trials), np.full(recording.answers.shape, 0.5)
-    for t in np.unique(recording.response_steps[recording.answers != 0]):
-        here = (recording.response_steps == t) & (recording.answers != 0)
-        rows = np.flatnonzero(here.any(axis=1))
-        ideal = _asked(answer_probabilities(task, means[rows, t - 1], int(t)), rows_of(recording, rows))
-        p[rows] = np.where(here[rows], ideal, p[rows])
-    return p
+    last = samples_seen(trials, recording.last_steps)[:, None]
+    when, means = np.where(given, recording.response_steps, last), running_means(trials)
+    p = np.full(when.shape, 0.5)
+    for t in np.unique(when):
+        rows = np.flatnonzero((when == t).any(axis=1))
+        ideal = _asked(answer_probabilities(task, means[rows, t - 1], int(t)), test.part(rows).recording)
+        p[rows] = np.where(when[rows] == t, ideal, p[rows])
+    pays = expected_payoffs(task, p)[0] > 0
+    return claimed(task, np.where(pays | given, best_levels(task, p), 0))
 
 
 def _asked(of_tasks: Float[np.ndarray, "N K"], recording: Recording) -> Float[np.ndarray, "N A"]:

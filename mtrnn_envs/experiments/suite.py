@@ -1,7 +1,7 @@
 """The settings of the benchmark: what agents are trained on and tested on, as data, under the name of their version.
 
-Whatever changes a number that an agent gets is a new version. Boundaries and encoders are drawn from the seed, so that
-each of the seeds is a task of its own; in the last setting all is.
+Whatever changes a number that an agent gets is a new version. Encoder, test trials, and boundaries where they are
+drawn, follow from the seed; in the last setting all does.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from mtrnn_envs import IDS
 from mtrnn_envs.checks import whole
-from mtrnn_envs.seeding import generator
+from mtrnn_envs.seeding import generator, seed_sequence
 from mtrnn_envs.task import EvidenceTask
 
 VERSION = "MTE-v1"
@@ -31,7 +33,7 @@ class Setting:
         text: what it asks, in one sentence.
         fields: of the task that agents are trained on, where it differs from the default.
         long: fields of another test, the same task stretched in time; empty for none.
-        held_out: the orthant of the latents that no training trial is in, and that agents are tested on; None for none.
+        held_out: an orthant of the latents that no training trial is in, where generalisation is tested; None for none.
     """
 
     name: str
@@ -75,7 +77,7 @@ SETTINGS = (
     ),
     Setting(
         name="new-quadrant",
-        text="No training trial is in one quadrant of the latents; all tests of behaviour are in it.",
+        text="No training trial is in one quadrant of the latents: generalisation is tested there, all else elsewhere.",
         fields={"excluded_orthants": ("+-",)},
         held_out="+-",
     ),
@@ -101,6 +103,12 @@ def task_of(setting: Setting, seed: int, secret: int = 0) -> EvidenceTask:
     return EvidenceTask.from_fields({"boundary_seed": seed, "encoder_seed": seed, **fields})
 
 
+def seed_of_tests(setting: Setting, seed: int, secret: int = 0) -> int:
+    """The seed of the environments that agents are tested in; no two tests share a trial."""
+    sequence = seed_sequence(whole("secret", secret, 0), "suite", whole("seed", seed, 0), 1 + NAMES.index(setting.name))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(2))
+
+
 def changed(task: EvidenceTask, fields: Mapping[str, Any]) -> EvidenceTask:
     """A task in which some fields are others."""
     return EvidenceTask.from_fields({**asdict(task), **fields})
@@ -108,7 +116,7 @@ def changed(task: EvidenceTask, fields: Mapping[str, Any]) -> EvidenceTask:
 
 def _drawn(seed: int, secret: int) -> dict[str, Any]:
     """What nobody knows before: 2 to 4 latents, as many tasks up to four times that, noise of 0.1 to 0.4, times."""
-    rng = generator(whole("secret", secret, 0), "suite", seed)
+    rng = generator(whole("secret", secret, 0), "suite", seed, 0)
     n_dims = int(rng.integers(2, 5))
     first = int(rng.integers(10, 21))
     return {

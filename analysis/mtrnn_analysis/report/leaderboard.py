@@ -2,9 +2,11 @@
 
     write(Path("results/benchmark"))     # results/benchmark/leaderboard.html
 
-A score is the interquartile mean over all cells (settings × seeds) in which it was measured, with a 95 % bootstrap
-interval, networks drawn anew within each setting. What an agent refused counts as chance in its performance. Agents are
-ranked by performance, those shown the evidence itself apart: they are given what others must find.
+A score is the mean, over the settings in which it was measured, of interquartile means over seeds, with a 95 %
+bootstrap interval, seeds drawn anew within each setting. What an agent could not do counts as 0. Agents are ranked by
+performance: first those that learn from what all are shown; then those that are ready made, or are shown the evidence
+itself, for they are given what the others must find; last, and not ranked, those whose results are not of the whole
+suite.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import mtrnn_envs
@@ -24,18 +27,21 @@ from mtrnn_analysis.report.tables import table
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
 from mtrnn_envs.experiments.benchmark import load
 from mtrnn_envs.experiments.scoring import SCORES
-from mtrnn_envs.experiments.suite import NAMES, SETTINGS, VERSION
+from mtrnn_envs.experiments.suite import BUDGETS, N_SEEDS, N_TRIALS, NAMES, SETTINGS, VERSION
 from mtrnn_envs.files import replacing
 
 NAME = "leaderboard.html"
-SEED = 0  # of the resampling behind intervals
+SEED = 0  # of the resampling behind intervals, anew for each agent: it says the same whoever is beside it
+FAR = 5.0  # standard errors above the ideal observer, in one cell, from which an agent knows more than is shown
+LEARN, GIVEN, PART = "agents that learn", "ready made, or shown the evidence itself", "not of the whole suite"
 WHAT = {
     "performance": "mean reward, from actions drawn evenly (0) to the ideal observer or optimal stopping (1)",
-    "learning": "performance after 512 to 32,768 trials of training, mean over their logarithm",
+    "learning": f"performance after {BUDGETS[0]:,} to {BUDGETS[-1]:,} trials of training, mean over their logarithm",
     "generalisation": "performance in a quadrant of x* that no training trial was in",
-    "memory": "performance where answers are asked for five times as late as in training",
-    "abstraction": "OOD r², CCGP and parallelism of the states, as shares of those of the mean of the samples",
-    "confidence": "Brier score of what is claimed, from chance (0) to the ideal claims (1)",
+    "memory": "performance where answers are asked for much later than in training",
+    "abstraction": "OOD r², CCGP and parallelism of the states, as shares of those of the mean of the samples, times "
+    "performance",
+    "confidence": "Brier score of what is claimed, from knowing nothing (0) to the best claims (1)",
 }
 
 
@@ -44,44 +50,55 @@ class Ranked(NamedTuple):
 
     Attributes:
         name: of the agent.
+        kind: where it stands: `LEARN`, `GIVEN` or `PART`.
         about: its results, as they are in the file.
         scores: by name; None where nothing was measured.
+        counts: cells that each score rests on.
         by_setting: interquartile means of performance over seeds, by setting; None where there is none.
+        before: abstraction, without regard to performance, of the agent of the smallest budget; None if unknown.
         cpu_s: processor time of training in a cell, median; 0 for what does not learn.
-        refused: settings, and why.
-        suspect: whether it does better than can be done with what is shown.
+        refused: what it could not do, a line each.
+        missing: why it is not ranked; empty if it is.
+        suspect: cells in which it does better than can be done with what is shown.
     """
 
     name: str
+    kind: str
     about: Mapping[str, Any]
     scores: Mapping[str, Interval | None]
+    counts: Mapping[str, int]
     by_setting: Mapping[str, float | None]
+    before: float | None
     cpu_s: float
-    refused: Mapping[str, str]
-    suspect: bool
+    refused: Sequence[str]
+    missing: str
+    suspect: Sequence[str]
 
 
 def ranked(results: Sequence[Mapping[str, Any]]) -> list[Ranked]:
-    """Agents, best first; those shown the evidence itself last."""
-    rng = np.random.default_rng(SEED)
-    agents = [_ranked(about, rng) for about in results]
-    return sorted(agents, key=lambda agent: (agent.about["bare"], -_value(agent.scores["performance"]), agent.name))
+    """Agents, by kind, best first."""
+    kinds = (LEARN, GIVEN, PART)
+    agents = [_ranked(about) for about in results]
+    return sorted(agents, key=lambda a: (kinds.index(a.kind), -_value(a.scores["performance"]), a.name))
 
 
 def text(folder: Path) -> str:
-    """The leaderboard of all files of results in a folder, as a Markdown table; raises as `write`."""
-    grid = scores_of(_there(folder))
-    return table(grid.header, grid.rows)
+    """The leaderboard of all files of results in a folder, as Markdown tables; raises as `write`."""
+    agents, parts = _there(folder), []
+    for kind in dict.fromkeys(agent.kind for agent in agents):
+        grid = scores_of([agent for agent in agents if agent.kind == kind])
+        parts.append(f"{kind}:\n\n{table(grid.header, grid.rows)}")
+    return "\n\n".join(parts)
 
 
 def scores_of(agents: Sequence[Ranked]) -> Grid:
     """The scores of agents, a row each."""
     rows = []
     for agent in agents:
-        found = [(each and interval(*each[:3])) or NOTHING for each in agent.scores.values()]
-        name = f"{agent.name} (shown the evidence)" if agent.about["bare"] else agent.name
-        rows.append([name, *found, duration(agent.cpu_s) if agent.cpu_s else NOTHING])
-    return Grid(["agent", *SCORES, "training, CPU"], rows, 1)
+        found = [NOTHING if each is None else interval(*each[:3]) for each in agent.scores.values()]
+        before = NOTHING if agent.before is None else number(agent.before)
+        rows.append([agent.name, *found, before, duration(agent.cpu_s) if agent.cpu_s else NOTHING])
+    return Grid(["agent", *SCORES, "abstraction before learning", "training, CPU"], rows, 1)
 
 
 def settings_of(agents: Sequence[Ranked]) -> Grid:
@@ -107,7 +124,9 @@ def write(folder: Path) -> Path:
     page = environment.get_template("leaderboard.html.jinja").render(
         suite=VERSION,
         version=mtrnn_envs.__version__,
-        scores=scores_of(agents),
+        scores={
+            kind: scores_of(some) for kind in (LEARN, GIVEN, PART) if (some := [a for a in agents if a.kind == kind])
+        },
         performance=settings_of(agents),
         what=WHAT,
         settings={setting.name: setting.text for setting in SETTINGS},
@@ -125,42 +144,63 @@ def _there(folder: Path) -> list[Ranked]:
     return ranked([load(path) for path in paths])
 
 
-def _ranked(about: Mapping[str, Any], rng: np.random.Generator) -> Ranked:
+def _ranked(about: Mapping[str, Any]) -> Ranked:
     cells: list[Mapping[str, Any]] = about["cells"]
-    groups = {
-        score: [
-            np.array(values)
-            for name in NAMES
-            if (
-                values := [c["scores"][score] for c in cells if c["setting"] == name and c["scores"][score] is not None]
-            )
-        ]
-        for score in SCORES
-    }
-    scores = {score: _estimate(each, rng) for score, each in groups.items()}
-    by_setting: dict[str, float | None] = {}
-    for name in NAMES:
-        values = [c["scores"]["performance"] for c in cells if c["setting"] == name]
-        by_setting[name] = float(interquartile_mean(np.array(values, float))) if values else None
-    performance = scores["performance"]
+    rng, groups = np.random.default_rng(SEED), {score: _groups(cells, score) for score in SCORES}
+    before = [value for c in cells if (value := c["numbers"].get("abstraction before learning")) is not None]
+    learns, missing = any(c["learns"] for c in cells), _missing(about)
     return Ranked(
         about["agent"],
+        PART if missing else LEARN if learns and not about["bare"] else GIVEN,
         about,
-        scores,
-        by_setting,
-        float(np.median([c["cpu_s"] for c in cells])),
-        {c["setting"]: c["refused"] for c in cells if c["refused"]},
-        performance is not None and performance.low > 1.01,
+        {score: _estimate(list(each.values()), rng) for score, each in groups.items()},
+        {score: sum(map(len, each.values())) for score, each in groups.items()},
+        {name: float(interquartile_mean(values)) for name, values in groups["performance"].items()},
+        float(np.mean(before)) if before else None,
+        float(np.median([c["cpu_s"] for c in cells])) if learns else 0.0,
+        [f"{c['setting']}, seed {c['seed']}: {name}: {why}" for c in cells for name, why in c["refused"].items()],
+        missing,
+        [f"{c['setting']}, seed {c['seed']}" for c in cells if any(_above(c["numbers"]))],
     )
 
 
+def _groups(cells: Sequence[Mapping[str, Any]], score: str) -> dict[str, np.ndarray]:
+    """The values of a score, by setting."""
+    values = {name: [c["scores"][score] for c in cells if c["setting"] == name] for name in NAMES}
+    return {
+        name: np.array(some, float) for name, each in values.items() if (some := [v for v in each if v is not None])
+    }
+
+
+def _above(numbers: Mapping[str, Any]) -> list[bool]:
+    """Whether each test was answered far better than by the ideal observer."""
+    return [value > FAR for name, value in numbers.items() if name.rpartition(": ")[2] == "z" and value is not None]
+
+
+def _missing(about: Mapping[str, Any]) -> str:
+    """What results lack to be of the whole suite; empty if nothing."""
+    there = {(c["setting"], c["seed"]) for c in about["cells"]}
+    lacking = [name for name in NAMES if any((name, seed) not in there for seed in range(N_SEEDS))]
+    said = [f"fewer than {N_SEEDS} seeds of {', '.join(lacking)}"] if lacking else []
+    if tuple(about["budgets"]) != BUDGETS:
+        said.append(f"budgets of {about['budgets']} trials")
+    if about["n_trials"] != N_TRIALS:
+        said.append(f"{about['n_trials']} test trials")
+    return "; ".join(said)
+
+
 def _estimate(groups: Sequence[np.ndarray], rng: np.random.Generator) -> Interval | None:
+    """The mean over settings of the interquartile mean over seeds."""
     if not groups:
         return None
+    ends = np.cumsum([len(group) for group in groups])[:-1]
+
+    def statistic(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch"]:
+        return np.asarray(np.mean([interquartile_mean(part) for part in np.split(values, ends, axis=-1)], axis=0))
+
     if min(map(len, groups)) < 2:
-        value = float(interquartile_mean(np.concatenate(groups)))
-        return Interval(value, float("nan"), float("nan"), 0.95)
-    return bootstrap(groups, rng)
+        return Interval(float(statistic(np.concatenate(groups))), float("nan"), float("nan"), 0.95)
+    return bootstrap(groups, rng, statistic=statistic)
 
 
 def _value(found: Interval | None) -> float:
