@@ -10,12 +10,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 # Two targets at once (make -j demo test) would set up .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help demo test lint types imports unit bench format clean
+.PHONY: help demo test lint types imports unit bench docs format clean
 help:
 	@echo "make demo    train on few and many tasks; a table, figures and a report in results/demo"
 	@echo "make test    formatting, lint, types, import rules, tests"
 	@echo "make lint    all of that but the tests"
 	@echo "make bench   speed against the bounds, single-threaded"
+	@echo "make docs    the site of the documentation, in site/"
 	@echo "make format  let ruff format and mend the code"
 	@echo "make clean   remove .venv, caches and builds"
 
@@ -55,10 +56,15 @@ unit: lint
 bench: .venv/.dev
 	$(ONE_THREAD) $(BIN)/pytest -o addopts= tests/benchmarks
 
+# A link that leads nowhere fails it.
+docs: .venv/.dev
+	$(BIN)/mkdocs build --quiet --strict
+	@echo "the site is site/index.html"
+
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	rm -rf .venv build dist site .pytest_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

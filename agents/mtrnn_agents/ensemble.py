@@ -54,7 +54,8 @@ def ensemble(
             on from where it was stopped, on whichever device.
         device: "cpu" or a CUDA device; None for a GPU if there is one, else the CPU.
         n_jobs: processes on a CPU; None for one per core.
-        progress, metrics: see `train`.
+        progress: see `train`.
+        metrics: see `train`.
 
     Raises:
         ValueError: as `train`, before anything is trained.

@@ -334,7 +334,8 @@ class StableBaselinesAgent:
             algorithm: the class of the model.
             task: the task it was trained on.
             trust: whether the file may run code.
-            scaling, kind: as of the class.
+            scaling: as of the class.
+            kind: as of the class.
 
         Raises:
             ValueError: if `trust` is not True, or the policy or the scaling does not fit the task.

@@ -123,7 +123,12 @@ def attractor(
         dynamics: of the network.
         trials: at least 20.
         rng: for all that is drawn.
-        decodable, continuum, tangent, kept, moved, remaining: thresholds, see above.
+        decodable: a threshold, see above.
+        continuum: a threshold, see above.
+        tangent: a threshold, see above.
+        kept: a threshold, see above.
+        moved: a threshold, see above.
+        remaining: a threshold, see above.
         multiples: of the trial's length at which memory is asked, rising.
         cue: shown while nothing is; None for what the task shows during the stimulus.
         n_trials: how many trials are used at most.
