@@ -10,7 +10,7 @@ import pytest
 from mtrnn_agents import untrained
 from mtrnn_analysis import Finding
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.experiments import plugins, running
+from mtrnn_envs.experiments import benchmark, plugins, running
 from mtrnn_envs.experiments.cli import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -60,6 +60,19 @@ def test_what_the_shell_is_told_of_studies_is_understood(monkeypatch):
             assert main([*command, "--no-report"]) == 0
     assert {"local", "dask", "ray", "submitit"} == set(asked)
     assert len(asked) == len(commands) - 1 >= 7
+
+
+def test_what_the_shell_is_told_of_the_benchmark_is_understood(monkeypatch, tmp_path):
+    """Every option and setting, up to running it."""
+    asked = []
+    monkeypatch.setattr(benchmark, "run", lambda agent, out, **how: asked.append(how["settings"]))
+    monkeypatch.setattr(benchmark, "verify", lambda path, n: asked.append(path) or [])
+    monkeypatch.setattr(plugins, "report", lambda name: lambda out: "")
+    commands = [words for command in COMMANDS if (words := command.split())[0] == "benchmark"]
+    for command in commands:
+        assert main(command) == 0
+    assert len(asked) == len(commands) == 3
+    assert asked[1] == ("n6", "delay")
 
 
 @pytest.mark.slow
