@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from reported import Drawn, cloud, keep, lines, scene, study
+from test_leaderboard import results_of
 
-from mtrnn_analysis.report import html
+from mtrnn_analysis.report import html, leaderboard
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -99,8 +102,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=[(WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark")], ids=str)
-def shown(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Shown]:
-    size, scheme = request.param
+def screen(request: pytest.FixtureRequest) -> tuple[dict[str, int], str]:
+    return request.param
+
+
+@pytest.fixture
+def shown(screen: tuple[dict[str, int], str], browser: Any, report: Path) -> Iterator[Shown]:
+    with opened(browser, screen, report) as page:
+        yield page
+
+
+@contextmanager
+def opened(browser: Any, screen: tuple[dict[str, int], str], path: Path) -> Iterator[Shown]:
+    size, scheme = screen
     context = browser.new_context(viewport=size, color_scheme=scheme, offline=True, has_touch=size is NARROW)
     page = context.new_page()
     said: list[str] = []
@@ -109,13 +123,13 @@ def shown(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterato
     page.on("pageerror", lambda error: said.append(f"error: {error}"))
     page.on("request", lambda request: asked.append(request.url))
     page.on("requestfailed", lambda request: asked.append(f"failed: {request.url}"))
-    page.goto(report.as_uri())
+    page.goto(path.as_uri())
     yield Shown(page, said, asked)
     context.close()
 
 
-def test_the_report_is_whole_and_readable(shown: Shown, report: Path, tmp_path: Path) -> None:
-    page = shown.page
+def readable(page: Any) -> int:
+    """Sees that pictures are drawn, letters stand out, and nothing is too wide for the screen; gives its width."""
     page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
     width, room = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width <= room
@@ -124,6 +138,34 @@ def test_the_report_is_whole_and_readable(shown: Shown, report: Path, tmp_path: 
     contrast, text = page.evaluate(CONTRAST)
     assert contrast >= 4.5, text
     assert page.evaluate(SMALL) == []
+    return room
+
+
+def silent(shown: Shown, path: Path) -> None:
+    """Sees that the console said nothing, and that nothing was fetched."""
+    assert [line for line in shown.said if not any(hint in line for hint in HINTS)] == []
+    assert [url[:80] for url in shown.asked if not url.startswith(("data:", "blob:", path.as_uri()))] == []
+
+
+def test_the_leaderboard_is_whole_and_readable(screen: Any, browser: Any, tmp_path: Path) -> None:
+    agents = {
+        "mine": results_of("mine", lambda name, seed: 0.0 if name == "cued" else 0.9, abstraction=0.5),
+        "a-name-that-is-long-and-has-no-place-to-break": results_of("a_name" * 12, lambda name, seed: 1.2),
+        "seeing": results_of("seeing", lambda name, seed: 1.0, bare=True, confidence=0.7),
+    }
+    for name, about in agents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(about))
+    path = leaderboard.write(tmp_path)
+    with opened(browser, screen, path) as shown:
+        readable(shown.page)
+        assert shown.page.locator("img").count() == len(agents)
+        shown.page.screenshot(path=tmp_path / "leaderboard.png", full_page=True)
+        silent(shown, path)
+
+
+def test_the_report_is_whole_and_readable(shown: Shown, report: Path, tmp_path: Path) -> None:
+    page = shown.page
+    room = readable(page)
     for turned in page.locator(".turn").all():
         turned.scroll_into_view_if_needed()
         canvas = turned.locator(".gl-container canvas").first
@@ -138,8 +180,7 @@ def test_the_report_is_whole_and_readable(shown: Shown, report: Path, tmp_path: 
     assert page.evaluate("document.documentElement.scrollWidth") <= room
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=tmp_path / "report.png", full_page=True)
-    assert [line for line in shown.said if not any(hint in line for hint in HINTS)] == []
-    assert [url[:80] for url in shown.asked if not url.startswith(("data:", "blob:", report.as_uri()))] == []
+    silent(shown, report)
 
 
 def test_links_lead_to_what_is_there(shown: Shown) -> None:
