@@ -198,8 +198,9 @@ def _seen(agent: Any, decisive: Sequence[int], task: EvidenceTask, shown: np.nda
     blank, without = _through(agent.predict, decisive, nothing)
     if not _same(blank, actions):
         return ""
-    if callable(thinks := getattr(agent, "probabilities", None)):
+    thinks: Callable[[Any], Any] | None = getattr(agent, "probabilities", None)
+    if callable(thinks):
         _, state = _through(agent.predict, decisive, shown)
-        if not np.array_equal(thinks(state), thinks(without)):
+        if not np.array_equal(np.asarray(thinks(state)), np.asarray(thinks(without))):
             return ""
     return "What it answers does not depend on the evidence: shown none, it answers the same."
