@@ -17,8 +17,9 @@ from mtrnn_agents.entrants import ideal_observer, integrator, random_agent
 from mtrnn_agents.references import IdealObserver, OptimalStopping, RandomAgent
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.experiments import benchmark, plugins
-from mtrnn_envs.experiments.backends import Backend
+from mtrnn_envs.experiments.backends import Backend, Failure
 from mtrnn_envs.experiments.benchmark import code_of, load, run, slug, verify
+from mtrnn_envs.experiments.cli import main
 from mtrnn_envs.experiments.entrants import entrant, made, trained
 from mtrnn_envs.experiments.scoring import SCORES, _tested, blind, chance, scored
 from mtrnn_envs.experiments.suite import NAMES, SETTINGS, Setting, seed_of_tests, task_of
@@ -355,3 +356,52 @@ def test_held_out_quadrants_are_not_trained_on_and_are_tested() -> None:
     assert shown_task(task, "test").excluded_orthants == ()
     latents = Stream(task, "train", 0).take(500).latents
     assert not np.any((latents[:, 0] > 0) & (latents[:, 1] <= 0))
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        (["benchmark"], 2, "agent='', verify=None: give one of them"),
+        (["benchmark", "--agent", "randm"], 2, "did you mean 'random'"),
+        (["benchmark", "--agent", "random", "--settings", "n25"], 2, "'n25' is not a setting of MTE-v1"),
+        (["benchmark", "--verify", "nowhere.json"], 2, "nowhere.json"),
+        (["leaderboard", "nowhere"], 2, "nowhere holds no results of the benchmark"),
+        (["check-agent", "random", "--env-id", "MultiTask-v0"], 2, "'MultiTask-v0' is not an environment"),
+        (["check-agent", "random"], 1, "It is not deterministic"),
+        (["check-agent", "integrator", "--bare"], 0, "nothing is wrong with integrator"),
+    ],
+)
+def test_what_the_commands_say(command: list[str], code: int, message: str, capsys: Any, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert main(command) == code
+    said = capsys.readouterr()
+    assert message in said.out + said.err
+
+
+def test_a_cell_that_fails_is_said_and_the_others_are_kept(
+    capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(about: Any, folder: Path, job: tuple[str, int]) -> Any:
+        if job == ("n2", 1):
+            raise RuntimeError("a fault of ours")
+        return one(about, folder, job)
+
+    def here(work: Any, jobs: Any, *args: Any) -> Any:
+        for i, job in enumerate(jobs):
+            try:
+                yield i, work(job)
+            except RuntimeError as error:
+                yield i, Failure.of(error)
+
+    one = benchmark._one
+    monkeypatch.setattr(benchmark, "_one", fails)
+    monkeypatch.setattr(benchmark, "outcomes", here)
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", "--agent", "random", "--settings", "n2", "--seeds", "2"]) == 1
+    assert "n2, seed 1: the agent failed" in capsys.readouterr().err
+    assert len(list((tmp_path / "results" / "benchmark" / "cells").rglob("*.json"))) == 1
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", "--agent", "random", "--settings", "n2", "--seeds", "2", "--n-jobs", "1"]) == 0
+    assert "| random " in capsys.readouterr().out

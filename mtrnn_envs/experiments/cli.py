@@ -224,7 +224,10 @@ def benchmark(args: Sequence[str]) -> None:
         return
     backend = _module("backends").Backend(n_jobs=do.n_jobs)
     how = {"seeds": do.seeds, "secret": do.secret, "bare": do.bare, "settings": do.settings or suite.NAMES}
-    path = bench.run(do.agent, do.out, backend=backend, **how)
+    try:
+        path = bench.run(do.agent, do.out, backend=backend, **how)
+    except RuntimeError as error:  # a cell that failed, with its traceback
+        raise Failed(str(error)) from error
     print(f"the results are in {path}")
     print(plugins.report("leaderboard_text")(do.out))
     print(f"the leaderboard is {plugins.report('leaderboard')(do.out)}: open it in a browser")
