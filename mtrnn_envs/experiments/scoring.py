@@ -112,7 +112,10 @@ def scored(
         scores["abstraction"] = None if share is None else acts * share
         scores["confidence"] = attempt("confidence", lambda: confidence(seen, numbers), 0.0)
         if learns:
-            early = [each and attempt("learning", lambda each=each: test(each, tested)) for each in agents[:-1]]
+            early = [
+                None if each is None else attempt("learning", lambda each=each: test(each, tested))
+                for each in agents[:-1]
+            ]
             parts = [None if each is None else _parted(each, setting.held_out)[0] for each in early]
             curve = [0.0 if part is None else performance(part, {}) for part in parts] + [scores["performance"]]
             scores["learning"] = _area(budgets, curve)
