@@ -57,15 +57,15 @@ def workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 def contents(out: Path) -> dict[str, Any]:
     """What the cells hold, but for what they cost; every file must be whole."""
-    cells = {path.name: json.loads(path.read_text()) for path in sorted((out / "cells").glob("*.json"))}
-    for path in [*(out / "failures").glob("*.json"), *(out / "studies").glob("*/*.json")]:
+    cells = {path.name: json.loads(path.read_text()) for path in sorted((out / "cells").glob("[!.]*.json"))}
+    for path in [*(out / "failures").glob("[!.]*.json"), *(out / "studies").glob("*/[!.]*.json")]:
         json.loads(path.read_text())
     return {name: {key: value for key, value in cell.items() if key != "cost"} for name, cell in cells.items()}
 
 
 def times(out: Path) -> dict[str, int]:
     """When each cell was written."""
-    return {path.name: path.stat().st_mtime_ns for path in (out / "cells").glob("*.json")}
+    return {path.name: path.stat().st_mtime_ns for path in (out / "cells").glob("[!.]*.json")}
 
 
 def killed(out: Path, seeds: int, kills: int, generator: random.Random) -> dict[str, int]:

@@ -35,7 +35,7 @@ def test_told_to_stop_it_says_how_to_go_on_and_leaves_no_worker(tmp_path: Path, 
     """Ctrl-C reaches the study and its workers at once, SIGTERM the study alone."""
     out = tmp_path / "out"
     process = kills.started(out, SEEDS)
-    while not list((out / "cells").glob("*.json")):
+    while not list((out / "cells").glob("[!.]*.json")):
         time.sleep(0.05)
     there = kills.workers(process)
     assert there
@@ -58,9 +58,9 @@ def test_told_to_stop_it_says_how_to_go_on_and_leaves_no_worker(tmp_path: Path, 
 @pytest.mark.slow
 def test_two_processes_may_not_run_studies_in_one_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = kills.started(out, SEEDS)
+    process = kills.started(out, 25 * SEEDS)  # so many that it is still there when the second one begins
     try:
-        while not list((out / "cells").glob("*.json")):
+        while not list((out / "cells").glob("[!.]*.json")):
             time.sleep(0.05)
         command = [sys.executable, kills.__file__, "run", str(out), str(SEEDS)]
         second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -138,7 +138,7 @@ def write(folder: Path) -> Path:
 
 
 def _there(folder: Path) -> list[Ranked]:
-    paths = sorted(folder.glob("*.json"))
+    paths = sorted(folder.glob("[!.]*.json"))
     if not paths:
         raise ValueError(f"{folder} holds no results of the benchmark; run one first: mtrnn benchmark --agent NAME")
     return ranked([load(path) for path in paths])
