@@ -40,7 +40,8 @@ if __name__ == "__main__":
             f"**{there.study.title}** (`{there.study.name}`, {there.n_cells} networks)",
             "",
         ]
-        lines += [f"- {claim.text}: {sentence(claim)}" for claim in judge(there, np.random.default_rng(0))] + [""]
+        judged = judge(there, np.random.default_rng(0))
+        lines += [*([f"- {claim.text}: {sentence(claim)}" for claim in judged] or ["- no claims"]), ""]
     with replacing(a.to / "claims.md") as temporary:
         temporary.write_text("\n".join(lines))
     print(f"claims.md, and tables and figures by study, are in {a.to.resolve()}")

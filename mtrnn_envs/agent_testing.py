@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 import copy
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +45,7 @@ def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
     try:
         actions = _actions(predict, first, said, agent, task)
     except Exception as error:  # whatever an agent raises is what is wrong with it
-        return [*said, f"predict raises {type(error).__name__}: {error}"]
+        return [*said, _raised("predict", error)]
     if said:
         return said
     decisive = _decisive(task)
@@ -63,10 +65,13 @@ def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
                 if check is checks[0]:  # chance shows in all that follows
                     break
         except Exception as error:
-            said.append(
-                f"predict raises {type(error).__name__} when it is used as a vector of environments does: {error}"
-            )
+            said.append(f"{_raised('predict', error)}, when it is used as a vector of environments does")
     return said
+
+
+def _raised(method: str, error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{method} raises {type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
 
 
 def _decisive(task: EvidenceTask) -> list[int]:
@@ -93,7 +98,11 @@ def _actions(predict: Any, shown: np.ndarray, said: list[str], agent: Any, task:
     n, sizes, state, actions = len(shown), action_sizes(task), None, []
     wanted = (n,) if is_discrete(task) else (n, len(sizes))
     for t in range(shown.shape[1]):
-        answer = predict(shown[:, t].copy(), state=state, episode_start=np.full(n, t == 0), deterministic=True)
+        given = shown[:, t].copy()
+        answer = predict(given, state=state, episode_start=np.full(n, t == 0), deterministic=True)
+        if not np.array_equal(given, shown[:, t]):
+            said.append("predict writes into the observation, which others still need.")
+            return actions
         if not isinstance(answer, tuple) or len(answer) != 2:
             said.append(f"predict gives a {type(answer).__name__}, where a pair (action, state) is needed.")
             return actions
@@ -119,7 +128,11 @@ def _told(agent: Any, state: Any, n: int, task: EvidenceTask) -> list[str]:
     for name, widths in (("hidden", None), ("probabilities", {task.n_answers, task.n_tasks})):
         if not callable(method := getattr(agent, name, None)):
             continue
-        values = np.asarray(method(state))
+        try:
+            values = np.asarray(method(state))
+        except Exception as error:
+            said.append(_raised(f"{name}(state)", error))
+            continue
         if values.ndim != 2 or len(values) != n or (widths and values.shape[1] not in widths):
             width = "units" if widths is None else " or ".join(map(str, sorted(widths)))
             said.append(f"{name}(state) has the shape {values.shape}, where ({n}, {width}) is needed.")

@@ -124,6 +124,18 @@ class Flat(Summing):
         return state.sum(axis=1)
 
 
+class Writing(Summing):
+    def predict(self, observation: Any, *args: Any, **how: Any) -> Any:
+        answer = super().predict(observation, *args, **how)
+        observation[:] = 0
+        return answer
+
+
+class NoState(Summing):
+    def hidden(self, state: Any) -> Any:
+        return state["units"]
+
+
 class Raising(Summing):
     def predict(self, *args: Any, **how: Any) -> Any:
         raise RuntimeError("no weights")
@@ -161,7 +173,9 @@ def test_nothing_is_wrong_in_reaction_time(agent: Any) -> None:
         (Forgetful(), "What it answers does not depend on the evidence"),
         (Unsure(), "probabilities(state) reach from"),
         (Flat(), "hidden(state) has the shape (64,), where (64, units) is needed."),
-        (Raising(), "predict raises RuntimeError: no weights"),
+        (Raising(), "predict raises RuntimeError: no weights (test_agent_testing.py, line"),
+        (Writing(), "predict writes into the observation"),
+        (NoState(), "hidden(state) raises IndexError"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )

@@ -203,7 +203,7 @@ def test_a_network_that_has_learned_nothing_has_no_abstraction() -> None:
 
     found = score(New, BY_NAME["n6"], 0)
     assert found["scores"]["abstraction"] == pytest.approx(0, abs=0.1)
-    assert found["numbers"]["abstraction before learning"] > 0.5
+    assert found["numbers"]["code at first"] > 0.5
 
 
 def test_a_task_left_open_claims_one_half() -> None:
@@ -297,6 +297,9 @@ def test_results_are_written_resumed_and_verified(theirs: str, tmp_path: Path) -
     assert run("integrator", tmp_path / "results", bare=True, **how) == path
     assert {cell: cell.stat().st_mtime_ns for cell in before} == before
     assert verify(path) == []
+    other = run("integrator", tmp_path / "results", bare=True, **{**how, "settings": ["n6"], "seeds": 1})
+    assert other == path
+    assert len(load(path)["cells"]) == 5  # those that are there already are kept
     found["cells"][0]["numbers"]["reward"] += 1e-12
     path.write_text(json.dumps(found))
     (said,) = verify(path, n_cells=4)
@@ -324,6 +327,35 @@ def test_files_that_are_no_results_are_refused(tmp_path: Path) -> None:
     path.write_text("not JSON")
     with pytest.raises(ValueError, match=r"a.json is no file of results"):
         load(path)
+    with pytest.raises(FileNotFoundError, match=r"b.json is no file; files of results beside it: a.json"):
+        load(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cells: cells.append(cells[0]), "n2, seed 0 is there twice"),
+        (lambda cells: cells[0]["scores"].update(performance=1.5), "n2, seed 0: performance is 1.5; its numbers make"),
+        (lambda cells: cells[0]["scores"].update(abstraction=7), "7 is greater than the maximum"),
+        (lambda cells: cells[0]["scores"].update(confidence=float("nan")), "NaN is no number"),
+    ],
+)
+def test_results_that_were_edited_are_refused(change: Any, message: str, tmp_path: Path) -> None:
+    path = run("random", tmp_path, settings=["n2"], seeds=1, backend=Backend(n_jobs=1), n_trials=64, progress=False)
+    found = json.loads(path.read_text())
+    change(found["cells"])
+    path.write_text(json.dumps(found))
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+def test_a_broken_cell_is_named(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"settings": ["n2"], "seeds": 1, "n_trials": 64, "progress": False}
+    run("random", tmp_path, backend=Backend(n_jobs=1), **how)
+    (cell,) = (tmp_path / "cells").rglob("*.json")
+    cell.write_text(cell.read_text()[:40])
+    with pytest.raises(ValueError, match=rf"{cell.name} is no whole cell: .*; remove it"):
+        run("random", tmp_path, **how)
 
 
 def test_the_schema_knows_the_settings_and_scores() -> None:
@@ -369,6 +401,12 @@ def test_held_out_quadrants_are_not_trained_on_and_are_tested() -> None:
         (["check-agent", "random", "--env-id", "MultiTask-v0"], 2, "'MultiTask-v0' is not an environment"),
         (["check-agent", "random"], 1, "It is not deterministic"),
         (["check-agent", "integrator", "--bare"], 0, "nothing is wrong with integrator"),
+        (["check-agent", "./mine.py:Mine"], 2, "in the folder of the file it is mine:..."),
+        (
+            ["benchmark", "--agent", "integrator", "--settings", "n2", "--seeds", "1", "--n-jobs", "1"],
+            1,
+            "could do nothing",
+        ),
     ],
 )
 def test_what_the_commands_say(command: list[str], code: int, message: str, capsys: Any, tmp_path: Path) -> None:

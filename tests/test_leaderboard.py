@@ -25,7 +25,7 @@ def results_of(
             "setting": name,
             "seed": seed,
             "scores": {**dict.fromkeys(SCORES), "performance": float(performance(name, seed)), **scores},
-            "numbers": {"z": 9.0 if performance(name, seed) > 1.05 else -1.0, "abstraction before learning": 0.25},
+            "numbers": {"z": 9.0 if performance(name, seed) > 1.05 else -1.0, "code at first": 0.25, "code": 0.5},
             "cpu_s": 2.0,
             "learns": learns,
             "refused": {"performance": "it cannot"} if performance(name, seed) == 0 else {},
@@ -79,7 +79,7 @@ def test_agents_are_ranked_by_what_they_were_given() -> None:
     assert [agent.kind for agent in agents] == [LEARN, LEARN, GIVEN, GIVEN, PART]
     assert agents[-1].missing.startswith("fewer than 5 seeds of n6, n24, d5-n3")
     assert not any(agent.suspect for agent in agents)
-    assert agents[0].before == 0.25
+    assert agents[0].codes == (0.25, 0.5)
 
 
 def test_a_score_is_the_mean_over_settings_of_interquartile_means_over_seeds() -> None:

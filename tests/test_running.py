@@ -177,6 +177,24 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path, capfd: pytest.Captur
 
 
 @pytest.mark.usefixtures("here")
+def test_what_could_not_be_drawn_or_judged_is_said_before_anything_is_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"claims\[0\] has no measure"):
+        run_study(study(claims=[{"text": "x"}]), tmp_path, backend=HERE, progress=False)
+    with pytest.raises(ValueError, match=r"figures\[0\] has no x"):
+        run_study(study(figures=[{"kind": "curve"}]), tmp_path, backend=HERE, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("here")
+def test_a_cell_that_was_edited_is_named(tmp_path: Path) -> None:
+    run_study(study(seeds=1), tmp_path, backend=HERE, progress=False)
+    path = next((tmp_path / "cells").glob("*.json"))
+    path.write_text(path.read_text().replace('"done"', '"dnoe"'))
+    with pytest.raises(ValueError, match=rf"{path.name} is no whole cell"):
+        run_study(study(seeds=1), tmp_path, backend=HERE, progress=False)
+
+
+@pytest.mark.usefixtures("here")
 def test_studies_share_cells_and_end_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = study("first", seeds=1), study("second", seeds=2)
     ended, write = [], running.results.write_tables
@@ -284,11 +302,11 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("here")
 def test_one_writer_a_folder(tmp_path: Path) -> None:
     with (
-        running._ours(tmp_path),
+        running.ours(tmp_path),
         pytest.raises(OSError, match=rf"process {os.getpid()} on .* runs studies there; wait"),
     ):
         run_study(study(), tmp_path, backend=HERE, progress=False)
-    with running._ours(tmp_path):
+    with running.ours(tmp_path):
         pass
 
 

@@ -112,6 +112,13 @@ def test_paths_are_the_leaves_of_tables(tree: object) -> None:
         ({"seeds": 0}, r"seeds=0"),
         ({"budgets": {"quick": {"sedes": 1}}}, r"'sedes'.*did you mean 'seeds'"),
         ({"budgets": {"paper": {}}}, r"budgets.paper is the study as it is"),
+        ({"text": 3}, r"text=3 of study 'a' must be text"),
+        ({"settings": None}, r"settings=None of study 'a' must be a table of values by name"),
+        ({"probes": "decoding"}, r"probes='decoding' of study 'a' must be a list of names, or a table"),
+        ({"figures": "curve"}, r"figures='curve' of study 'a' must be a list"),
+        ({"claims": ["x"]}, r"claims\[0\]='x' of study 'a' must be a table"),
+        ({"axes": {"N": {"path": "task.n_tasks", "values": 2}}}, r"axes.N.values=2 must be a list"),
+        ({"axes": {"N": {"path": "task.n_tasks", "values": [2, 2]}}}, r"axes.N.values=\[2, 2\] must differ"),
         ({"claimz": ()}, r"'claimz' is not a field of Study; did you mean 'claims'"),
     ],
 )

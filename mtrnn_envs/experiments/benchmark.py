@@ -22,7 +22,7 @@ from contextlib import closing
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,11 +32,13 @@ from mtrnn_envs.experiments.cell import PACKAGES as OF_STUDIES
 from mtrnn_envs.experiments.cell import versions
 from mtrnn_envs.experiments.entrants import entrant
 from mtrnn_envs.experiments.findings import plain
+from mtrnn_envs.experiments.running import ours
 from mtrnn_envs.experiments.scoring import scored
 from mtrnn_envs.experiments.suite import BUDGETS, N_SEEDS, N_TRIALS, NAMES, SETTINGS, VERSION
 from mtrnn_envs.files import replacing
 
 SCHEMA = 1
+Job: TypeAlias = tuple[str, int]  # a setting, and a seed
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 N_VERIFIED = 3
 PACKAGES = (*OF_STUDIES, "gymnasium", "stable-baselines3", "sb3-contrib")
@@ -74,9 +76,9 @@ def run(
     Raises:
         ValueError: if an argument is not allowed, before anything is run.
         RuntimeError: if a cell failed, with its traceback; what is done is kept.
-        KeyboardInterrupt: if interrupted; what is done is kept.
+        OSError: if another process runs something in `out`, or nothing can be written there.
+        KeyboardInterrupt: if interrupted, saying how far it got; what is done is kept.
     """
-    from tqdm import tqdm
 
     make = entrant(agent)
     chosen = list(dict.fromkeys(known(name, NAMES, "setting", VERSION) for name in settings))
@@ -88,7 +90,7 @@ def run(
         "agent": agent,
         "code": code_of(make),
         "suite": VERSION,
-        "suite_code": _digest(Path(__file__).parents[1]),
+        "suite_code": _digest(*Path(__file__).parents[1].rglob("*.py")),
         "secret": whole("secret", secret, 0),
         "bare": bool(bare),
         "budgets": rising,
@@ -97,26 +99,50 @@ def run(
     }
     place = Path(out)
     folder = place / "cells" / slug(agent)
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(name, seed) for name in chosen for seed in range(seeds)]
-    left = [job for job in jobs if not _path(folder, about, job).exists()]
+    with ours(place):
+        folder.mkdir(parents=True, exist_ok=True)
+        jobs = [(name, seed) for name in chosen for seed in range(seeds)]
+        _run(about, folder, jobs, backend, progress)
+        return _write(about, place, folder, max(seeds, N_SEEDS))
+
+
+def _run(about: Mapping[str, Any], folder: Path, jobs: Sequence[Job], backend: Backend, progress: bool) -> None:
+    """Runs the cells that are not there."""
+    from tqdm import tqdm
+
+    left = [job for job in jobs if _read(folder, about, job) is None]
+    agent = about["agent"]
     work = outcomes(partial(_one, about, folder), left, backend, lambda sentence: tqdm.write(sentence, file=sys.stderr))
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=slug(agent), unit="cell", disable=not progress)
-    with bar, closing(work) as ended:
-        for i, outcome in ended:
-            if isinstance(outcome, Failure):
-                raise RuntimeError(f"{left[i][0]}, seed {left[i][1]}: the agent failed:\n{outcome.text}")
-            bar.update()
-    cells = [json.loads(_path(folder, about, job).read_text()) for job in jobs]
-    part = chosen != list(NAMES) or seeds < N_SEEDS or tuple(rising) != BUDGETS or n_trials != N_TRIALS
-    options = [f"--agent {agent}", f"--seeds {seeds}", f"--secret {secret}", *(["--bare"] if bare else [])]
-    options += [f"--settings {' '.join(chosen)}"] if chosen != list(NAMES) else []
+    try:
+        with bar, closing(work) as ended:
+            for i, outcome in ended:
+                if isinstance(outcome, Failure):
+                    raise RuntimeError(f"{left[i][0]}, seed {left[i][1]}: the agent failed:\n{outcome.text}")
+                bar.update()
+    except KeyboardInterrupt:
+        said = f"stopped; {bar.n} of {len(jobs)} cells are done, in {folder}; the same command goes on with the rest"
+        raise KeyboardInterrupt(said) from None
+
+
+def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int) -> Path:
+    """Writes the results of all cells that are there, whichever run they are of; gives the path."""
+    there = {(n, s): found for n in NAMES for s in range(seeds) if (found := _read(folder, about, (n, s))) is not None}
+    names, agent = list(dict.fromkeys(name for name, _ in there)), about["agent"]
+    n_seeds = 1 + max(seed for _, seed in there)
+    own = tuple(about["budgets"]) == BUDGETS and about["n_trials"] == N_TRIALS
+    part = not own or any((name, seed) not in there for name in NAMES for seed in range(N_SEEDS))
+    options = [f"--agent {agent}", f"--seeds {n_seeds}", f"--secret {about['secret']}"]
+    options += ["--bare"] * about["bare"] + [f"--settings {' '.join(names)}"] * (names != list(NAMES))
     command = f"mtrnn benchmark {' '.join(options)}"
-    if tuple(rising) != BUDGETS or n_trials != N_TRIALS:
-        command += f"  # in Python, with budgets={tuple(rising)}, n_trials={n_trials}"
-    whole_file = {"schema": SCHEMA, **about, "seeds": seeds, "command": command}
-    ends = ["bare"] * bare + [f"secret{secret}"] * (secret > 0) + ["part"] * part
-    path = place / f"{'-'.join([slug(agent), *ends])}.json"
+    if not own:
+        command += f"  # in Python, with budgets={tuple(about['budgets'])}, n_trials={about['n_trials']}"
+    whole_file = {"schema": SCHEMA, **about, "seeds": n_seeds, "command": command}
+    ends = ["bare"] * about["bare"] + [f"secret{about['secret']}"] * (about["secret"] > 0)
+    path = place / f"{'-'.join([slug(agent), *ends, *['part'] * part])}.json"
+    if not part:  # what was there before it was whole
+        path.with_name(f"{path.stem}-part.json").unlink(missing_ok=True)
+    cells = list(there.values())
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({**whole_file, "cells": cells}, indent=1, allow_nan=False))
     load(path)
@@ -132,14 +158,36 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     import jsonschema
 
     schema = json.loads(resources.files("mtrnn_envs.experiments").joinpath("benchmark.schema.json").read_text())
+    if not Path(path).is_file():
+        near = ", ".join(sorted(p.name for p in Path(path).parent.glob("[!.]*.json")) or ["none"])
+        raise FileNotFoundError(f"{path} is no file; files of results beside it: {near}")
     try:
-        found = json.loads(Path(path).read_text())
+        found = json.loads(Path(path).read_text(), parse_constant=_no_number)
         jsonschema.validate(found, schema)
+        _agree(found["cells"])
     except (ValueError, jsonschema.ValidationError) as error:
         where = ".".join(map(str, getattr(error, "absolute_path", ())))
         said = getattr(error, "message", str(error))
         raise ValueError(f"{path} is no file of results{f', at {where}' if where else ''}: {said}") from error
     return found
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number")
+
+
+def _agree(cells: Sequence[Mapping[str, Any]]) -> None:
+    """Raises `ValueError` if a cell is there twice, or a score is not what its numbers make."""
+    seen = set()
+    for cell in cells:
+        here, numbers = f"{cell['setting']}, seed {cell['seed']}", cell["numbers"]
+        if here in seen:
+            raise ValueError(f"{here} is there twice")
+        seen.add(here)
+        if {"reward", "chance", "ideal"} <= numbers.keys():
+            made = (numbers["reward"] - numbers["chance"]) / (numbers["ideal"] - numbers["chance"])
+            if not np.isclose(made, cell["scores"]["performance"], atol=1e-9):
+                raise ValueError(f"{here}: performance is {cell['scores']['performance']}; its numbers make {made}")
 
 
 def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | None = None) -> list[str]:
@@ -182,20 +230,41 @@ def slug(agent: str) -> str:
 
 
 def code_of(make: Any) -> str:
-    """A hash of the source of the package, or the file, in which an entrant is defined; empty if there is none."""
+    """A hash of the source of the package in which an entrant is defined; empty if there is none.
+
+    Of a module in no package, that of all modules in its folder which have been imported.
+    """
     top = sys.modules.get(inspect.unwrap(make).__module__.partition(".")[0])
-    file = getattr(top, "__file__", None)
-    if file is None:
+    if (file := getattr(top, "__file__", None)) is None:
         return ""
-    return _digest(Path(file).parent if Path(file).name == "__init__.py" else Path(file))
+    place = Path(file).parent
+    if Path(file).name == "__init__.py":
+        return _digest(*place.rglob("*.py"))
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return _digest(*{Path(each) for each in files if each is not None and Path(each).parent == place})
 
 
-def _digest(place: Path) -> str:
-    """A hash of a file, or of all Python files in a folder."""
-    digest, paths = hashlib.sha256(), sorted(place.rglob("*.py")) if place.is_dir() else [place]
-    for path in paths:
-        digest.update(str(path.relative_to(place.parent)).encode() + path.read_bytes())
+def _digest(*paths: Path) -> str:
+    """A hash of files, in whatever order and folder."""
+    digest = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: path.as_posix()):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _read(folder: Path, about: Mapping[str, Any], job: Job) -> dict[str, Any] | None:
+    """A cell; None if it is not there.
+
+    Raises:
+        ValueError: if its file is broken.
+    """
+    path = _path(folder, about, job)
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{path} is no whole cell: {error}; remove it, and it is run again") from error
 
 
 def _one(about: Mapping[str, Any], folder: Path, job: tuple[str, int]) -> None:

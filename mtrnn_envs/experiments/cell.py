@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from mtrnn_envs.checks import whole
+from mtrnn_envs.checks import known, whole
 from mtrnn_envs.experiments import plugins
 from mtrnn_envs.experiments.findings import curves, numbers, plain, words
 from mtrnn_envs.experiments.probing import probe
@@ -136,6 +136,8 @@ def read(out: Path, cell_id: str) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text())
         schema = found["schema"]
+        if schema == SCHEMA:
+            known(found["status"], ("done", "diverged"), "status", "cells")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

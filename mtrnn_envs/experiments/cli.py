@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib import import_module
@@ -19,6 +20,8 @@ from mtrnn_envs.experiments import plugins
 from mtrnn_envs.experiments.findings import table, write
 from mtrnn_envs.experiments.probing import probe_all
 from mtrnn_envs.experiments.run import decoding, digest, ideals
+
+MOST_SAID = 10  # lines about what an agent could not do
 
 
 class Failed(Exception):
@@ -189,9 +192,6 @@ def _run(studies: Sequence[Any], do: Any) -> None:
     """Runs studies, says what came of each, and writes the report."""
     running = _module("running")
     writer = plugins.report("html") if do.report else None  # what it lacks is said before anything is run
-    if writer is not None:
-        for each in studies:
-            plugins.report("check")(each)
     parameters: dict[str, Any] = dict(part.split("=", 1) for part in do.parameters if "=" in part)
     parameters = {name: int(value) if value.isdecimal() else value for name, value in parameters.items()}
     if len(parameters) < len(do.parameters):
@@ -206,6 +206,8 @@ def _run(studies: Sequence[Any], do: Any) -> None:
         print(f"the report is {writer(do.out, [each.name for each in studies])}: open it in a browser")
     if failed := sum(len(each.failed) for each in found):
         raise Failed(f"{failed} cells failed; their tracebacks are in {do.out / 'failures'}")
+    if left := sum(each.left for each in found):
+        raise Failed(f"{left} cells are not there")
 
 
 def benchmark(args: Sequence[str]) -> None:
@@ -231,6 +233,14 @@ def benchmark(args: Sequence[str]) -> None:
     print(f"the results are in {path}")
     print(plugins.report("leaderboard_text")(do.out))
     print(f"the leaderboard is {plugins.report('leaderboard')(do.out)}: open it in a browser")
+    cells = bench.load(path)["cells"]
+    refused = [f"{c['setting']}, seed {c['seed']}: {name}: {why}" for c in cells for name, why in c["refused"].items()]
+    for line in refused[:MOST_SAID]:
+        _say(line)
+    if len(refused) > MOST_SAID:
+        _say(f"and {len(refused) - MOST_SAID} more, which are in the results")
+    if all("performance" in cell["refused"] or "learning" in cell["refused"] for cell in cells):
+        raise Failed(f"{do.agent} could do nothing")
 
 
 def leaderboard(args: Sequence[str]) -> None:
@@ -252,7 +262,13 @@ def check_agent(args: Sequence[str]) -> None:
     entrants = _module("entrants")
     agent = entrants.made(entrants.entrant(do.agent), task, task, 0)
     if callable(getattr(agent, "fit", None)):
-        agent = entrants.trained(agent, task, 0, whole("budget", do.budget, 1))
+        whole("budget", do.budget, 1)
+        try:
+            agent = entrants.trained(agent, task, 0, do.budget)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}, line {place.lineno}"
+            raise Failed(f"fit(task, seed, budget) raises {type(error).__name__}: {error} ({where})") from error
     if said := problems(agent, task):
         raise Failed("\n".join(said))
     print(f"nothing is wrong with {do.agent} in {do.env_id}")

@@ -147,6 +147,9 @@ def _find(kind: str, name: str) -> Any:
 def _imported(kind: str, name: str) -> Any:
     """What "package.module" or "package.module:attribute" names."""
     module, _, attribute = name.partition(":")
+    if not module or module.startswith(".") or "/" in module or module.endswith(".py"):
+        stem = Path(module).stem or "my_module"
+        raise ValueError(f"{kind} {name!r} is no package.module:attribute; in the folder of the file it is {stem}:...")
     try:
         found = import_module(module)
     except ModuleNotFoundError as error:

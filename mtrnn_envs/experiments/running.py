@@ -143,6 +143,8 @@ def run_studies(
         OSError: if another process runs studies in `out`, or nothing (more) can be written there.
         KeyboardInterrupt: if interrupted, saying how far it got.
     """
+    for study in studies:
+        _drawable(study)
     cells = {study.name: [entry.cell for entry in study.cells(budget)] for study in studies}
     if len(cells) < len(studies):
         raise ValueError(f"names={[study.name for study in studies]} of studies must differ: they name folders")
@@ -159,6 +161,15 @@ def run_studies(
 
     run_cells(cells, place, backend=backend, retries=retries, progress=progress, device=device, begin=begin, end=end)
     return [results.collect(study, place, budget) for study in studies]
+
+
+def _drawable(study: Study) -> None:
+    """Raises `ValueError` if the figures or claims of a study could not be made; without the analysis none can."""
+    try:
+        looked_at = plugins.report("check")
+    except ImportError:
+        return
+    looked_at(study)
 
 
 def run_cells(
@@ -183,7 +194,7 @@ def run_cells(
     cells = {cell.id: cell for group in groups.values() for cell in group}
     check(cells.values())
     place = Path(out).absolute()
-    with _ours(place):
+    with ours(place):
         _clean(place)
         left = {i: cell for i, cell in cells.items() if read(place, i) is None}
         _enough_space(place, len(left))
@@ -310,7 +321,7 @@ def check(cells: Iterable[Cell]) -> None:
 
 
 @contextmanager
-def _ours(out: Path) -> Iterator[None]:
+def ours(out: Path) -> Iterator[None]:
     """The folder, made if need be, while no other process may run studies in it. The lock dies with its process."""
     from filelock import FileLock, Timeout
 

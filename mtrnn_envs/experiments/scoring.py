@@ -17,8 +17,8 @@ expectation; there, to answer at once and blindly, with the least confidence, is
 trials in all orthants. The mean of the samples is a linear code of all that was seen, in the same trials, and is asked
 by the same probes. What is shown is a linear code of x*, too, but for the encoder, and so are the states of a network
 that has learned nothing: whoever answers by chance would have much of it. It counts, therefore, as far as the agent
-answers by what it has; `abstraction before learning` in the numbers is what the agent of the smallest budget has
-without that.
+answers by what it has. In the numbers `code` is without that, and `code at first` the same of the agent of the smallest
+budget.
 
 **Confidence.** In tasks of fixed duration by `probabilities`; in reaction-time tasks by the levels of its answers, held
 against the best claim at the same step, where a task left open claims 1/2 at the last step. Below 0 counts as 0.
@@ -110,6 +110,7 @@ def scored(
         acts = float(np.clip(scores["performance"], 0, 1))
         share = attempt("abstraction", lambda: abstraction(whole_test, numbers), 0.0)
         scores["abstraction"] = None if share is None else acts * share
+        numbers["code"] = share
         scores["confidence"] = attempt("confidence", lambda: confidence(seen, numbers), 0.0)
         if learns:
             early = [
@@ -121,8 +122,7 @@ def scored(
             scores["learning"] = _area(budgets, curve)
             numbers |= {"trials": list(budgets), "curve": curve}
             if early and (first := early[0]) is not None:
-                before = attempt("abstraction before learning", lambda: abstraction(first, {}))
-                numbers["abstraction before learning"] = before
+                numbers["code at first"] = attempt("code at first", lambda: abstraction(first, {}))
     return {"scores": scores, "numbers": numbers, "cpu_s": cpu_s, "learns": learns, "refused": refused}
 
 

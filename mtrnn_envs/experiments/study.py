@@ -32,7 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, no_type_check
 
 from mtrnn_envs import IDS
 from mtrnn_envs.checks import attribute_named, known, whole
@@ -44,6 +44,13 @@ PAPER = "paper"  # the budget of a study as it is declared
 SINGLE = {"env_id", "agent", "preset", "trained", "n_trials"}
 GROUPS = ("task", "training", "test")
 Settings = Mapping[str, Any]
+TABLES, LISTS = ("settings", "axes", "budgets", "measures"), ("also", "figures", "claims", "seeded")
+KINDS_OF_FIELDS = (
+    (("title", "text"), str, "text"),
+    (TABLES, Mapping, "a table of values by name"),
+    (LISTS, Sequence, "a list"),
+    (("probes",), Mapping | Sequence, "a list of names, or a table of settings by name"),
+)
 
 
 class Entry(NamedTuple):
@@ -53,6 +60,7 @@ class Entry(NamedTuple):
     cell: Cell
 
 
+@no_type_check  # by the test suite: `__post_init__` checks the fields, and says more
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
     """A grid of tasks × agents × seeds, and how what comes of it is to be read.
@@ -94,11 +102,19 @@ class Study:
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "_-" for c in self.name):
             raise ValueError(f"name={self.name!r} must be letters, digits, '_' and '-': it names a folder")
+        for names, kind, what in KINDS_OF_FIELDS:
+            for name in names:
+                if not isinstance(value := getattr(self, name), kind) or (kind is not str and isinstance(value, str)):
+                    raise ValueError(f"{name}={value!r} of study {self.name!r} must be {what}")
         whole("seeds", self.seeds, 1)
         for name in self.seeded:
             known(name, ("encoder_seed", "boundary_seed"), "field", "seeded")
         probes = self.probes if isinstance(self.probes, Mapping) else {name: {} for name in self.probes}
         axes = {name: _levels(name, levels) for name, levels in self.axes.items()}
+        for name in ("also", "figures", "claims"):
+            for i, row in enumerate(getattr(self, name)):
+                if not isinstance(row, Mapping):
+                    raise ValueError(f"{name}[{i}]={row!r} of study {self.name!r} must be a table")
         object.__setattr__(self, "probes", {name: dict(settings) for name, settings in probes.items()})
         object.__setattr__(self, "settings", flat(self.settings))
         object.__setattr__(self, "axes", axes)
@@ -240,6 +256,8 @@ def _levels(name: str, levels: Any) -> dict[Any, dict[str, Any]]:
     if not isinstance(levels, Mapping) or not levels:
         raise ValueError(f"axes.{name}={levels!r} must be a table of levels, or have path and values")
     if set(levels) == {"path", "values"}:
+        if not isinstance(levels["values"], list | tuple):
+            raise ValueError(f"axes.{name}.values={levels['values']!r} must be a list")
         named = [(_label(value), {levels["path"]: value}) for value in levels["values"]]
         if len(dict(named)) < len(named):
             raise ValueError(f"axes.{name}.values={levels['values']!r} must differ")

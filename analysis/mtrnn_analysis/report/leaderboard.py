@@ -34,6 +34,7 @@ NAME = "leaderboard.html"
 SEED = 0  # of the resampling behind intervals, anew for each agent: it says the same whoever is beside it
 FAR = 5.0  # standard errors above the ideal observer, in one cell, from which an agent knows more than is shown
 LEARN, GIVEN, PART = "agents that learn", "ready made, or shown the evidence itself", "not of the whole suite"
+CODE = "code"
 WHAT = {
     "performance": "mean reward, from actions drawn evenly (0) to the ideal observer or optimal stopping (1)",
     "learning": f"performance after {BUDGETS[0]:,} to {BUDGETS[-1]:,} trials of training, mean over their logarithm",
@@ -42,6 +43,8 @@ WHAT = {
     "abstraction": "OOD r², CCGP and parallelism of the states, as shares of those of the mean of the samples, times "
     "performance",
     "confidence": "Brier score of what is claimed, from knowing nothing (0) to the best claims (1)",
+    CODE: f"abstraction without regard to performance, after {BUDGETS[0]:,} trials and in the end: the states of "
+    "whoever has learned nothing are near linear in x*, as what is shown is",
 }
 
 
@@ -55,7 +58,8 @@ class Ranked(NamedTuple):
         scores: by name; None where nothing was measured.
         counts: cells that each score rests on.
         by_setting: interquartile means of performance over seeds, by setting; None where there is none.
-        before: abstraction, without regard to performance, of the agent of the smallest budget; None if unknown.
+        codes: abstraction without regard to performance, of the agent of the smallest budget and in the end; None if
+            unknown.
         cpu_s: processor time of training in a cell, median; 0 for what does not learn.
         refused: what it could not do, a line each.
         missing: why it is not ranked; empty if it is.
@@ -68,7 +72,7 @@ class Ranked(NamedTuple):
     scores: Mapping[str, Interval | None]
     counts: Mapping[str, int]
     by_setting: Mapping[str, float | None]
-    before: float | None
+    codes: tuple[float | None, float | None]
     cpu_s: float
     refused: Sequence[str]
     missing: str
@@ -96,9 +100,9 @@ def scores_of(agents: Sequence[Ranked]) -> Grid:
     rows = []
     for agent in agents:
         found = [NOTHING if each is None else interval(*each[:3]) for each in agent.scores.values()]
-        before = NOTHING if agent.before is None else number(agent.before)
-        rows.append([agent.name, *found, before, duration(agent.cpu_s) if agent.cpu_s else NOTHING])
-    return Grid(["agent", *SCORES, "abstraction before learning", "training, CPU"], rows, 1)
+        codes = " to ".join(number(code) for code in agent.codes if code is not None) or NOTHING
+        rows.append([agent.name, *found, codes, duration(agent.cpu_s) if agent.cpu_s else NOTHING])
+    return Grid(["agent", *SCORES, CODE, "training, CPU"], rows, 1)
 
 
 def settings_of(agents: Sequence[Ranked]) -> Grid:
@@ -147,7 +151,7 @@ def _there(folder: Path) -> list[Ranked]:
 def _ranked(about: Mapping[str, Any]) -> Ranked:
     cells: list[Mapping[str, Any]] = about["cells"]
     rng, groups = np.random.default_rng(SEED), {score: _groups(cells, score) for score in SCORES}
-    before = [value for c in cells if (value := c["numbers"].get("abstraction before learning")) is not None]
+    codes = [[v for c in cells if (v := c["numbers"].get(name)) is not None] for name in ("code at first", "code")]
     learns, missing = any(c["learns"] for c in cells), _missing(about)
     return Ranked(
         about["agent"],
@@ -156,7 +160,7 @@ def _ranked(about: Mapping[str, Any]) -> Ranked:
         {score: _estimate(list(each.values()), rng) for score, each in groups.items()},
         {score: sum(map(len, each.values())) for score, each in groups.items()},
         {name: float(interquartile_mean(values)) for name, values in groups["performance"].items()},
-        float(np.mean(before)) if before else None,
+        (float(np.mean(codes[0])) if codes[0] else None, float(np.mean(codes[1])) if codes[1] else None),
         float(np.median([c["cpu_s"] for c in cells])) if learns else 0.0,
         [f"{c['setting']}, seed {c['seed']}: {name}: {why}" for c in cells for name, why in c["refused"].items()],
         missing,
