@@ -53,7 +53,7 @@ def test_what_the_shell_is_told_of_studies_is_understood(monkeypatch):
     """Every study and reproduction, up to running it."""
     asked = []
     monkeypatch.setattr(running, "run_studies", lambda studies, out, **how: asked.append(how["backend"].name))
-    monkeypatch.setattr(running, "status", lambda out, name: SimpleNamespace(failed=()))
+    monkeypatch.setattr(running, "status", lambda out, name: SimpleNamespace(failed=(), left=0))
     commands = [words for command in COMMANDS if (words := command.split())[0] in ("study", "reproduce")]
     for command in commands:
         if command[1] != "status":
@@ -66,12 +66,13 @@ def test_what_the_shell_is_told_of_the_benchmark_is_understood(monkeypatch, tmp_
     """Every option and setting, up to running it."""
     asked = []
     monkeypatch.setattr(benchmark, "run", lambda agent, out, **how: asked.append(how["settings"]))
+    monkeypatch.setattr(benchmark, "load", lambda path: {"cells": [{"refused": {}}]})
     monkeypatch.setattr(benchmark, "verify", lambda path, n: asked.append(path) or [])
     monkeypatch.setattr(plugins, "report", lambda name: lambda out: "")
     commands = [words for command in COMMANDS if (words := command.split())[0] == "benchmark"]
     for command in commands:
         assert main(command) == 0
-    assert len(asked) == len(commands) == 3
+    assert len(asked) == len(commands) == 4
     assert asked[1] == ("n6", "delay")
 
 
