@@ -15,7 +15,8 @@ import pytest
 from mtrnn_agents import untrained
 from mtrnn_agents.entrants import ideal_observer, integrator, random_agent
 from mtrnn_agents.references import IdealObserver, OptimalStopping, RandomAgent
-from mtrnn_envs import EvidenceTask, Stream
+from mtrnn_envs import IDS, EvidenceTask, Stream
+from mtrnn_envs.agent_testing import problems
 from mtrnn_envs.experiments import benchmark, plugins
 from mtrnn_envs.experiments.backends import Backend, Failure
 from mtrnn_envs.experiments.benchmark import code_of, load, run, slug, verify
@@ -443,3 +444,18 @@ def test_a_cell_that_fails_is_said_and_the_others_are_kept(
     monkeypatch.chdir(tmp_path)
     assert main(["benchmark", "--agent", "random", "--settings", "n2", "--seeds", "2", "--n-jobs", "1"]) == 0
     assert "| random " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_nothing_is_wrong_with_the_agent_of_the_examples(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
+    make, task = entrant("12_my_agent:MeanAndRidge"), EvidenceTask.from_fields(IDS[env_id][0])
+    assert problems(trained(made(make, task, task, 0), task, 0, 512), task) == []
+
+
+def test_the_agent_of_the_examples_waits_as_long_as_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
+    found = score(entrant("12_my_agent:MeanAndRidge"), BY_NAME["delay"], 0, budgets=(512,))
+    assert found["refused"] == {}
+    assert found["scores"]["performance"] > 0.9
+    assert found["scores"]["memory"] > 0.9

@@ -16,10 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-try:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-except ImportError as error:
-    raise ImportError('mtrnn_analysis.report.html needs jinja2: pip install "mtrnn-envs[analysis]"') from error
 import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
@@ -27,6 +23,7 @@ from matplotlib.figure import Figure
 import mtrnn_envs
 from mtrnn_analysis.claims import FAILS, HOLDS, OPEN, Judged, judge
 from mtrnn_analysis.figures.studies import figures
+from mtrnn_analysis.report.pages import templates
 from mtrnn_analysis.report.pictures import Turning, plotly_js, still, turning
 from mtrnn_analysis.report.summaries import (
     NOTHING,
@@ -72,13 +69,7 @@ def write(out: Path, names: Sequence[str] | None = None) -> Path:
         raise ValueError(f"{out} holds no study; run one first: there is no {STUDIES}/<name>/study.json in it")
     chosen = [known(name, there, "study", str(out)) for name in (there if names is None else names)]
     studies = [_study(load(out, name), out) for name in chosen]
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=PackageLoader("mtrnn_analysis.report", ""),
-    )
+    environment = templates()
     environment.filters["linked"] = linked
     turn = any(figure["turn"] for study in studies for figure in study["figures"])
     page = environment.get_template("template.html.jinja").render(

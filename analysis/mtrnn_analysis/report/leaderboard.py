@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import mtrnn_envs
 from mtrnn_analysis.figures.radar import radar_figure
+from mtrnn_analysis.report.pages import templates
 from mtrnn_analysis.report.pictures import still
 from mtrnn_analysis.report.summaries import NOTHING, Grid, duration, interval, number
 from mtrnn_analysis.report.tables import table
@@ -118,23 +118,22 @@ def write(folder: Path) -> Path:
         ValueError: if there is none, or one is not of the form.
     """
     agents = _there(folder)
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=PackageLoader("mtrnn_analysis.report", ""),
-    )
-    page = environment.get_template("leaderboard.html.jinja").render(
-        suite=VERSION,
-        version=mtrnn_envs.__version__,
-        scores={
-            kind: scores_of(some) for kind in (LEARN, GIVEN, PART) if (some := [a for a in agents if a.kind == kind])
-        },
-        performance=settings_of(agents),
-        what=WHAT,
-        settings={setting.name: setting.text for setting in SETTINGS},
-        agents=[{"p": still(radar_figure(agent.scores)), **agent._asdict()} for agent in agents],
+    page = (
+        templates()
+        .get_template("leaderboard.html.jinja")
+        .render(
+            suite=VERSION,
+            version=mtrnn_envs.__version__,
+            scores={
+                kind: scores_of(some)
+                for kind in (LEARN, GIVEN, PART)
+                if (some := [a for a in agents if a.kind == kind])
+            },
+            performance=settings_of(agents),
+            what=WHAT,
+            settings={setting.name: setting.text for setting in SETTINGS},
+            agents=[{"p": still(radar_figure(agent.scores)), **agent._asdict()} for agent in agents],
+        )
     )
     with replacing(folder / NAME) as temporary:
         temporary.write_text(page, encoding="utf-8")
