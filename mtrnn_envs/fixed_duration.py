@@ -62,7 +62,7 @@ def distinct_tasks(task: EvidenceTask) -> Distinct:
 
 def stimulus_lengths(task: EvidenceTask) -> range:
     """The numbers of samples that a trial may have, all equally likely."""
-    low, high = task.stimulus if isinstance(task.stimulus, tuple) else (task.stimulus, task.stimulus)
+    low, high = task.shortest.stimulus, task.longest.stimulus
     return range(low, high + 1)
 
 

@@ -37,8 +37,8 @@ def first_step(task: EvidenceTask) -> int:
     """The first step, counted from 0, on which an action can make a difference in any trial."""
     if task.withhold:
         return 0
-    shortest = [p[0] if isinstance(p, tuple) else p for p in (task.fixation, task.stimulus, task.delay)]
-    return shortest[0] if task.reaction_time else sum(shortest)
+    before = task.shortest
+    return before.fixation if task.reaction_time else before.fixation + before.stimulus + before.delay
 
 
 def payments(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> Payments:

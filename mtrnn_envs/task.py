@@ -146,6 +146,11 @@ class EvidenceTask:
         return Periods(*(v[1] if isinstance(v, tuple) else v for v in (getattr(self, name) for name in PERIODS)))
 
     @cached_property
+    def shortest(self) -> Periods:
+        """The least length of each period, in steps."""
+        return Periods(*(v[0] if isinstance(v, tuple) else v for v in (getattr(self, name) for name in PERIODS)))
+
+    @cached_property
     def timing(self) -> Timing:
         """When the periods begin in the longest trial, in steps; in every trial, if `periods` is not None."""
         return timing(self.longest, self.reaction_time)

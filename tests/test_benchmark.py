@@ -402,6 +402,10 @@ def test_held_out_quadrants_are_not_trained_on_and_are_tested() -> None:
         (["check-agent", "random", "--env-id", "MultiTask-v0"], 2, "'MultiTask-v0' is not an environment"),
         (["check-agent", "random"], 1, "It is not deterministic"),
         (["check-agent", "integrator", "--bare"], 0, "nothing is wrong with integrator"),
+        (["check-agent", "random", "--settings", "n3"], 2, "'n3' is not a setting"),
+        (["check-agent", "random", "--settings", "n2", "cued"], 1, "cued: It is not deterministic"),
+        (["check-agent", "integrator", "--bare", "--settings", "n2", "nonlinear"], 1, "nonlinear: boundaries="),
+        (["check-agent", "ideal_observer", "--bare", "--settings", "delay", "d5-n3"], 0, "ideal_observer in d5-n3"),
         (["check-agent", "./mine.py:Mine"], 2, "in the folder of the file it is mine:..."),
         (
             ["benchmark", "--agent", "integrator", "--settings", "n2", "--seeds", "1", "--n-jobs", "1"],

@@ -30,6 +30,7 @@ from mtrnn_agents.loop import one_thread
 from mtrnn_agents.ppo_settings import Training as TrialTraining
 from mtrnn_agents.settings import SCHEDULES
 from mtrnn_agents.stable_baselines import SB3VecEnv, StableBaselinesAgent, learning, make_sb3_env, ppo_history
+from mtrnn_agents.stable_baselines.checkpoints import Progress
 from mtrnn_agents.stable_baselines.features import KINDS, FeaturesVecEnv, begin, extended
 from mtrnn_agents.stable_baselines.ppo_history import PRESETS, Training, load, train
 from mtrnn_agents.stable_baselines.scaling import Scaling
@@ -579,9 +580,9 @@ def stopped_after(made: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has training interrupted in the iteration after so many, of which nothing is kept."""
     iterate = learning.iterate
 
-    def interrupted(learner: Any, callback: Any, iteration: int) -> dict[str, float]:
-        told = iterate(learner, callback, iteration)
-        if iteration == made:
+    def interrupted(learner: Any, callback: Any, now: Progress) -> dict[str, float]:
+        told = iterate(learner, callback, now)
+        if now.iteration == made:
             raise KeyboardInterrupt
         return told
 
@@ -604,6 +605,36 @@ def test_a_stopped_run_goes_on_to_the_same_bits(name: str, tmp_path: Path, monke
     assert whole.history["steps"] == (352, 704, 1056)
     assert_same(weights_of(train(SMALL, 3, training, folder=tmp_path)), weights_of(whole), "the finished run")
     assert_same(weights_of(learning.load(tmp_path)), weights_of(whole), "from the folder")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_training_may_be_of_so_many_trials(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long they are; the rate falls by them, and a run that was stopped has not forgotten them."""
+    train, training = RUNS[name]
+    task = replace(SMALL, payoff="quadratic", decision=0, time_cost=0.3)
+    training = replace(training, total_trials=300, total_steps=10**6, schedule="linear")
+    begun, left, iterate = [], [], learning.iterate
+
+    def watched(learner: Any, callback: Any, now: Progress) -> dict[str, float]:
+        assert sum(begun) == now.trials
+        told = iterate(learner, callback, now)
+        left.append(learner.model._current_progress_remaining)
+        begun.append(np.count_nonzero(learner.model.rollout_buffer.episode_starts))
+        return told
+
+    monkeypatch.setattr(learning, "iterate", watched)
+    whole = train(task, 3, training)
+    assert sum(begun) >= 300 > sum(begun[:-1])
+    assert left == pytest.approx(1 - np.cumsum([0, *begun[:-1]]) / 300)
+    with monkeypatch.context() as patch:
+        stopped_after(1, patch)
+        begun.clear()
+        with pytest.raises(KeyboardInterrupt):
+            train(task, 3, training, folder=tmp_path)
+    begun.pop()  # the iteration that was lost
+    resumed = train(task, 3, training, folder=tmp_path)
+    assert_same(weights_of(resumed), weights_of(whole), "weights")
+    assert resumed.history == whole.history
 
 
 def test_an_agent_draws_the_same_actions_however_it_is_had(tmp_path: Path) -> None:
@@ -634,8 +665,8 @@ def test_a_run_of_one_iteration_learns(name: str, schedule: str) -> None:
 def test_rates_are_those_of_trial_ppo(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rates, iterate = [], learning.iterate
 
-    def watched(learner: Any, callback: Any, iteration: int) -> dict[str, float]:
-        told = iterate(learner, callback, iteration)
+    def watched(learner: Any, callback: Any, now: Progress) -> dict[str, float]:
+        told = iterate(learner, callback, now)
         rates.append(learner.model.policy.optimizer.param_groups[0]["lr"])
         return told
 
@@ -679,8 +710,8 @@ def test_every_iteration_shows_other_trials(monkeypatch: pytest.MonkeyPatch) -> 
     shown = []
     iterate = learning.iterate
 
-    def watched(learner: Any, callback: Any, iteration: int) -> dict[str, float]:
-        told = iterate(learner, callback, iteration)
+    def watched(learner: Any, callback: Any, now: Progress) -> dict[str, float]:
+        told = iterate(learner, callback, now)
         shown.append(learner.model.rollout_buffer.observations.copy())
         return told
 
@@ -701,9 +732,9 @@ def test_the_reward_of_a_rollout_is_the_mean_of_the_episodes_that_vec_monitor_sa
         model._stats_window_size = 10_000
         return model
 
-    def watched(learner: Any, callback: Any, iteration: int) -> dict[str, float]:
+    def watched(learner: Any, callback: Any, now: Progress) -> dict[str, float]:
         learner.model.ep_info_buffer.clear()
-        told.append(iterate(learner, callback, iteration))
+        told.append(iterate(learner, callback, now))
         assert not learner.model._last_episode_starts.all(), "none is cut off: the test shows little"
         episodes = [episode["r"] for episode in learner.model.ep_info_buffer]
         assert told[-1]["rollout_reward"] == pytest.approx(np.mean(episodes), abs=1e-5)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ import numpy as np
 from mtrnn_agents import gated, leaky, supervised, transformer, trial_ppo
 from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.task import PERIODS
 
 Train = Callable[[EvidenceTask, int, int], Any]
 
@@ -89,35 +89,17 @@ def transformer_ppo() -> Learner:
 
 def recurrent_ppo() -> Learner:
     """sb3-contrib's recurrent PPO on whole trials."""
-
-    def train(task: EvidenceTask, seed: int, budget: int) -> Any:
-        from mtrnn_agents.stable_baselines import recurrent_ppo as plugin
-
-        preset = plugin.PRESETS["reaction_time" if task.reaction_time else "whole_trials"]
-        n_envs = max(8, min(256, budget // 128))
-        training = replace(preset, n_envs=n_envs, total_steps=budget * shortest(task))
-        return plugin.train(task, seed, training, progress=False)
-
-    return Learner(train)
+    return Learner(_by_rollouts("recurrent_ppo", "whole_trials", "reaction_time"))
 
 
 def ppo_history() -> Learner:
     """PPO without memory, on the mean of the evidence so far."""
-
-    def train(task: EvidenceTask, seed: int, budget: int) -> Any:
-        from mtrnn_agents.stable_baselines import ppo_history as plugin
-
-        n_envs = max(8, min(256, budget // 128))
-        training = replace(plugin.PRESETS["mean"], n_envs=n_envs, total_steps=budget * shortest(task))
-        return plugin.train(task, seed, training, progress=False)
-
-    return Learner(train)
+    return Learner(_by_rollouts("ppo_history", "mean", "mean"))
 
 
 def shortest(task: EvidenceTask) -> int:
-    """The least steps that a trial can take: environments are counted in steps, budgets in trials."""
-    least = [length[0] if isinstance(length := getattr(task, name), tuple) else length for name in PERIODS]
-    return least[0] + 1 if task.reaction_time else sum(least)
+    """The least steps that a trial can take."""
+    return task.shortest.fixation + 1 if task.reaction_time else sum(task.shortest)
 
 
 def _by_labels(network: Any, batch_size: int) -> Train:
@@ -136,5 +118,20 @@ def _by_reward(network: Any) -> Train:
         n = max(1, budget // n_trials)
         training = replace(preset, network=network, n_trials=n_trials, n_iterations=n, evaluate_every=n)
         return trial_ppo.train(task, seed, training, progress=False)
+
+    return train
+
+
+def _by_rollouts(algorithm: str, preset: str, in_reaction_time: str) -> Train:
+    def train(task: EvidenceTask, seed: int, budget: int) -> Any:
+        plugin = import_module(f"mtrnn_agents.stable_baselines.{algorithm}")  # it needs what is not always installed
+        start = plugin.PRESETS[in_reaction_time if task.reaction_time else preset]
+        n_envs = max(8, min(256, budget // 128))
+        # Rollouts are whole: it is over before the last that could begin more trials than are left.
+        in_rollout = n_envs * -(-start.rollout_trials * task.n_steps // shortest(task))
+        steps = budget * task.n_steps
+        trials = max(1, budget - in_rollout + 1)
+        training = replace(start, n_envs=n_envs, total_trials=trials, total_steps=steps, evaluate_every=steps)
+        return plugin.train(task, seed, training, progress=False)
 
     return train

@@ -159,6 +159,9 @@ class CheckAgent:
 
     agent: Positional[str] = field(default=tyro.MISSING, metadata=_help(ENTRANT))
     env_id: str = field(default="MultiTaskEvidence-v0", metadata=_help("the environment that it is checked in"))
+    settings: tuple[str, ...] = field(
+        default=(), metadata=_help("of the benchmark, by name, in which it is checked in the place of the environment")
+    )
     bare: bool = field(default=False, metadata=_help("show the evidence itself, without the encoder"))
     budget: int = field(default=512, metadata=_help("trials to learn from, if it learns"))
 

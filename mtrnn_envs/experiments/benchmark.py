@@ -202,8 +202,7 @@ def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | 
         ValueError: if the file is not of the form, or the agent is not there.
     """
     about = load(path)
-    make, cells = entrant(about["agent"]), about["cells"]
-    said = [] if code_of(make) == about["code"] else [f"{about['agent']} is not made by the same code any more"]
+    make, cells, said = entrant(about["agent"]), about["cells"], []
     chosen = np.random.default_rng(seed).choice(
         len(cells), min(whole("n_cells", n_cells, 1), len(cells)), replace=False
     )
@@ -218,6 +217,8 @@ def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | 
             if again[part] != cell[part]:
                 here = f"{cell['setting']}, seed {cell['seed']}"
                 said.append(f"{here}: {part} were {cell[part]}, and are {again[part]}")
+    if said and code_of(make) != about["code"]:
+        said.append(f"{about['agent']} is not made by the same code any more")
     if said and (now := versions(PACKAGES)) != about["versions"]:
         said.append(f"versions were {about['versions']}, and are {now}")
     return said

@@ -253,25 +253,41 @@ def leaderboard(args: Sequence[str]) -> None:
 
 def check_agent(args: Sequence[str]) -> None:
     """says in sentences what is wrong with an agent"""
-    from mtrnn_envs.agent_testing import problems
-
     about = "Makes an agent, lets it learn a little if it learns, and says what is wrong with it."
     do = _module("options").parsed(_module("arguments").CheckAgent(), args, "mtrnn check-agent", about)
-    start = IDS[known(do.env_id, IDS, "environment", "mtrnn_envs")][0]
-    task = EvidenceTask.from_fields({**start, **({"encoder": None} if do.bare else {})})
+    entrants, suite, budget = _module("entrants"), _module("suite"), whole("budget", do.budget, 1)
+    make, by_name = entrants.entrant(do.agent), {setting.name: setting for setting in suite.SETTINGS}
+    if do.settings:
+        tasks = {n: suite.task_of(by_name[known(n, by_name, "setting", suite.VERSION)], 0) for n in do.settings}
+    else:
+        tasks = {do.env_id: EvidenceTask.from_fields(IDS[known(do.env_id, IDS, "environment", "mtrnn_envs")][0])}
+    wrong: list[str] = []
+    for name, task in tasks.items():
+        said = _made_and_checked(make, suite.bare(task) if do.bare else task, budget)
+        wrong += [f"{name}: {sentence}" for sentence in said]
+        if not said:
+            print(f"nothing is wrong with {do.agent} in {name}")
+    if wrong:
+        raise Failed("\n".join(wrong))
+
+
+def _made_and_checked(make: Callable[..., Any], task: EvidenceTask, budget: int) -> list[str]:
+    """What is wrong with what `make` makes for `task`, after it has learned from `budget` trials if it learns."""
+    from mtrnn_envs.agent_testing import problems
+
     entrants = _module("entrants")
-    agent = entrants.made(entrants.entrant(do.agent), task, task, 0)
+    try:
+        agent = entrants.made(make, task, task, 0)
+    except ValueError as error:
+        return [str(error)]
     if callable(getattr(agent, "fit", None)):
-        whole("budget", do.budget, 1)
         try:
-            agent = entrants.trained(agent, task, 0, do.budget)
+            agent = entrants.trained(agent, task, 0, budget)
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(place.filename).name}, line {place.lineno}"
-            raise Failed(f"fit(task, seed, budget) raises {type(error).__name__}: {error} ({where})") from error
-    if said := problems(agent, task):
-        raise Failed("\n".join(said))
-    print(f"nothing is wrong with {do.agent} in {do.env_id}")
+            return [f"fit(task, seed, budget) raises {type(error).__name__}: {error} ({where})"]
+    return problems(agent, task)
 
 
 def _module(name: str) -> Any:

@@ -39,6 +39,7 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Float
 
+from mtrnn_envs.experiments import suite
 from mtrnn_envs.experiments.entrants import made, trained
 from mtrnn_envs.experiments.probing import probe
 from mtrnn_envs.experiments.run import ideals
@@ -85,7 +86,7 @@ def scored(
     """
     task = task_of(setting, seed, secret)
     if bare:
-        task = replace(task, encoder=None, encoder_seed=0, encoder_noise=0.0)
+        task = suite.bare(task)
     tested = shown_task(task, "test")
     scores: dict[str, float | None] = dict.fromkeys(SCORES)
     numbers: dict[str, Any] = {"chance": chance(tested), "blind": blind(tested)}
@@ -264,8 +265,7 @@ def _tested(agent: Any, task: EvidenceTask, n_trials: int, seed: int) -> Tested:
 
 def _lengths(task: EvidenceTask) -> list[int]:
     """The lengths that the stimulus can have, each as likely as the others."""
-    shortest, longest = task.stimulus if isinstance(task.stimulus, tuple) else (task.stimulus, task.stimulus)
-    return list(range(shortest, longest + 1))
+    return list(range(task.shortest.stimulus, task.longest.stimulus + 1))
 
 
 def _area(budgets: Sequence[int], performances: Sequence[float]) -> float:

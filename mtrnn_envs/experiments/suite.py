@@ -7,7 +7,7 @@ drawn, follow from the seed; in the last setting all does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,11 @@ def task_of(setting: Setting, seed: int, secret: int = 0) -> EvidenceTask:
     whole("seed", seed, 0)
     fields = {**_drawn(seed, secret), **setting.fields} if setting.name == "unannounced" else setting.fields
     return EvidenceTask.from_fields({"boundary_seed": seed, "encoder_seed": seed, **fields})
+
+
+def bare(task: EvidenceTask) -> EvidenceTask:
+    """The task with the evidence itself shown, without an encoder."""
+    return replace(task, encoder=None, encoder_seed=0, encoder_noise=0.0)
 
 
 def seed_of_tests(setting: Setting, seed: int, secret: int = 0) -> int:

@@ -27,15 +27,17 @@ class Progress:
         numbers: what the optimiser keeps besides arrays, by the same names.
         iteration: iterations made.
         history: the evaluations so far.
+        trials: begun so far, those that were cut off included.
     """
 
     arrays: dict[str, np.ndarray]
     numbers: dict[str, float]
     iteration: int = 0
     history: Course = field(default_factory=dict)
+    trials: int = 0
 
 
-def snapshot(model: OnPolicyAlgorithm, iteration: int, history: Course) -> Progress:
+def snapshot(model: OnPolicyAlgorithm, iteration: int, history: Course, trials: int = 0) -> Progress:
     """The state of the model, copied."""
     arrays = {f"policy.{name}": v.detach().cpu().numpy().copy() for name, v in model.policy.state_dict().items()}
     numbers: dict[str, float] = {}
@@ -45,7 +47,7 @@ def snapshot(model: OnPolicyAlgorithm, iteration: int, history: Course) -> Progr
                 arrays[f"optimizer.{index}.{name}"] = value.cpu().numpy().copy()
             else:
                 numbers[f"optimizer.{index}.{name}"] = value
-    return Progress(arrays, numbers, iteration, history)
+    return Progress(arrays, numbers, iteration, history, trials)
 
 
 def restore(model: OnPolicyAlgorithm, state: Progress) -> None:
@@ -83,7 +85,7 @@ def _shapes(model: OnPolicyAlgorithm, names: Iterable[str]) -> dict[str, tuple[i
 
 def write(path: Path, run: dict[str, Any], state: Progress) -> None:
     """Writes the state of the run that has the identity `run`."""
-    about = {"numbers": state.numbers, "iteration": state.iteration, "history": state.history}
+    about = {"numbers": state.numbers, "iteration": state.iteration, "history": state.history, "trials": state.trials}
     storage.write(path, "checkpoint", state.arrays, {"run": run, **about})
 
 
@@ -95,4 +97,5 @@ def read(path: Path, run: dict[str, Any]) -> Progress:
     """
     arrays, about = storage.read(path, "checkpoint")
     refuse_other(path, about["run"], run)
-    return Progress(arrays, about["numbers"], about["iteration"], course.from_json(about["history"]))
+    history = course.from_json(about["history"])
+    return Progress(arrays, about["numbers"], about["iteration"], history, about["trials"])

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -90,8 +90,13 @@ class Learner(NamedTuple):
 
     @property
     def iterations(self) -> int:
-        """Iterations of the whole training."""
+        """Iterations of the whole training, if it is not over before by its trials."""
         return math.ceil(self.training.total_steps / self.steps)
+
+    def share(self, now: Progress) -> float:
+        """How much of the training is done; 1 or more: all."""
+        trials = self.training.total_trials
+        return max(now.iteration / self.iterations, 0 if trials is None else now.trials / trials)
 
 
 def learn(
@@ -242,14 +247,15 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
     """
     model, steps, training = learner.model, learner.steps, learner.training
     _, callback = model._setup_learn(learner.iterations * steps, None, reset_num_timesteps=False)
-    while now.iteration < learner.iterations:
+    while learner.share(now) < 1:
         told: dict[str, float] | None = None
         try:
-            told = iterate(learner, callback, now.iteration)
+            told = iterate(learner, callback, now)
         except ValueError as error:
             if "invalid values" not in str(error):  # as torch says of logits that are not finite
                 raise
-        after = checkpoints.snapshot(model, now.iteration + 1, now.history)
+        trials = now.trials + int(np.count_nonzero(cast(Any, model).rollout_buffer.episode_starts))
+        after = checkpoints.snapshot(model, now.iteration + 1, now.history, trials)
         done = after.iteration * steps
         if told is None or not all(np.isfinite(v).all() for v in after.arrays.values()):
             _save(learner, now)
@@ -260,23 +266,23 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
                 f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"
             )
         due = done // training.evaluate_every > now.iteration * steps // training.evaluate_every
-        if due or after.iteration == learner.iterations:
+        if due or learner.share(after) >= 1:
             agent = StableBaselinesAgent(model, learner.task, kind=learner.kind)
             row = {"steps": done, **evaluated(agent, learner.seed, metrics), **told}
-            after = replace(after, history=course.extended(now.history, row, len(now.history.get("steps", ()))))
+            after = replace(after, history=course.extended(now.history, row, len(now.history.get("steps") or ())))
             shown.show(done, [course.last(after.history)])
         shown.advance(done)
         now = after
         yield now
 
 
-def iterate(learner: Learner, callback: Any, iteration: int) -> dict[str, float]:
+def iterate(learner: Learner, callback: Any, now: Progress) -> dict[str, float]:
     """One rollout, from the beginning of trials, and the updates after it; what is told of them, by name.
 
-    It is a function of the model's weights and optimiser, the seed and the number of the iteration.
+    It is a function of the model's weights and optimiser, the seed, and how many iterations and trials went before.
     """
     model: Any = learner.model
-    envs, buffer = model.env, model.rollout_buffer
+    envs, buffer, iteration = model.env, model.rollout_buffer, now.iteration
     with own_generators(seed_sequence(learner.seed, "actions", iteration)):
         envs.seed(_start(learner.seed, "train", iteration))
         model._last_obs = envs.reset()
@@ -287,7 +293,7 @@ def iterate(learner: Learner, callback: Any, iteration: int) -> dict[str, float]
         model.num_timesteps = iteration * learner.steps
         # The schedule is of the share that was done before the rollout, as in `mtrnn_agents.trial_ppo`. SB3's own loop
         # counts this rollout too, so that the last of a rate that falls to 0 teaches nothing.
-        model._update_current_progress_remaining(model.num_timesteps, learner.iterations * learner.steps)
+        model._current_progress_remaining = 1 - learner.share(now)
         model.collect_rollouts(envs, callback, buffer, n_rollout_steps=model.n_steps)
         ends = np.concatenate([buffer.episode_starts[1:], model._last_episode_starts[None]]) != 0
         reward = reward_of_ended(buffer.rewards, ends)

@@ -22,6 +22,11 @@ class OnPolicyTraining:
         4, "trials of a rollout in each environment, if they are of the longest length; those not over are cut off"
     )
     total_steps: int = option(500_000, "steps of training, over all environments, up to whole rollouts")
+    total_trials: int | None = option(
+        None,
+        "trials of training, over all environments and those cut off included, up to whole rollouts: it is over when "
+        "steps or trials are, and the rate falls by whichever is nearer; None: as many as the steps hold",
+    )
     learning_rate: float = option(1e-3, "the optimiser's rate at its highest")
     schedule: str = option("constant", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'")
     gamma: float = option(1.0, "discount of the next step's value")
@@ -37,6 +42,8 @@ class OnPolicyTraining:
     def __post_init__(self) -> None:
         for name in ("n_envs", "rollout_trials", "total_steps", "n_epochs", "n_minibatches", "evaluate_every"):
             whole_field(self, name, 1)
+        if self.total_trials is not None:
+            whole_field(self, "total_trials", 1)
         for name in ("learning_rate", "clip_norm", "clip_range"):
             real_field(self, name, 0, 1e30)
         for name in ("gamma", "gae_lambda"):
