@@ -62,8 +62,7 @@ def distinct_tasks(task: EvidenceTask) -> Distinct:
 
 def stimulus_lengths(task: EvidenceTask) -> range:
     """The numbers of samples that a trial may have, all equally likely."""
-    low, high = task.shortest.stimulus, task.longest.stimulus
-    return range(low, high + 1)
+    return range(task.shortest.stimulus, task.longest.stimulus + 1)
 
 
 def statistic_grid(task: EvidenceTask, d: int, n_samples: int, per_error: float, least: int) -> Float[np.ndarray, " G"]:

@@ -44,6 +44,7 @@ from mtrnn_envs.experiments.entrants import made, trained
 from mtrnn_envs.experiments.probing import probe
 from mtrnn_envs.experiments.run import ideals
 from mtrnn_envs.experiments.suite import BUDGETS, N_TRIALS, Setting, changed, seed_of_tests, task_of
+from mtrnn_envs.fixed_duration import stimulus_lengths
 from mtrnn_envs.ideal_observer import answer_probabilities, running_means, trial_probabilities
 from mtrnn_envs.latents import in_orthants
 from mtrnn_envs.optimal_stopping import best_levels, expected_payoffs
@@ -201,7 +202,7 @@ def chance(task: EvidenceTask) -> float:
     if not task.reaction_time:
         return 0.5
     wait = 1 / (1 + 2 * task.n_confidence)
-    answered = np.array([1 - wait**n for n in _lengths(task)])
+    answered = np.array([1 - wait**n for n in stimulus_lengths(task)])
     paid = answered * task.payoffs[:, 1:].mean() - task.time_cost * answered / (1 - wait)
     return float(np.mean(paid))
 
@@ -214,7 +215,7 @@ def blind(task: EvidenceTask) -> float:
     if not task.reaction_time:
         return 0.5
     answer = float(task.payoffs[:, 1:].mean(axis=0).max()) - task.time_cost
-    return max(answer, -task.time_cost * float(np.mean(_lengths(task))))
+    return max(answer, -task.time_cost * float(np.mean(stimulus_lengths(task))))
 
 
 def abstraction(test: Tested, numbers: dict[str, Any]) -> float | None:
@@ -261,11 +262,6 @@ def _tested(agent: Any, task: EvidenceTask, n_trials: int, seed: int) -> Tested:
     env = gym.make_vec("MultiTaskEvidence-v0", min(N_ENVS, n_trials), split="test", **asdict(task))
     recording = record(agent, env, n_trials, seed=seed)
     return Tested(recording, recording.trials())
-
-
-def _lengths(task: EvidenceTask) -> list[int]:
-    """The lengths that the stimulus can have, each as likely as the others."""
-    return list(range(task.shortest.stimulus, task.longest.stimulus + 1))
 
 
 def _area(budgets: Sequence[int], performances: Sequence[float]) -> float:
