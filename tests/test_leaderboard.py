@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtrnn_analysis.figures.radar import radar_figure
+from mtrnn_analysis.figures.radar import radar_figure, radars_figure
 from mtrnn_analysis.report.leaderboard import GIVEN, LEARN, PART, ranked, text, write
 from mtrnn_analysis.statistics import Interval
 from mtrnn_envs.experiments.scoring import SCORES
@@ -139,3 +139,6 @@ def test_the_radar_shows_what_was_measured() -> None:
     assert said[3] == "memory\nnot measured"
     assert said[0] == "performance\n0.50"
     assert len(radar_figure(dict.fromkeys(SCORES)).axes[0].texts) == 6
+    both = radars_figure({"one": scores, "other": dict.fromkeys(SCORES)}, columns=1)
+    assert [each.get_title() for each in both.axes] == ["one", "other"]
+    assert both.axes[0].get_position().y0 > both.axes[1].get_position().y0

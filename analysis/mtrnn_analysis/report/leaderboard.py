@@ -88,7 +88,7 @@ def ranked(results: Sequence[Mapping[str, Any]]) -> list[Ranked]:
 
 def text(folder: Path) -> str:
     """The leaderboard of all files of results in a folder, as Markdown tables; raises as `write`."""
-    agents, parts = _there(folder), []
+    agents, parts = there(folder), []
     for kind in dict.fromkeys(agent.kind for agent in agents):
         grid = scores_of([agent for agent in agents if agent.kind == kind])
         parts.append(f"{kind}:\n\n{table(grid.header, grid.rows)}")
@@ -117,18 +117,15 @@ def write(folder: Path) -> Path:
     Raises:
         ValueError: if there is none, or one is not of the form.
     """
-    agents = _there(folder)
+    agents = there(folder)
+    kinds = dict.fromkeys(agent.kind for agent in agents)
     page = (
         templates()
         .get_template("leaderboard.html.jinja")
         .render(
             suite=VERSION,
             version=mtrnn_envs.__version__,
-            scores={
-                kind: scores_of(some)
-                for kind in (LEARN, GIVEN, PART)
-                if (some := [a for a in agents if a.kind == kind])
-            },
+            scores={kind: scores_of([agent for agent in agents if agent.kind == kind]) for kind in kinds},
             performance=settings_of(agents),
             what=WHAT,
             settings={setting.name: setting.text for setting in SETTINGS},
@@ -140,7 +137,8 @@ def write(folder: Path) -> Path:
     return folder / NAME
 
 
-def _there(folder: Path) -> list[Ranked]:
+def there(folder: Path) -> list[Ranked]:
+    """The agents of all files of results in a folder, ranked; raises as `write`."""
     paths = sorted(folder.glob("[!.]*.json"))
     if not paths:
         raise ValueError(f"{folder} holds no results of the benchmark; run one first: mtrnn benchmark --agent NAME")
