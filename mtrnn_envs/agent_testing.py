@@ -45,7 +45,7 @@ def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
     try:
         actions = _actions(predict, first, said, agent, task)
     except Exception as error:  # whatever an agent raises is what is wrong with it
-        return [*said, _raised("predict", error)]
+        return [*said, raised("predict", error)]
     if said:
         return said
     decisive = _decisive(task)
@@ -54,7 +54,7 @@ def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
         lambda: _deterministic(predict, decisive, first, actions),
         lambda: _apart(predict, decisive, first, actions),
         lambda: _wiped(predict, decisive, first, second, actions),
-        lambda: _untouched(predict, first),
+        lambda: _untouched(predict, decisive, first, actions),
         lambda: _staggered(predict, decisive, first, actions),
         lambda: _seen(agent, decisive, task, first, actions),
     ]
@@ -65,11 +65,12 @@ def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
                 if check is checks[0]:  # chance shows in all that follows
                     break
         except Exception as error:
-            said.append(f"{_raised('predict', error)}, when it is used as a vector of environments does")
+            said.append(f"{raised('predict', error)}, when it is used as a vector of environments does")
     return said
 
 
-def _raised(method: str, error: Exception) -> str:
+def raised(method: str, error: Exception) -> str:
+    """A sentence on what a method raised, with the place."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{method} raises {type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
 
@@ -81,11 +82,11 @@ def _decisive(task: EvidenceTask) -> list[int]:
 
 
 def _through(
-    predict: Any, decisive: Sequence[int], shown: Float[np.ndarray, "N T F"], state: Any = None
+    predict: Any, decisive: Sequence[int], shown: Float[np.ndarray, "N T F"], state: Any = None, first: int = 0
 ) -> tuple[list[np.ndarray], Any]:
-    """The actions of whole trials at the decisive steps, and the last state."""
+    """The actions of trials from their step `first` on, at the decisive steps, and the last state."""
     actions = []
-    for t in range(shown.shape[1]):
+    for t in range(first, shown.shape[1]):
         begins = np.full(len(shown), t == 0)
         action, state = predict(shown[:, t].copy(), state=state, episode_start=begins, deterministic=True)
         if t in decisive:
@@ -131,7 +132,7 @@ def _told(agent: Any, state: Any, n: int, task: EvidenceTask) -> list[str]:
         try:
             values = np.asarray(method(state))
         except Exception as error:
-            said.append(_raised(f"{name}(state)", error))
+            said.append(raised(f"{name}(state)", error))
             continue
         if values.ndim != 2 or len(values) != n or (widths and values.shape[1] not in widths):
             width = "units" if widths is None else " or ".join(map(str, sorted(widths)))
@@ -171,15 +172,15 @@ def _wiped(
     return "It remembers the trial before: answers depend on it, although episode_start says that a new one began."
 
 
-def _untouched(predict: Any, shown: np.ndarray) -> str:
-    half = shown.shape[1] // 2
+def _untouched(predict: Any, decisive: Sequence[int], shown: np.ndarray, actions: list[np.ndarray]) -> str:
+    """Whether trials can be gone on with from a state that was gone on from before, by other evidence."""
+    half = max(1, shown.shape[1] // 2)
+    late = [t for t in decisive if t >= half]
+    expected = actions[len(actions) - len(late) :]
     _, state = _through(predict, (), shown[:, :half])
-    kept, none = copy.deepcopy(state), np.zeros(len(shown), bool)
-    first, second, third = (
-        predict(shown[:, half].copy(), state=each, episode_start=none, deterministic=True)[0]
-        for each in (state, kept, state)
-    )
-    if np.array_equal(first, second) and np.array_equal(first, third):
+    kept = copy.deepcopy(state)
+    _through(predict, (), shown[::-1], state, half)
+    if all(_same(_through(predict, late, shown, each, half)[0], expected) for each in (state, kept)):
         return ""
     return "It changes the state that it is given, or keeps one of its own: from the same state it answers otherwise."
 

@@ -16,6 +16,11 @@ from mtrnn_envs.experiments.scoring import SCORES
 from mtrnn_envs.experiments.suite import BUDGETS, N_TRIALS, NAMES, VERSION
 
 
+def reward(score: float, prefix: str = "", nothing: str = "chance") -> dict[str, float]:
+    """Numbers that make a score."""
+    return {f"{prefix}reward": 0.5 + score / 4, nothing: 0.5, f"{prefix}ideal": 0.75, f"{prefix}z": -1.0}
+
+
 def results_of(
     agent: str, performance: Any, bare: bool = False, learns: bool = True, **scores: float
 ) -> dict[str, Any]:
@@ -25,7 +30,14 @@ def results_of(
             "setting": name,
             "seed": seed,
             "scores": {**dict.fromkeys(SCORES), "performance": float(performance(name, seed)), **scores},
-            "numbers": {"z": 9.0 if performance(name, seed) > 1.05 else -1.0, "code at first": 0.25, "code": 0.5},
+            "numbers": {
+                **reward(performance(name, seed)),
+                **reward(0.5, "held out: ", "held out: nearest"),
+                **reward(0.5, "long: "),
+                "z": 9.0 if performance(name, seed) > 1.05 else -1.0,
+                "code at first": 0.25,
+                "code": 0.5,
+            },
             "cpu_s": 2.0,
             "learns": learns,
             "refused": {"performance": "it cannot"} if performance(name, seed) == 0 else {},

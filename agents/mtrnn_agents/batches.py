@@ -58,9 +58,8 @@ def updates_of_block(training: Training) -> int:
 def draw_block(run: Run, training: Training, block: int, device: Any = None) -> Batch:
     """The batches of block `block`, counted from 0; numpy, or torch on `device`."""
     size = updates_of_block(training)
-    task = training.task_at(run.task, block * size)
-    trials = task.sample(size * training.batch_size, Counter(run.seed, "train", block, device))
-    noise = None
+    trials = training_trials(run, training, block, device)
+    task, noise = trials.task, None
     if noise_of(training.network):
         source = Counter(run.seed, "noise", block, device)
         noise = empty((len(trials), task.n_steps, training.network.n_units), "float32", source)
@@ -69,6 +68,13 @@ def draw_block(run: Run, training: Training, block: int, device: Any = None) -> 
     # The last block is drawn whole, too: a longer training begins with a shorter one.
     left = training.n_updates - block * size
     return Batch(*(None if v is None else v[:left] for v in batch))
+
+
+def training_trials(run: Run, training: Training, block: int, device: Any = None) -> Trials:
+    """All trials of block `block`, counted from 0."""
+    size = updates_of_block(training)
+    task = training.task_at(run.task, block * size)
+    return task.sample(size * training.batch_size, Counter(run.seed, "train", block, device))
 
 
 def validation_trials(run: Run) -> Trials:

@@ -1,8 +1,7 @@
 """Our agents as the benchmark takes them: each learns from a number of trials that it is given.
 
 These are the entry points `mtrnn.entrants`; see `mtrnn_envs.experiments.entrants`. Of a budget of n trials the settings
-of training follow, the same in all tasks. Validation trials, by which thresholds in reaction-time tasks are set, come
-on top.
+of training follow, the same in all tasks. Where a threshold is fitted, it is on trials that were trained on.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mtrnn_agents import gated, leaky, supervised, transformer, trial_ppo
+from mtrnn_agents.batches import Run, training_trials, updates_of_block
 from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_envs import EvidenceTask
 
@@ -97,16 +97,15 @@ def ppo_history() -> Learner:
     return Learner(_by_rollouts("ppo_history", "mean", "mean"))
 
 
-def shortest(task: EvidenceTask) -> int:
-    """The least steps that a trial can take."""
-    return task.shortest.fixation + 1 if task.reaction_time else sum(task.shortest)
-
-
 def _by_labels(network: Any, batch_size: int) -> Train:
     def train(task: EvidenceTask, seed: int, budget: int) -> Any:
         n = max(1, budget // batch_size)
         training = supervised.Training(network=network, batch_size=batch_size, n_updates=n, evaluate_every=n)
-        return supervised.train(task, seed, training, progress=False)
+        agent = supervised.train(task, seed, training, progress=False)
+        if task.reaction_time:  # the threshold was fitted on validation trials, which would come on top
+            last = training_trials(Run(task, seed), training, (n - 1) // updates_of_block(training))
+            supervised.fit_decisions(agent, last[:budget])
+        return agent
 
     return train
 
@@ -127,11 +126,8 @@ def _by_rollouts(algorithm: str, preset: str, in_reaction_time: str) -> Train:
         plugin = import_module(f"mtrnn_agents.stable_baselines.{algorithm}")  # it needs what is not always installed
         start = plugin.PRESETS[in_reaction_time if task.reaction_time else preset]
         n_envs = max(8, min(256, budget // 128))
-        # Rollouts are whole: it is over before the last that could begin more trials than are left.
-        in_rollout = n_envs * -(-start.rollout_trials * task.n_steps // shortest(task))
         steps = budget * task.n_steps
-        trials = max(1, budget - in_rollout + 1)
-        training = replace(start, n_envs=n_envs, total_trials=trials, total_steps=steps, evaluate_every=steps)
+        training = replace(start, n_envs=n_envs, total_trials=budget, total_steps=steps, evaluate_every=steps)
         return plugin.train(task, seed, training, progress=False)
 
     return train

@@ -27,7 +27,7 @@ from mtrnn_agents.loop import one_thread, train_together
 from mtrnn_agents.network import read
 from mtrnn_agents.settings import PRESETS, Training, checked_settings, checked_task
 from mtrnn_agents.state import CHECKPOINT, Progress, finished, first_weights, resume
-from mtrnn_envs import EvidenceTask, observe
+from mtrnn_envs import EvidenceTask, Trials, observe
 from mtrnn_envs.checks import whole
 from mtrnn_envs.experiments.run import Metrics
 
@@ -113,20 +113,19 @@ def completed(run: Run, training: Training, state: Progress, folder: Path | None
     first = first_weights(run, training)
     weights = assembled(first, state.weights if training.patience is None else state.best)
     agent = SupervisedAgent(run.task, training, weights, run.seed, history=state.history)
-    with one_thread():
-        _fit_decisions(agent)
+    fit_decisions(agent, validation_trials(run))
     if folder is not None:
         agent.save(folder / AGENT)
     return agent
 
 
+@one_thread()
 @torch.no_grad()
-def _fit_decisions(agent: SupervisedAgent) -> None:
-    """Fits what stands between a network's outputs and its answers, on validation trials: gain and threshold."""
+def fit_decisions(agent: SupervisedAgent, trials: Trials) -> None:
+    """Fits what stands between a network's outputs and its answers, on `trials` (numpy): gain and threshold."""
     task, training = agent.task, agent.training
     if not task.reaction_time and training.labels != "accumulator":
         return
-    trials = validation_trials(Run(task, agent.seed))
     hidden = agent.network.sequence(agent.weights, torch.from_numpy(observe(trials)))
     output = torch.sigmoid(read(agent.weights, hidden)).double().numpy()
     go = np.broadcast_to(trials.timing.go, len(trials))[:, None]

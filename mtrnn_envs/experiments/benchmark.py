@@ -27,13 +27,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mtrnn_envs.checks import known, whole
+from mtrnn_envs.experiments import plugins
 from mtrnn_envs.experiments.backends import Backend, Failure, outcomes
 from mtrnn_envs.experiments.cell import PACKAGES as OF_STUDIES
 from mtrnn_envs.experiments.cell import versions
 from mtrnn_envs.experiments.entrants import entrant
 from mtrnn_envs.experiments.findings import plain
 from mtrnn_envs.experiments.running import ours
-from mtrnn_envs.experiments.scoring import scored
+from mtrnn_envs.experiments.scoring import PROBES, scored
 from mtrnn_envs.experiments.suite import BUDGETS, N_SEEDS, N_TRIALS, NAMES, SETTINGS, VERSION
 from mtrnn_envs.files import replacing
 
@@ -90,7 +91,7 @@ def run(
         "agent": agent,
         "code": code_of(make),
         "suite": VERSION,
-        "suite_code": _digest(*Path(__file__).parents[1].rglob("*.py")),
+        "suite_code": suite_code(),
         "secret": whole("secret", secret, 0),
         "bare": bool(bare),
         "budgets": rising,
@@ -130,12 +131,11 @@ def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int) -> P
     there = {(n, s): found for n in NAMES for s in range(seeds) if (found := _read(folder, about, (n, s))) is not None}
     names, agent = list(dict.fromkeys(name for name, _ in there)), about["agent"]
     n_seeds = 1 + max(seed for _, seed in there)
-    own = tuple(about["budgets"]) == BUDGETS and about["n_trials"] == N_TRIALS
-    part = not own or any((name, seed) not in there for name in NAMES for seed in range(N_SEEDS))
+    part = bool(missing(about, list(there)))
     options = [f"--agent {agent}", f"--seeds {n_seeds}", f"--secret {about['secret']}"]
     options += ["--bare"] * about["bare"] + [f"--settings {' '.join(names)}"] * (names != list(NAMES))
     command = f"mtrnn benchmark {' '.join(options)}"
-    if not own:
+    if tuple(about["budgets"]) != BUDGETS or about["n_trials"] != N_TRIALS:
         command += f"  # in Python, with budgets={tuple(about['budgets'])}, n_trials={about['n_trials']}"
     whole_file = {"schema": SCHEMA, **about, "seeds": n_seeds, "command": command}
     ends = ["bare"] * about["bare"] + [f"secret{about['secret']}"] * (about["secret"] > 0)
@@ -147,6 +147,17 @@ def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int) -> P
         temporary.write_text(json.dumps({**whole_file, "cells": cells}, indent=1, allow_nan=False))
     load(path)
     return path
+
+
+def missing(about: Mapping[str, Any], there: Sequence[Job]) -> str:
+    """What results with such cells lack to be of the whole suite; empty if nothing."""
+    lacking = [name for name in NAMES if any((name, seed) not in there for seed in range(N_SEEDS))]
+    said = [f"fewer than {N_SEEDS} seeds of {', '.join(lacking)}"] if lacking else []
+    if tuple(about["budgets"]) != BUDGETS:
+        said.append(f"budgets of {about['budgets']} trials")
+    if about["n_trials"] != N_TRIALS:
+        said.append(f"{about['n_trials']} test trials")
+    return "; ".join(said)
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -177,17 +188,33 @@ def _no_number(constant: str) -> Any:
 
 
 def _agree(cells: Sequence[Mapping[str, Any]]) -> None:
-    """Raises `ValueError` if a cell is there twice, or a score is not what its numbers make."""
+    """Raises `ValueError` if a cell is there twice, or a score is not what its numbers make, or has none."""
     seen = set()
     for cell in cells:
-        here, numbers = f"{cell['setting']}, seed {cell['seed']}", cell["numbers"]
+        here, scores = f"{cell['setting']}, seed {cell['seed']}", cell["scores"]
         if here in seen:
             raise ValueError(f"{here} is there twice")
         seen.add(here)
-        if {"reward", "chance", "ideal"} <= numbers.keys():
-            made = (numbers["reward"] - numbers["chance"]) / (numbers["ideal"] - numbers["chance"])
-            if not np.isclose(made, cell["scores"]["performance"], atol=1e-9):
-                raise ValueError(f"{here}: performance is {cell['scores']['performance']}; its numbers make {made}")
+        could = "performance" not in cell["refused"]
+        made = {"performance": _made(cell, "", "chance")} if could else {"performance": 0.0}
+        if could and scores["generalisation"] is not None:
+            made["generalisation"] = max(0.0, _made(cell, "held out: ", "held out: nearest"))
+        if could and scores["memory"] is not None:
+            made["memory"] = 0.0 if "memory" in cell["refused"] else _made(cell, "long: ", "chance")
+        for name, value in made.items():
+            if scores[name] is None or not np.isclose(value, scores[name], atol=1e-9):
+                raise ValueError(f"{here}: {name} is {scores[name]}; its numbers make {value}")
+
+
+def _made(cell: Mapping[str, Any], prefix: str, nothing: str) -> float:
+    """A score from the numbers of a cell."""
+    names = f"{prefix}reward", nothing, f"{prefix}ideal", f"{prefix}z"
+    numbers = [cell["numbers"].get(name) for name in names]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
+        said = ", ".join(f"{name}={value!r}" for name, value in zip(names, numbers, strict=True))
+        raise ValueError(f"{cell['setting']}, seed {cell['seed']}: each must be a number: {said}")
+    reward, low, best, _ = numbers
+    return (reward - low) / (best - low)
 
 
 def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | None = None) -> list[str]:
@@ -219,6 +246,8 @@ def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | 
                 said.append(f"{here}: {part} were {cell[part]}, and are {again[part]}")
     if said and code_of(make) != about["code"]:
         said.append(f"{about['agent']} is not made by the same code any more")
+    if said and suite_code() != about["suite_code"]:
+        said.append("nor is the suite, or what it asks of states, the same code any more")
     if said and (now := versions(PACKAGES)) != about["versions"]:
         said.append(f"versions were {about['versions']}, and are {now}")
     return said
@@ -230,19 +259,26 @@ def slug(agent: str) -> str:
     return plain_name if plain_name == agent else f"{plain_name}-{hashlib.sha256(agent.encode()).hexdigest()[:4]}"
 
 
+def suite_code() -> str:
+    """A hash of the source of what measures: this package, and those of the probes that are asked of states."""
+    measures = "".join(code_of(plugins.probe(name)) for name in PROBES)
+    return hashlib.sha256((_digest(*Path(__file__).parents[1].rglob("*.py")) + measures).encode()).hexdigest()[:16]
+
+
 def code_of(make: Any) -> str:
-    """A hash of the source of the package in which an entrant is defined; empty if there is none.
+    """A hash of the source of the package in which an entrant, or a probe, is defined; empty if there is none.
 
     Of a module in no package, that of all modules in its folder which have been imported.
     """
+    while isinstance(make, partial):
+        make = make.func
     top = sys.modules.get(inspect.unwrap(make).__module__.partition(".")[0])
+    if (places := getattr(top, "__path__", None)) is not None:  # a package, with or without an __init__.py
+        return _digest(*(path for place in places for path in Path(place).rglob("*.py")))
     if (file := getattr(top, "__file__", None)) is None:
         return ""
-    place = Path(file).parent
-    if Path(file).name == "__init__.py":
-        return _digest(*place.rglob("*.py"))
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return _digest(*{Path(each) for each in files if each is not None and Path(each).parent == place})
+    return _digest(*{Path(each) for each in files if each is not None and Path(each).parent == Path(file).parent})
 
 
 def _digest(*paths: Path) -> str:

@@ -9,7 +9,7 @@ needs
 on batches, Stable-Baselines3's own. It may have
 
     fit(task, seed, budget)    learns from at most `budget` trials; gives the agent that has learned, or None: itself
-    hidden(state)              its states `[B, H]`, without which there is no score of abstraction
+    hidden(state)              its states `[B, H]`, if its state is no array `[B, H]`: without either, no abstraction
     probabilities(state)       of +1, `[B, A]`, without which there is none of confidence in tasks of fixed duration
 
 What `fit` draws is not counted: that it keeps to its budget is a matter of honour. One with `fit` is made for the task

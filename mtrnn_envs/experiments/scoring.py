@@ -4,7 +4,7 @@
 |---|---|---|---|
 | performance | mean reward of a test trial | actions drawn evenly | the ideal observer, or optimal stopping |
 | learning | performance after training of 512 to 32,768 trials, mean over their logarithm | as above | as above |
-| generalisation | performance in a quadrant of x* without training | as above | as above |
+| generalisation | mean reward in a quadrant of x* without training | the nearest x* with training | as above |
 | memory | performance where answers are asked for much later than in training | as above | as above |
 | abstraction | OOD r2_prior, CCGP and parallelism, times performance | states without x* | mean of samples |
 | confidence | how far the Brier score of claims is below 1/4, that of 1/2 | knowing nothing | ideal claims |
@@ -13,18 +13,24 @@ In tasks of fixed duration the ideal observer answers the same trials. In reacti
 expectation; there, to answer at once and blindly, with the least confidence, is better than actions drawn evenly
 (`blind` in the numbers).
 
+**Generalisation.** Half of all lines do not cross a quadrant, and who answers for the nearest x* that training can have
+shown is right in most others, too. So this is 0: answers for the likeliest x* of who believes that none is in the
+quadrant. Below it counts as it (`held out: score` in the numbers does not). Performance is then of the other trials;
+the ideal observer does not know that they are others, and who has learned it may be above 1 by some thousandths.
+
 **Abstraction.** The mean over the three, each above what states without x* have (CCGP: 1/2; below it counts as it), of
 trials in all orthants. The mean of the samples is a linear code of all that was seen, in the same trials, and is asked
 by the same probes. What is shown is a linear code of x*, too, but for the encoder, and so are the states of a network
 that has learned nothing: whoever answers by chance would have much of it. It counts, therefore, as far as the agent
-answers by what it has. In the numbers `code` is without that, and `code at first` the same of the agent of the smallest
-budget.
+answers better than blindly. In the numbers `code` is without that, and `code at first` the same of the agent of the
+smallest budget.
 
 **Confidence.** In tasks of fixed duration by `probabilities`; in reaction-time tasks by the levels of its answers, held
 against the best claim at the same step, where a task left open claims 1/2 at the last step. Below 0 counts as 0.
 
-A score is None where nothing is asked, or the agent does not tell what is needed: `fit` for learning, `hidden` for
-abstraction, `probabilities` for confidence. What an agent was asked and could not do is 0, and `refused` says why.
+A score is None where nothing is asked, or the agent does not tell what is needed: `fit` for learning, `hidden` (or a
+state that is an array) for abstraction, `probabilities` for confidence. What an agent was asked and could not do is 0,
+and `refused` says why.
 """
 
 from __future__ import annotations
@@ -96,7 +102,8 @@ def scored(
     agents, learns, cpu_s = _learned(make, task, tested, seed, budgets, attempt)
     test = partial(_tested, n_trials=n_trials, seed=seed_of_tests(setting, seed, secret))
 
-    whole_test = attempt("performance", lambda: test(agents[-1], tested)) if agents else None
+    last = agents[-1] if agents else None
+    whole_test = None if last is None else attempt("performance", lambda: test(last, tested))
     if whole_test is None:
         asked = {"performance": True, "learning": learns}
         asked |= {"generalisation": setting.held_out is not None, "memory": bool(setting.long)}
@@ -105,15 +112,16 @@ def scored(
         seen, held_out = _parted(whole_test, setting.held_out)
         scores["performance"] = performance(seen, numbers)
         if held_out is not None:
-            scores["generalisation"] = performance(held_out, numbers, "held out: ")
+            assert setting.held_out is not None
+            scores["generalisation"] = generalisation(held_out, setting.held_out, numbers)
         if setting.long:
-            of_long = attempt("memory", lambda: test(agents[-1], changed(tested, setting.long)))
+            again = seed_of_tests(setting, seed, secret, long=True)
+            of_long = attempt("memory", lambda: test(agents[-1], changed(tested, setting.long), seed=again))
             scores["memory"] = 0.0 if of_long is None else performance(of_long, numbers, "long: ")
-        acts = float(np.clip(scores["performance"], 0, 1))
-        share = attempt("abstraction", lambda: abstraction(whole_test, numbers), 0.0)
-        scores["abstraction"] = None if share is None else acts * share
+        share = attempt("abstraction", lambda: abstraction(whole_test, numbers), 0.0, of=ValueError)
+        scores["abstraction"] = None if share is None else _above_blind(numbers) * share
         numbers["code"] = share
-        scores["confidence"] = attempt("confidence", lambda: confidence(seen, numbers), 0.0)
+        scores["confidence"] = attempt("confidence", lambda: confidence(seen, numbers), 0.0, of=ValueError)
         if learns:
             early = [
                 None if each is None else attempt("learning", lambda each=each: test(each, tested))
@@ -124,7 +132,7 @@ def scored(
             scores["learning"] = _area(budgets, curve)
             numbers |= {"trials": list(budgets), "curve": curve}
             if early and (first := early[0]) is not None:
-                numbers["code at first"] = attempt("code at first", lambda: abstraction(first, {}))
+                numbers["code at first"] = attempt("code at first", lambda: abstraction(first, {}), of=ValueError)
     return {"scores": scores, "numbers": numbers, "cpu_s": cpu_s, "learns": learns, "refused": refused}
 
 
@@ -140,11 +148,24 @@ class Tested(NamedTuple):
         return Tested(replace(self.recording, **arrays), self.trials[rows])
 
 
-def _attempt(refused: dict[str, str], name: str, measure: Callable[[], Any], failed: Any = None) -> Any:
-    """What `measure` gives; where it raises, whatever that is, `failed`, and why goes to `refused`."""
+def _attempt(
+    refused: dict[str, str],
+    name: str,
+    measure: Callable[[], Any],
+    failed: Any = None,
+    *,
+    of: type[Exception] = Exception,
+) -> Any:
+    """What `measure` gives; where it raises what an agent is to blame for, `failed`, and why goes to `refused`.
+
+    That is any error where the agent itself acts, and `of` where what it did is measured: others are faults of ours,
+    and no score.
+    """
     try:
         return measure()
-    except Exception as error:
+    except MemoryError:  # says more of the machine than of the agent
+        raise
+    except of as error:
         refused[name] = f"{type(error).__name__}: {error}"
         return failed
 
@@ -159,7 +180,8 @@ def _learned(
 ) -> tuple[list[Any], bool, float]:
     """The agents of all budgets, or the one that does not learn; whether it learns; what the last training took.
 
-    There are no agents if none can be made. In the place of one that could not be trained there is None.
+    There are no agents if none can be made. In the place of one that could not be trained there is None; of the last,
+    that is why there is no performance.
     """
     agent = attempt("performance", lambda: made(make, task, tested, seed))
     if agent is None or not (learns := callable(getattr(agent, "fit", None))):
@@ -167,7 +189,8 @@ def _learned(
     agents, cpu_s = [], 0.0
     for budget in budgets:
         begun = time.process_time()
-        agents.append(attempt("learning", lambda n=budget: trained(made(make, task, tested, seed), task, seed, n)))
+        what = "performance" if budget == budgets[-1] else f"learning from {budget} trials"
+        agents.append(attempt(what, lambda n=budget: trained(made(make, task, tested, seed), task, seed, n)))
         cpu_s = time.process_time() - begun
     return agents, learns, cpu_s
 
@@ -189,7 +212,33 @@ def performance(test: Tested, numbers: dict[str, Any], prefix: str = "") -> floa
         best, above = float(right.mean()), recording.correct.mean(axis=1) - right.mean(axis=1)
     error = above.std() / np.sqrt(len(above))
     numbers |= {f"{prefix}ideal": best, f"{prefix}z": float(above.mean() / error) if error > 0 else 0.0}
-    return float((rewards.mean() - chance(task)) / (best - chance(task)))
+    return _between(float(rewards.mean()), chance(task), best)
+
+
+def generalisation(test: Tested, held_out: str, numbers: dict[str, Any]) -> float:
+    """The mean reward in an orthant without training, between answers for the nearest x* with training and the ideal.
+
+    That x* is the likeliest, given the mean of the samples, under a prior that is flat and without the orthant.
+    """
+    performance(test, numbers, "held out: ")
+    means = _last_means(test)
+    inside = np.flatnonzero(in_orthants(means, (held_out,)))
+    nearest = np.abs(means[inside] / np.array(test.recording.task.sigmas)).argmin(axis=1)
+    means[inside, nearest] = np.array([-1e-9 if sign == "+" else 1e-9 for sign in held_out])[nearest]  # just outside
+    right = (_asked(test.recording.task.boundary.margins(means), test.recording) > 0) == (test.recording.asked > 0)
+    numbers["held out: nearest"] = nothing = float(right.mean())
+    numbers["held out: score"] = score = _between(numbers["held out: reward"], nothing, numbers["held out: ideal"])
+    return max(0.0, score)
+
+
+def _between(value: float, nothing: float, best: float) -> float:
+    return (value - nothing) / (best - nothing)
+
+
+def _above_blind(numbers: dict[str, Any]) -> float:
+    """How far the reward is above what can be had blindly, or by chance, as a share of how far the best is."""
+    nothing = max(numbers["blind"], numbers["chance"])
+    return float(np.clip(_between(numbers["reward"], nothing, numbers["ideal"]), 0, 1))
 
 
 def chance(task: EvidenceTask) -> float:
@@ -243,6 +292,8 @@ def confidence(test: Tested, numbers: dict[str, Any]) -> float | None:
         return None
     else:
         recording = test.recording
+        if not np.all((claims >= 0) & (claims <= 1)):  # nan is refused, too
+            raise ValueError(f"probabilities(state) are from {claims.min():.3g} to {claims.max():.3g}, not in [0, 1]")
         should = _asked(trial_probabilities(test.trials), recording)
     plus = recording.asked > 0
     brier, least = (float(np.mean((p - plus) ** 2)) for p in (claims, should))
@@ -276,11 +327,16 @@ def _geometry(recording: Recording) -> dict[str, float]:
 
 def _of_mean_samples(test: Tested) -> Recording:
     """The recording with the mean of the samples seen by the last step of each trial as the state at that step."""
-    recording, trials = test
-    rows, last = np.arange(len(recording)), recording.last_steps
+    recording = test.recording
     hidden = np.full((*recording.valid.shape, recording.latents.shape[1]), np.nan, np.float32)
-    hidden[rows, last] = running_means(trials)[rows, samples_seen(trials, last) - 1]
+    hidden[np.arange(len(recording)), recording.last_steps] = _last_means(test)
     return replace(recording, hidden=hidden)
+
+
+def _last_means(test: Tested) -> Float[np.ndarray, "N D"]:
+    """The mean of the samples seen by the last step of each trial."""
+    seen = samples_seen(test.trials, test.recording.last_steps)
+    return running_means(test.trials)[np.arange(len(seen)), seen - 1]
 
 
 def _best_claims(task: EvidenceTask, test: Tested) -> Float[np.ndarray, "N A"]:

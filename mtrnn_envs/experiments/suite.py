@@ -108,9 +108,10 @@ def bare(task: EvidenceTask) -> EvidenceTask:
     return replace(task, encoder=None, encoder_seed=0, encoder_noise=0.0)
 
 
-def seed_of_tests(setting: Setting, seed: int, secret: int = 0) -> int:
-    """The seed of the environments that agents are tested in; no two tests share a trial."""
-    sequence = seed_sequence(whole("secret", secret, 0), "suite", whole("seed", seed, 0), 1 + NAMES.index(setting.name))
+def seed_of_tests(setting: Setting, seed: int, secret: int = 0, *, long: bool = False) -> int:
+    """The seed of the environments that agents are tested in, or of the long test; no two tests share a trial."""
+    which = 1 + NAMES.index(setting.name) + long * len(NAMES)
+    sequence = seed_sequence(whole("secret", secret, 0), "suite", whole("seed", seed, 0), which)
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(2))
 
 

@@ -27,7 +27,7 @@ class Progress:
         numbers: what the optimiser keeps besides arrays, by the same names.
         iteration: iterations made.
         history: the evaluations so far.
-        trials: begun so far, those that were cut off included.
+        trials: begun so far, those that were cut off included, and those of a last rollout that were too many.
     """
 
     arrays: dict[str, np.ndarray]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -254,7 +254,7 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
         except ValueError as error:
             if "invalid values" not in str(error):  # as torch says of logits that are not finite
                 raise
-        trials = now.trials + int(np.count_nonzero(cast(Any, model).rollout_buffer.episode_starts))
+        trials = now.trials + begun(model)
         after = checkpoints.snapshot(model, now.iteration + 1, now.history, trials)
         done = after.iteration * steps
         if told is None or not all(np.isfinite(v).all() for v in after.arrays.values()):
@@ -276,13 +276,19 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
         yield now
 
 
+def begun(model: Any) -> int:
+    """The trials begun in the last rollout."""
+    return int(np.count_nonzero(model.rollout_buffer.episode_starts))
+
+
 def iterate(learner: Learner, callback: Any, now: Progress) -> dict[str, float]:
     """One rollout, from the beginning of trials, and the updates after it; what is told of them, by name.
 
+    If it began more trials than are left, nothing is learned from it, and nothing told: then training is over.
     It is a function of the model's weights and optimiser, the seed, and how many iterations and trials went before.
     """
     model: Any = learner.model
-    envs, buffer, iteration = model.env, model.rollout_buffer, now.iteration
+    envs, buffer, iteration, training = model.env, model.rollout_buffer, now.iteration, learner.training
     with own_generators(seed_sequence(learner.seed, "actions", iteration)):
         envs.seed(_start(learner.seed, "train", iteration))
         model._last_obs = envs.reset()
@@ -297,6 +303,8 @@ def iterate(learner: Learner, callback: Any, now: Progress) -> dict[str, float]:
         model.collect_rollouts(envs, callback, buffer, n_rollout_steps=model.n_steps)
         ends = np.concatenate([buffer.episode_starts[1:], model._last_episode_starts[None]]) != 0
         reward = reward_of_ended(buffer.rewards, ends)
+        if training.total_trials is not None and now.trials + begun(model) > training.total_trials:
+            return {}
         model.train()
     logged = {name.removeprefix("train/"): float(value) for name, value in model.logger.name_to_value.items()}
     # That of a whole action is the sum of those of its parts, which are independent.

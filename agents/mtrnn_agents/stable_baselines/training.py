@@ -24,8 +24,8 @@ class OnPolicyTraining:
     total_steps: int = option(500_000, "steps of training, over all environments, up to whole rollouts")
     total_trials: int | None = option(
         None,
-        "trials of training, over all environments and those cut off included, up to whole rollouts: it is over when "
-        "steps or trials are, and the rate falls by whichever is nearer; None: as many as the steps hold",
+        "at most so many trials of training, over all environments and those cut off included, in whole rollouts: it "
+        "is over when steps or trials are, and the rate falls by whichever is nearer; None: as many as the steps hold",
     )
     learning_rate: float = option(1e-3, "the optimiser's rate at its highest")
     schedule: str = option("constant", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'")

@@ -25,9 +25,9 @@ from mtrnn_analysis.report.pictures import still
 from mtrnn_analysis.report.summaries import NOTHING, Grid, duration, interval, number
 from mtrnn_analysis.report.tables import table
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
-from mtrnn_envs.experiments.benchmark import load
+from mtrnn_envs.experiments.benchmark import load, missing
 from mtrnn_envs.experiments.scoring import SCORES
-from mtrnn_envs.experiments.suite import BUDGETS, N_SEEDS, N_TRIALS, NAMES, SETTINGS, VERSION
+from mtrnn_envs.experiments.suite import BUDGETS, NAMES, SETTINGS, VERSION
 from mtrnn_envs.files import replacing
 
 NAME = "leaderboard.html"
@@ -149,10 +149,10 @@ def _ranked(about: Mapping[str, Any]) -> Ranked:
     cells: list[Mapping[str, Any]] = about["cells"]
     rng, groups = np.random.default_rng(SEED), {score: _groups(cells, score) for score in SCORES}
     codes = [[v for c in cells if (v := c["numbers"].get(name)) is not None] for name in ("code at first", "code")]
-    learns, missing = any(c["learns"] for c in cells), _missing(about)
+    learns, lacking = any(c["learns"] for c in cells), missing(about, [(c["setting"], c["seed"]) for c in cells])
     return Ranked(
         about["agent"],
-        PART if missing else LEARN if learns and not about["bare"] else GIVEN,
+        PART if lacking else LEARN if learns and not about["bare"] else GIVEN,
         about,
         {score: _estimate(list(each.values()), rng) for score, each in groups.items()},
         {score: sum(map(len, each.values())) for score, each in groups.items()},
@@ -160,7 +160,7 @@ def _ranked(about: Mapping[str, Any]) -> Ranked:
         (float(np.mean(codes[0])) if codes[0] else None, float(np.mean(codes[1])) if codes[1] else None),
         float(np.median([c["cpu_s"] for c in cells])) if learns else 0.0,
         [f"{c['setting']}, seed {c['seed']}: {name}: {why}" for c in cells for name, why in c["refused"].items()],
-        missing,
+        lacking,
         [f"{c['setting']}, seed {c['seed']}" for c in cells if any(_above(c["numbers"]))],
     )
 
@@ -176,18 +176,6 @@ def _groups(cells: Sequence[Mapping[str, Any]], score: str) -> dict[str, np.ndar
 def _above(numbers: Mapping[str, Any]) -> list[bool]:
     """Whether each test was answered far better than by the ideal observer."""
     return [value > FAR for name, value in numbers.items() if name.rpartition(": ")[2] == "z" and value is not None]
-
-
-def _missing(about: Mapping[str, Any]) -> str:
-    """What results lack to be of the whole suite; empty if nothing."""
-    there = {(c["setting"], c["seed"]) for c in about["cells"]}
-    lacking = [name for name in NAMES if any((name, seed) not in there for seed in range(N_SEEDS))]
-    said = [f"fewer than {N_SEEDS} seeds of {', '.join(lacking)}"] if lacking else []
-    if tuple(about["budgets"]) != BUDGETS:
-        said.append(f"budgets of {about['budgets']} trials")
-    if about["n_trials"] != N_TRIALS:
-        said.append(f"{about['n_trials']} test trials")
-    return "; ".join(said)
 
 
 def _estimate(groups: Sequence[np.ndarray], rng: np.random.Generator) -> Interval | None:
