@@ -69,6 +69,15 @@ def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
     return said
 
 
+def unlike(agent: Any, again: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
+    """What is wrong where `again` was made, and has learned, as `agent` was: a sentence, if it answers otherwise."""
+    shown = np.asarray(observe(Stream(task, "test", seed).take(N_TRIALS)), np.float32)
+    first, second = (_through(each.predict, _decisive(task), shown)[0] for each in (agent, again))
+    if _same(first, second):
+        return []
+    return ["It does not learn the same again: made and fitted anew with the same seed, it answers otherwise."]
+
+
 def raised(method: str, error: Exception) -> str:
     """A sentence on what a method raised, with the place."""
     place = traceback.extract_tb(error.__traceback__)[-1]

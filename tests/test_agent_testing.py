@@ -10,7 +10,7 @@ import pytest
 from mtrnn_agents import untrained
 from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.agent_testing import problems
+from mtrnn_envs.agent_testing import problems, unlike
 
 TASK = EvidenceTask(n_tasks=3, encoder=None, stimulus=6)
 TIMED = EvidenceTask(n_tasks=3, encoder=None, stimulus=6, payoff="quadratic", decision=0)
@@ -79,7 +79,17 @@ class InPlace(Summing):
         state = np.zeros((len(observation), 2)) if state is None else state
         state[np.asarray(episode_start, bool)] = 0
         state += observation[:, 1:3]
-        return np.repeat((np.sin(40 * state[:, :1]) > 0).astype(int), 3, axis=1), state
+        return self.answers(state), state
+
+
+class Keeping(Summing):
+    """Its memory is its own, and not the state."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, Any]:
+        action, self.state = super().predict(observation, getattr(self, "state", None), episode_start, deterministic)
+        return action, None
 
 
 class WipesAll(Summing):
@@ -167,6 +177,7 @@ def test_nothing_is_wrong_in_reaction_time(agent: Any) -> None:
         (Together(), "Environments leak into each other"),
         (Remembering(), "It remembers the trial before"),
         (InPlace(), "It changes the state that it is given"),
+        (Keeping(), "It changes the state that it is given, or keeps one of its own"),
         (WipesAll(), "It loses its memory where a trial begins in another environment."),
         (WipesNone(), "It does not begin anew where episode_start says so"),
         (Yes(), "What it answers does not depend on the evidence"),
@@ -182,5 +193,11 @@ def test_nothing_is_wrong_in_reaction_time(agent: Any) -> None:
 def test_each_fault_has_its_sentence(agent: Any, sentence: str) -> None:
     said = problems(agent, TASK)
     assert any(each.startswith(sentence) for each in said), said
-    if not isinstance(agent, Chancy | RandomAgent | Remembering | Together):  # these show in several ways
+    if not isinstance(agent, Chancy | RandomAgent | Remembering | Together | Keeping):  # these show in several ways
         assert len(said) == 1, said
+
+
+def test_training_that_cannot_be_had_again_is_said() -> None:
+    assert unlike(untrained(TASK, 0), untrained(TASK, 0), TASK) == []
+    (said,) = unlike(untrained(TASK, 0), untrained(TASK, 1), TASK)
+    assert said.startswith("It does not learn the same again")

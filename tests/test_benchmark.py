@@ -367,7 +367,7 @@ def test_results_are_written_resumed_and_verified(theirs: str, tmp_path: Path) -
     found["cells"][0]["numbers"]["reward"] += 1e-12
     path.write_text(json.dumps(found))
     (said,) = verify(path, n_cells=4)
-    assert said.startswith("n2, seed 0: numbers were")
+    assert said.startswith("n2, seed 0: numbers: reward was")
 
 
 def test_the_code_of_an_agent_is_that_of_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,6 +381,13 @@ def test_the_code_of_an_agent_is_that_of_its_package(tmp_path: Path, monkeypatch
     before = code_of(make)
     (package / "network.py").write_text("class Mine: x = 1")
     assert code_of(make) != before
+    assert code_of(partial(make, 3)) == code_of(make)
+    (tmp_path / "without_init").mkdir()
+    (tmp_path / "without_init" / "agent.py").write_text("class Mine: ...")
+    make = entrant("without_init.agent:Mine")
+    before = code_of(make)
+    (tmp_path / "without_init" / "agent.py").write_text("class Mine: x = 1")
+    assert before != code_of(make)
     assert slug("a.b:C") != slug("a.b-C") == "a.b-C"
 
 
@@ -398,6 +405,12 @@ def test_files_that_are_no_results_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda cells: cells[0]["numbers"].pop("reward"), r"n2, seed 0: each must be a number: reward=None"),
+        (lambda cells: cells[0]["numbers"].update(z="high"), "z='high'"),
+        (
+            lambda cells: cells[0]["scores"].update(performance=None),
+            "n2, seed 0: performance is None; its numbers make",
+        ),
         (lambda cells: cells.append(cells[0]), "n2, seed 0 is there twice"),
         (lambda cells: cells[0]["scores"].update(performance=1.5), "n2, seed 0: performance is 1.5; its numbers make"),
         (lambda cells: cells[0]["scores"].update(abstraction=7), "7 is greater than the maximum"),
@@ -461,10 +474,14 @@ def test_held_out_quadrants_are_not_trained_on_and_are_tested() -> None:
         (["benchmark", "--agent", "randm"], 2, "did you mean 'random'"),
         (["benchmark", "--agent", "random", "--settings", "n25"], 2, "'n25' is not a setting of MTE-v1"),
         (["benchmark", "--verify", "nowhere.json"], 2, "nowhere.json"),
-        (["leaderboard", "nowhere"], 2, "nowhere holds no results of the benchmark"),
+        (["leaderboard", "nowhere"], 2, "nowhere is no folder"),
         (["check-agent", "random", "--env-id", "MultiTask-v0"], 2, "'MultiTask-v0' is not an environment"),
         (["check-agent", "random"], 1, "It is not deterministic"),
-        (["check-agent", "integrator", "--bare"], 0, "nothing is wrong with integrator"),
+        (
+            ["check-agent", "integrator", "--bare", "--env-id", "MultiTaskEvidence-v0"],
+            0,
+            "nothing is wrong with integr",
+        ),
         (["check-agent", "random", "--settings", "n3"], 2, "'n3' is not a setting"),
         (["check-agent", "random", "--settings", "n2", "cued"], 1, "cued: It is not deterministic"),
         (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtrnn_analysis.figures.radar import radar_figure, radars_figure
-from mtrnn_analysis.report.leaderboard import GIVEN, LEARN, PART, ranked, text, write
+from mtrnn_analysis.report.leaderboard import GIVEN, KNOWS, LEARN, PART, ranked, text, write
 from mtrnn_analysis.statistics import Interval
 from mtrnn_envs.experiments.scoring import SCORES
 from mtrnn_envs.experiments.suite import BUDGETS, N_TRIALS, NAMES, VERSION
@@ -84,13 +84,15 @@ def test_agents_are_ranked_by_what_they_were_given() -> None:
             results_of("seeing", lambda name, seed: 1, bare=True),
             results_of("ready", lambda name, seed: 0.99, learns=False),
             results_of("low", lambda name, seed: 0.2),
+            results_of("peeks", lambda name, seed: 1.08),
             results_of("high", lambda name, seed: 0.8),
         ]
     )
-    assert [agent.name for agent in agents] == ["high", "low", "seeing", "ready", "part"]
-    assert [agent.kind for agent in agents] == [LEARN, LEARN, GIVEN, GIVEN, PART]
-    assert agents[-1].missing.startswith("fewer than 5 seeds of n6, n24, d5-n3")
-    assert not any(agent.suspect for agent in agents)
+    names = ["high", "low", "seeing (shown the evidence)", "ready", "peeks", "part"]
+    assert [agent.name for agent in agents] == names
+    assert [agent.kind for agent in agents] == [LEARN, LEARN, GIVEN, GIVEN, KNOWS, PART]
+    assert agents[-1].missing == "5 seeds of n2 only"
+    assert [bool(agent.suspect) for agent in agents] == [False] * 4 + [True, False]
     assert agents[0].codes == (0.25, 0.5)
 
 
@@ -118,6 +120,33 @@ def test_what_cannot_be_done_lowers_the_score() -> None:
     assert less.value == pytest.approx(whole.value * (len(NAMES) - 3) / len(NAMES))
 
 
+def test_who_refuses_a_setting_has_0_there_in_all_that_it_has_elsewhere() -> None:
+    """In what is asked there: memory is asked elsewhere only."""
+    some = results_of("a", lambda name, seed: 0.0 if name in NAMES[:3] else 0.9)
+    for cell in some["cells"]:
+        if not cell["refused"]:
+            cell["scores"] |= {"abstraction": 0.8, "memory": 0.7 if cell["setting"] == "delay" else None}
+    (agent,) = ranked([some])
+    assert {name: each.value for name, each in agent.scores.items() if each} == pytest.approx(
+        {"performance": 0.9 * 10 / 13, "abstraction": 0.8 * 10 / 13, "memory": 0.7}
+    )
+    assert (agent.counts["abstraction"], agent.counts["memory"], agent.counts["confidence"]) == (13, 1, 0)
+
+
+def test_what_a_score_rests_on_is_said_where_it_is_not_all(tmp_path: Path) -> None:
+    some = results_of("a", lambda name, seed: 0.9)
+    for cell in some["cells"]:
+        cell["scores"]["confidence"] = 0.5 if cell["setting"] == "reaction-time" else None
+    (tmp_path / "a.json").write_text(json.dumps(some))
+    assert "0.500 [0.500, 0.500] in 1 of 13 settings" in text(tmp_path)
+    (tmp_path / "b.json").write_text(json.dumps({**some, "secret": 3, "suite_code": "f"}))
+    assert "| a (secret 3) |" in text(tmp_path)
+    assert "Not all were measured by the same code of the suite" in write(tmp_path).read_text()
+    (tmp_path / "c.json").write_text(json.dumps(some))
+    with pytest.raises(ValueError, match=r"a.json and \S+c.json hold results of the same agent, a; remove one"):
+        text(tmp_path)
+
+
 def test_who_does_better_than_can_be_done_is_named(folder: Path) -> None:
     page = write(folder).read_text()
     assert page.count("Better than can be done with what is shown, so that it knows more:") == 1
@@ -133,6 +162,8 @@ def test_who_does_better_than_can_be_done_is_named(folder: Path) -> None:
 def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no results of the benchmark; run one first: mtrnn benchmark --agent"):
         write(tmp_path)
+    with pytest.raises(ValueError, match="nowhere is no folder"):
+        write(tmp_path / "nowhere")
 
 
 def test_the_radar_shows_what_was_measured() -> None:

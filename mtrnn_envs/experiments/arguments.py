@@ -158,9 +158,11 @@ class CheckAgent:
     """The options of `mtrnn check-agent`."""
 
     agent: Positional[str] = field(default=tyro.MISSING, metadata=_help(ENTRANT))
-    env_id: str = field(default="MultiTaskEvidence-v0", metadata=_help("the environment that it is checked in"))
     settings: tuple[str, ...] = field(
-        default=(), metadata=_help("of the benchmark, by name, in which it is checked in the place of the environment")
+        default=(), metadata=_help("of the benchmark, by name, in which it is checked; none: all")
+    )
+    env_id: str | None = field(
+        default=None, metadata=_help("an environment in which it is checked, in the place of settings")
     )
     bare: bool = field(default=False, metadata=_help("show the evidence itself, without the encoder"))
     budget: int = field(default=512, metadata=_help("trials to learn from, if it learns"))

@@ -5,7 +5,8 @@
 
 Files, in the folder of the results: <agent>.json, one for each agent, whose form is `benchmark.schema.json`, and
 cells/<agent>/<cell>.json, from which a run that was stopped goes on. A cell is named by a hash of all that determines
-it, the source of the agent's package and of this one included. Results of agents shown the evidence itself, of another
+it, the source of the agent's package and of this one included; files that an agent reads, as weights, are not: give
+results of other weights another folder. Results of agents shown the evidence itself, of another
 secret, or not of the whole suite are files of their own: <agent>-bare.json, <agent>-secret1.json, <agent>-part.json.
 """
 
@@ -16,6 +17,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -104,7 +106,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
         jobs = [(name, seed) for name in chosen for seed in range(seeds)]
         _run(about, folder, jobs, backend, progress)
-        return _write(about, place, folder, max(seeds, N_SEEDS))
+        return _write(about, place, folder, max(seeds, N_SEEDS), progress)
 
 
 def _run(about: Mapping[str, Any], folder: Path, jobs: Sequence[Job], backend: Backend, progress: bool) -> None:
@@ -126,13 +128,15 @@ def _run(about: Mapping[str, Any], folder: Path, jobs: Sequence[Job], backend: B
         raise KeyboardInterrupt(said) from None
 
 
-def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int) -> Path:
+def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int, progress: bool) -> Path:
     """Writes the results of all cells that are there, whichever run they are of; gives the path."""
     there = {(n, s): found for n in NAMES for s in range(seeds) if (found := _read(folder, about, (n, s))) is not None}
+    if progress and (others := len([*folder.glob("[!.]*.json")]) - len(there)):
+        print(f"{others} cells in {folder} are of other code, options or seeds, and are left out", file=sys.stderr)
     names, agent = list(dict.fromkeys(name for name, _ in there)), about["agent"]
     n_seeds = 1 + max(seed for _, seed in there)
     part = bool(missing(about, list(there)))
-    options = [f"--agent {agent}", f"--seeds {n_seeds}", f"--secret {about['secret']}"]
+    options = [f"--agent {shlex.quote(agent)}", f"--seeds {n_seeds}", f"--secret {about['secret']}"]
     options += ["--bare"] * about["bare"] + [f"--settings {' '.join(names)}"] * (names != list(NAMES))
     command = f"mtrnn benchmark {' '.join(options)}"
     if tuple(about["budgets"]) != BUDGETS or about["n_trials"] != N_TRIALS:
@@ -145,7 +149,7 @@ def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int) -> P
     cells = list(there.values())
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({**whole_file, "cells": cells}, indent=1, allow_nan=False))
-    load(path)
+        load(temporary)
     return path
 
 
@@ -153,6 +157,8 @@ def missing(about: Mapping[str, Any], there: Sequence[Job]) -> str:
     """What results with such cells lack to be of the whole suite; empty if nothing."""
     lacking = [name for name in NAMES if any((name, seed) not in there for seed in range(N_SEEDS))]
     said = [f"fewer than {N_SEEDS} seeds of {', '.join(lacking)}"] if lacking else []
+    if len(lacking) > len(NAMES) / 2:
+        said = [f"{N_SEEDS} seeds of {', '.join(n for n in NAMES if n not in lacking) or 'no setting'} only"]
     if tuple(about["budgets"]) != BUDGETS:
         said.append(f"budgets of {about['budgets']} trials")
     if about["n_trials"] != N_TRIALS:
@@ -237,13 +243,17 @@ def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | 
     jobs = [(cell["setting"], cell["seed"]) for cell in drawn]
     for i, again in outcomes(partial(_scored, about), jobs, Backend(n_jobs=1), said.append):
         cell = drawn[i]
+        here = f"{cell['setting']}, seed {cell['seed']}"
         if isinstance(again, Failure):
-            said.append(f"{cell['setting']}, seed {cell['seed']}: {again.kind}: {again.message}")
+            said.append(f"{here}: {again.kind}: {again.message}")
             continue
-        for part in ("scores", "numbers", "learns", "refused"):
-            if again[part] != cell[part]:
-                here = f"{cell['setting']}, seed {cell['seed']}"
-                said.append(f"{here}: {part} were {cell[part]}, and are {again[part]}")
+        if again["learns"] != cell["learns"]:
+            said.append(f"{here}: whether it learns was {cell['learns']}, and is {again['learns']}")
+        for part in ("scores", "numbers", "refused"):
+            before, now = cell[part], again[part]
+            for name in dict.fromkeys((*before, *now)):
+                if before.get(name) != now.get(name):
+                    said.append(f"{here}: {part}: {name} was {before.get(name)}, and is {now.get(name)}")
     if said and code_of(make) != about["code"]:
         said.append(f"{about['agent']} is not made by the same code any more")
     if said and suite_code() != about["suite_code"]:

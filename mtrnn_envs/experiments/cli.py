@@ -221,8 +221,13 @@ def benchmark(args: Sequence[str]) -> None:
     if do.verify is not None:
         if differs := bench.verify(do.verify, do.cells):
             raise Failed("\n".join(differs))
-        print(f"cells of {do.verify} that were drawn ({do.cells} at most) were run again, and agree to the bit")
+        n = min(do.cells, len(bench.load(do.verify)["cells"]))
+        print(f"{n} cells of {do.verify}, drawn, were run again, and agree to the bit")
         return
+    for other in sorted(
+        do.out.glob("[!.]*.json")
+    ):  # the leaderboard is of all files there: said before anything is run
+        bench.load(other)
     backend = _module("backends").Backend(n_jobs=do.n_jobs)
     how = {"seeds": do.seeds, "secret": do.secret, "bare": do.bare, "settings": do.settings or suite.NAMES}
     try:
@@ -256,10 +261,11 @@ def check_agent(args: Sequence[str]) -> None:
     do = _module("options").parsed(_module("arguments").CheckAgent(), args, "mtrnn check-agent", about)
     entrants, suite, budget = _module("entrants"), _module("suite"), whole("budget", do.budget, 1)
     make, by_name = entrants.entrant(do.agent), {setting.name: setting for setting in suite.SETTINGS}
-    if do.settings:
-        tasks = {n: suite.task_of(by_name[known(n, by_name, "setting", suite.VERSION)], 0) for n in do.settings}
-    else:
+    if do.env_id is not None:
         tasks = {do.env_id: EvidenceTask.from_fields(IDS[known(do.env_id, IDS, "environment", "mtrnn_envs")][0])}
+    else:
+        names = do.settings or suite.NAMES
+        tasks = {n: suite.task_of(by_name[known(n, by_name, "setting", suite.VERSION)], 0) for n in names}
     wrong: list[str] = []
     for name, task in tasks.items():
         said = _made_and_checked(make, suite.bare(task) if do.bare else task, budget)
@@ -272,18 +278,18 @@ def check_agent(args: Sequence[str]) -> None:
 
 def _made_and_checked(make: Callable[..., Any], task: EvidenceTask, budget: int) -> list[str]:
     """What is wrong with what `make` makes for `task`, after it has learned from `budget` trials if it learns."""
-    from mtrnn_envs.agent_testing import problems, raised
+    from mtrnn_envs.agent_testing import problems, raised, unlike
 
     entrants = _module("entrants")
     what = "to make it"
     try:
-        agent = entrants.made(make, task, task, 0)
+        agent = again = entrants.made(make, task, task, 0)
         if callable(getattr(agent, "fit", None)):
-            what = "fit(task, seed, budget)"
-            agent = entrants.trained(agent, task, 0, budget)
+            again, what = entrants.made(make, task, task, 0), "fit(task, seed, budget)"
+            agent, again = (entrants.trained(each, task, 0, budget) for each in (agent, again))
     except Exception as error:
         return [raised(what, error)]
-    return problems(agent, task)
+    return problems(agent, task) or unlike(agent, again, task)
 
 
 def _module(name: str) -> Any:

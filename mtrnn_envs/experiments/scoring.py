@@ -64,6 +64,7 @@ SCORES = ("performance", "learning", "generalisation", "memory", "abstraction", 
 PROBES = {"decoding": 0.0, "ccgp": 0.5, "parallelism": 0.0}  # and what each finds of states without x*
 N_CLAIMS = 500  # trials whose claims are held against ideal ones, where these take a posterior for each step
 N_ENVS = 256
+MOST_SAID = 300  # characters of an error
 
 
 def scored(
@@ -166,7 +167,8 @@ def _attempt(
     except MemoryError:  # says more of the machine than of the agent
         raise
     except of as error:
-        refused[name] = f"{type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {error}"
+        refused[name] = said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]} ..."
         return failed
 
 

@@ -53,7 +53,7 @@ def _draw(axes: Axes, scores: Scores) -> None:
     for k, angle in enumerate(angles):
         axes.plot([0, np.cos(angle)], [0, np.sin(angle)], color=PALE, lw=0.5, zorder=0)
         side = "center" if abs(np.cos(angle)) < 0.2 else "left" if np.cos(angle) > 0 else "right"
-        text = f"{names[k]}\n{known[k].value:.2f}" if k in known else f"{names[k]}\nnot measured"
+        text = f"{names[k]}\n{round(known[k].value, 2) + 0.0:.2f}" if k in known else f"{names[k]}\nnot measured"
         place = 1.1 * np.cos(angle), 1.26 * np.sin(angle)
         axes.text(*place, text, ha=side, va="center", fontsize=7, color=INK if k in known else GREY)
     for (following, after), place in zip(_neighbours(list(known), n), range(len(known)), strict=True):

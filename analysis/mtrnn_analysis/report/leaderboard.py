@@ -3,10 +3,13 @@
     write(Path("results/benchmark"))     # results/benchmark/leaderboard.html
 
 A score is the mean, over the settings in which it was measured, of interquartile means over seeds, with a 95 %
-bootstrap interval, seeds drawn anew within each setting. What an agent could not do counts as 0. Agents are ranked by
-performance: first those that learn from what all are shown; then those that are ready made, or are shown the evidence
-itself, for they are given what the others must find; last, and not ranked, those whose results are not of the whole
-suite.
+bootstrap interval, seeds drawn anew within each setting. Where it is of one setting, as generalisation and memory are,
+that is of five values, and an interval holds what it should about 89 times in 100. What an agent could not do counts as
+0, in all scores that it has elsewhere.
+
+Agents are ranked by performance: first those that learn from what all are shown; then those that are ready made, or are
+shown the evidence itself, for they are given what the others must find. Not ranked are those who do better somewhere
+than can be done with what is shown, and those whose results are not of the whole suite.
 """
 
 from __future__ import annotations
@@ -26,19 +29,31 @@ from mtrnn_analysis.report.summaries import NOTHING, Grid, duration, interval, n
 from mtrnn_analysis.report.tables import table
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
 from mtrnn_envs.experiments.benchmark import load, missing
-from mtrnn_envs.experiments.scoring import SCORES
-from mtrnn_envs.experiments.suite import BUDGETS, NAMES, SETTINGS, VERSION
+from mtrnn_envs.experiments.run import ideals
+from mtrnn_envs.experiments.scoring import SCORES, blind, chance
+from mtrnn_envs.experiments.suite import BUDGETS, NAMES, SETTINGS, VERSION, task_of
 from mtrnn_envs.files import replacing
 
 NAME = "leaderboard.html"
 SEED = 0  # of the resampling behind intervals, anew for each agent: it says the same whoever is beside it
 FAR = 5.0  # standard errors above the ideal observer, in one cell, from which an agent knows more than is shown
-LEARN, GIVEN, PART = "agents that learn", "ready made, or shown the evidence itself", "not of the whole suite"
+LEARN, GIVEN = "agents that learn", "ready made, or shown the evidence itself"
+KNOWS, PART = "not ranked: better than can be done with what is shown", "not ranked: not of the whole suite"
+KINDS = LEARN, GIVEN, KNOWS, PART
 CODE = "code"
+RT = task_of(next(setting for setting in SETTINGS if setting.name == "reaction-time"), 0)
+BLIND = (blind(RT) - chance(RT)) / (ideals(RT, ["reward"])["reward"] - chance(RT))
+# The settings that ask for a score: all that are not of some.
+ASKED = {
+    "generalisation": [setting.name for setting in SETTINGS if setting.held_out is not None],
+    "memory": [setting.name for setting in SETTINGS if setting.long],
+}
 WHAT = {
-    "performance": "mean reward, from actions drawn evenly (0) to the ideal observer or optimal stopping (1)",
+    "performance": "mean reward, from actions drawn evenly (0) to the ideal observer or optimal stopping (1); in the "
+    f"setting reaction-time the best blind action has {BLIND:.2f}",
     "learning": f"performance after {BUDGETS[0]:,} to {BUDGETS[-1]:,} trials of training, mean over their logarithm",
-    "generalisation": "performance in a quadrant of x* that no training trial was in",
+    "generalisation": "mean reward in a quadrant of x* that no training trial was in, from answers for the nearest x* "
+    "with training, or less (0), to the ideal observer (1)",
     "memory": "performance where answers are asked for much later than in training",
     "abstraction": "OOD r², CCGP and parallelism of the states, as shares of those of the mean of the samples, times "
     "performance",
@@ -52,11 +67,11 @@ class Ranked(NamedTuple):
     """One agent, as the leaderboard has it.
 
     Attributes:
-        name: of the agent.
-        kind: where it stands: `LEARN`, `GIVEN` or `PART`.
+        name: of the agent, and what else tells it from others: whether it is shown the evidence, the secret.
+        kind: where it stands: one of `KINDS`.
         about: its results, as they are in the file.
         scores: by name; None where nothing was measured.
-        counts: cells that each score rests on.
+        counts: settings that each score rests on.
         by_setting: interquartile means of performance over seeds, by setting; None where there is none.
         codes: abstraction without regard to performance, of the agent of the smallest budget and in the end; None if
             unknown.
@@ -81,9 +96,8 @@ class Ranked(NamedTuple):
 
 def ranked(results: Sequence[Mapping[str, Any]]) -> list[Ranked]:
     """Agents, by kind, best first."""
-    kinds = (LEARN, GIVEN, PART)
     agents = [_ranked(about) for about in results]
-    return sorted(agents, key=lambda a: (kinds.index(a.kind), -_value(a.scores["performance"]), a.name))
+    return sorted(agents, key=lambda a: (KINDS.index(a.kind), -_value(a.scores["performance"]), a.name))
 
 
 def text(folder: Path) -> str:
@@ -96,13 +110,20 @@ def text(folder: Path) -> str:
 
 
 def scores_of(agents: Sequence[Ranked]) -> Grid:
-    """The scores of agents, a row each."""
+    """The scores of agents, a row each, and how many settings they rest on, where these are not all that ask for it."""
     rows = []
     for agent in agents:
-        found = [NOTHING if each is None else interval(*each[:3]) for each in agent.scores.values()]
-        codes = " to ".join(number(code) for code in agent.codes if code is not None) or NOTHING
+        found = [_said(name, each, agent.counts[name]) for name, each in agent.scores.items()]
+        codes = " → ".join(number(code) for code in agent.codes if code is not None) or NOTHING
         rows.append([agent.name, *found, codes, duration(agent.cpu_s) if agent.cpu_s else NOTHING])
     return Grid(["agent", *SCORES, CODE, "training, CPU"], rows, 1)
+
+
+def _said(name: str, score: Interval | None, count: int) -> str:
+    if score is None:
+        return NOTHING
+    of = len(ASKED.get(name, NAMES))
+    return interval(*score[:3]) + (f" in {count} of {of} settings" if count < of else "")
 
 
 def settings_of(agents: Sequence[Ranked]) -> Grid:
@@ -139,35 +160,54 @@ def write(folder: Path) -> Path:
 
 def there(folder: Path) -> list[Ranked]:
     """The agents of all files of results in a folder, ranked; raises as `write`."""
-    paths = sorted(folder.glob("[!.]*.json"))
-    if not paths:
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder")
+    files = {path: load(path) for path in sorted(folder.glob("[!.]*.json"))}
+    if not files:
         raise ValueError(f"{folder} holds no results of the benchmark; run one first: mtrnn benchmark --agent NAME")
-    return ranked([load(path) for path in paths])
+    first: dict[str, Path] = {}
+    for path, about in files.items():
+        if (other := first.setdefault(_name(about), path)) != path:
+            raise ValueError(f"{other} and {path} hold results of the same agent, {_name(about)}; remove one of them")
+    return ranked(list(files.values()))
 
 
 def _ranked(about: Mapping[str, Any]) -> Ranked:
     cells: list[Mapping[str, Any]] = about["cells"]
     rng, groups = np.random.default_rng(SEED), {score: _groups(cells, score) for score in SCORES}
+    suspect = [f"{c['setting']}, seed {c['seed']}" for c in cells if any(_above(c["numbers"]))]
     codes = [[v for c in cells if (v := c["numbers"].get(name)) is not None] for name in ("code at first", "code")]
     learns, lacking = any(c["learns"] for c in cells), missing(about, [(c["setting"], c["seed"]) for c in cells])
     return Ranked(
-        about["agent"],
-        PART if lacking else LEARN if learns and not about["bare"] else GIVEN,
+        _name(about),
+        KNOWS if suspect else PART if lacking else LEARN if learns and not about["bare"] else GIVEN,
         about,
         {score: _estimate(list(each.values()), rng) for score, each in groups.items()},
-        {score: sum(map(len, each.values())) for score, each in groups.items()},
+        {score: len(each) for score, each in groups.items()},
         {name: float(interquartile_mean(values)) for name, values in groups["performance"].items()},
         (float(np.mean(codes[0])) if codes[0] else None, float(np.mean(codes[1])) if codes[1] else None),
         float(np.median([c["cpu_s"] for c in cells])) if learns else 0.0,
         [f"{c['setting']}, seed {c['seed']}: {name}: {why}" for c in cells for name, why in c["refused"].items()],
         lacking,
-        [f"{c['setting']}, seed {c['seed']}" for c in cells if any(_above(c["numbers"]))],
+        suspect,
     )
 
 
+def _name(about: Mapping[str, Any]) -> str:
+    more = ["shown the evidence"] * about["bare"] + [f"secret {about['secret']}"] * (about["secret"] > 0)
+    return f"{about['agent']} ({', '.join(more)})" if more else about["agent"]
+
+
 def _groups(cells: Sequence[Mapping[str, Any]], score: str) -> dict[str, np.ndarray]:
-    """The values of a score, by setting."""
-    values = {name: [c["scores"][score] for c in cells if c["setting"] == name] for name in NAMES}
+    """The values of a score, by setting; 0 where an agent that has it elsewhere could not do what was asked."""
+    has = any(c["scores"][score] is not None for c in cells)
+    asked = ASKED.get(score, NAMES)
+
+    def value(cell: Mapping[str, Any]) -> float | None:
+        could_not = has and "performance" in cell["refused"] and cell["setting"] in asked
+        return 0.0 if could_not and cell["scores"][score] is None else cell["scores"][score]
+
+    values = {name: [value(c) for c in cells if c["setting"] == name] for name in NAMES}
     return {
         name: np.array(some, float) for name, each in values.items() if (some := [v for v in each if v is not None])
     }
