@@ -5,6 +5,7 @@ A boundary kind is one entry of `KINDS`; a user's own function of the latents is
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -128,7 +129,10 @@ class Custom:
                 f"{type(latents).__name__} of shape {tuple(latents.shape)}; the same kind of shape {shape} is needed"
             )
         if isinstance(margins, np.ndarray) and not (margins.dtype.kind in "iuf" and np.isfinite(margins).all()):
-            raise ValueError(f"boundaries={self.name!r} gives margins that are not finite real numbers")
+            raise ValueError(
+                f"boundaries={self.name!r} gives margins that are not finite real numbers ({margins.dtype}); give "
+                "how far inside a point is, with a sign"
+            )
         return margins
 
 
@@ -270,5 +274,13 @@ def _custom(name: str, n_tasks: int, n_dims: int) -> Custom:
         raise ValueError(f"boundaries={name!r} is not a function of latents [N, D]")
     custom = Custom(name, n_tasks, function)
     for n in (1, 5):
-        custom.margins(np.linspace(-0.49, 0.48, n * n_dims).reshape(n, n_dims))
+        points = np.linspace(-0.49, 0.48, n * n_dims).reshape(n, n_dims)
+        if not np.array_equal(custom.margins(points), custom.margins(points)):
+            raise ValueError(f"boundaries={name!r} gives other margins for the same latents each time")
     return custom
+
+
+def fingerprint(boundaries: Boundaries, n_dims: int) -> str:
+    """A hash of margins at some points, by which boundaries that have changed under their name are known."""
+    points = np.linspace(-0.49, 0.48, 16 * n_dims).reshape(16, n_dims)
+    return hashlib.sha256(boundaries.margins(points).tobytes()).hexdigest()[:16]

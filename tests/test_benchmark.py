@@ -19,16 +19,18 @@ from mtrnn_envs import IDS, EvidenceTask, Stream
 from mtrnn_envs.agent_testing import problems
 from mtrnn_envs.experiments import benchmark, plugins
 from mtrnn_envs.experiments.backends import Backend, Failure
-from mtrnn_envs.experiments.benchmark import code_of, load, run, slug, verify
+from mtrnn_envs.experiments.benchmark import load, run, slug, verify
 from mtrnn_envs.experiments.cli import main
 from mtrnn_envs.experiments.entrants import entrant, made, trained
 from mtrnn_envs.experiments.scoring import SCORES, _tested, blind, chance, scored
+from mtrnn_envs.experiments.source import code_of
 from mtrnn_envs.experiments.suite import NAMES, SETTINGS, Setting, seed_of_tests, task_of
 from mtrnn_envs.ideal_observer import trial_probabilities
 from mtrnn_envs.seeding import generator
 from mtrnn_envs.stream import shown_task
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
+TASK = EvidenceTask(encoder=None)
 score = partial(scored, budgets=(64, 256), n_trials=600)
 
 AGENTS = '''
@@ -329,6 +331,24 @@ def test_agents_are_given_what_they_name() -> None:
     assert (learns.seed, learns.fitted) == (3, (task, 3, 100))
     with pytest.raises(ValueError, match=r"the agent, a str, has no method predict"):
         made(lambda: "nothing", task, tested, 0)
+
+
+@pytest.mark.parametrize("setting", ["n2", "reaction-time"])
+@pytest.mark.parametrize(
+    "name", [name for name in plugins.names("entrant") if hasattr(made(entrant(name), TASK, TASK, 0), "fit")]
+)
+def test_ours_learn_from_as_many_trials_as_they_may(name: str, setting: str) -> None:
+    task = task_of(BY_NAME[setting], 0)
+    agent = trained(made(entrant(name), task, task, 0), task, 0, 64)
+    training = agent.training if hasattr(agent, "training") else agent.run["training"]
+    if isinstance(training, dict):  # what is begun is counted: see the tests of these agents
+        assert training["total_trials"] == 64
+        assert training["n_envs"] < 64
+    elif hasattr(training, "n_updates"):
+        assert 32 < training.n_updates * training.batch_size <= 64
+    else:
+        assert 32 < training.n_iterations * training.n_trials <= 64
+    assert problems(agent, task) == []
 
 
 def test_names_of_agents(theirs: str) -> None:

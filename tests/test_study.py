@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import runpy
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -303,3 +304,24 @@ def test_agents_that_learn_by_reward_are_cells_too(agent: str, settings: dict[st
     assert found["status"] == "done"
     assert set(found["curves"]) >= {"history.steps", "history.accuracy", "history.r2_ood", "history.r2_ood_released"}
     assert np.isfinite(found["numbers"]["decoding.value"])
+
+
+def test_what_has_changed_under_its_name_is_another_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One's own boundaries are told apart by what they hold, probes and agents by their source."""
+    (module := tmp_path / "changing_in_a_test.py").write_text("def probe(hidden): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    own: Any = importlib.import_module("changing_in_a_test")
+    own.sides = lambda latents: latents[:, :1]
+    task = EvidenceTask(n_tasks=1, boundaries="changing_in_a_test:sides")
+    cell = Cell(agent="supervised", task=task, training=None, seed=0, probes={"changing_in_a_test:probe": {}})
+    first, run = cell.id, cell.run
+    assert (cell.id, cell.run) == (first, run)
+    own.sides = lambda latents: latents[:, 1:2] - 0.4
+    changed = replace(cell, task=EvidenceTask(n_tasks=1, boundaries="changing_in_a_test:sides"))
+    assert changed.id != first
+    assert changed.run != run
+    second = changed.id
+    module.write_text("def probe(hidden): return 1")
+    assert changed.id != second
+    ours = Cell(agent="supervised", task=EvidenceTask(), training=None, seed=0, probes={"ccgp": {}})
+    assert "contents" not in ours.identity

@@ -71,7 +71,9 @@ def mtrnn(installed: Path, *args: str, cwd: Path) -> str:
 
 @pytest.mark.slow
 def test_an_agent_of_a_third_party_is_found_checked_and_ranked(installed: Path, tmp_path: Path) -> None:
-    assert "nothing is wrong with theirs" in mtrnn(installed, "check-agent", "theirs", "--bare", cwd=tmp_path)
+    assert "nothing is wrong with theirs" in mtrnn(
+        installed, *("check-agent", "theirs", "--bare", "--settings", "n6", "d5-n3"), cwd=tmp_path
+    )
     said = mtrnn(
         installed,
         *("benchmark", "--agent", "theirs", "--bare", "--settings", "n6", "--seeds", "2", "--n-jobs", "1"),

@@ -13,7 +13,6 @@ secret, or not of the whole suite are files of their own: <agent>-bare.json, <ag
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import re
@@ -37,6 +36,7 @@ from mtrnn_envs.experiments.entrants import entrant
 from mtrnn_envs.experiments.findings import plain
 from mtrnn_envs.experiments.running import ours
 from mtrnn_envs.experiments.scoring import PROBES, scored
+from mtrnn_envs.experiments.source import code_of, digest_of
 from mtrnn_envs.experiments.suite import BUDGETS, N_SEEDS, N_TRIALS, NAMES, SETTINGS, VERSION
 from mtrnn_envs.files import replacing
 
@@ -272,31 +272,7 @@ def slug(agent: str) -> str:
 def suite_code() -> str:
     """A hash of the source of what measures: this package, and those of the probes that are asked of states."""
     measures = "".join(code_of(plugins.probe(name)) for name in PROBES)
-    return hashlib.sha256((_digest(*Path(__file__).parents[1].rglob("*.py")) + measures).encode()).hexdigest()[:16]
-
-
-def code_of(make: Any) -> str:
-    """A hash of the source of the package in which an entrant, or a probe, is defined; empty if there is none.
-
-    Of a module in no package, that of all modules in its folder which have been imported.
-    """
-    while isinstance(make, partial):
-        make = make.func
-    top = sys.modules.get(inspect.unwrap(make).__module__.partition(".")[0])
-    if (places := getattr(top, "__path__", None)) is not None:  # a package, with or without an __init__.py
-        return _digest(*(path for place in places for path in Path(place).rglob("*.py")))
-    if (file := getattr(top, "__file__", None)) is None:
-        return ""
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return _digest(*{Path(each) for each in files if each is not None and Path(each).parent == Path(file).parent})
-
-
-def _digest(*paths: Path) -> str:
-    """A hash of files, in whatever order and folder."""
-    digest = hashlib.sha256()
-    for path in sorted(paths, key=lambda path: path.as_posix()):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256((digest_of(Path(__file__).parents[1].rglob("*.py")) + measures).encode()).hexdigest()[:16]
 
 
 def _read(folder: Path, about: Mapping[str, Any], job: Job) -> dict[str, Any] | None:

@@ -29,6 +29,7 @@ from mtrnn_envs.experiments import plugins
 from mtrnn_envs.experiments.findings import curves, numbers, plain, words
 from mtrnn_envs.experiments.probing import probe
 from mtrnn_envs.experiments.run import decoding, digest, fields_of, ideals
+from mtrnn_envs.experiments.source import own_contents
 from mtrnn_envs.files import replacing
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.task import EvidenceTask
@@ -88,6 +89,8 @@ class Cell:
         training = json.loads(json.dumps(self.training, default=fields_of))
         parts = {"agent": self.agent, "task": asdict(self.task), "training": training, "seed": self.seed}
         parts |= {"trained": self.trained, "test": dict(self.test), "n_trials": self.n_trials}
+        if contents := own_contents(self.agent, self.task, self.probes):
+            parts["contents"] = contents
         return json.loads(json.dumps(parts | {"probes": {name: dict(s) for name, s in self.probes.items()}}))
 
     @property

@@ -7,7 +7,7 @@ however the study was run), costs.csv (what each cell took, and where), study.js
 |---|---|
 | study, cell, status | its name; the cell's; "done" or "diverged" |
 | the axes, seed | the level of each |
-| agent, trained, n_trials, task.*, training.*, test.*, probes.* | all settings |
+| agent, trained, n_trials, `task.*`, `training.*`, `test.*`, `probes.*` | all settings |
 | versions.* | of what numbers may depend on |
 | all others | numbers and words that were found: accuracy, and those of each probe, such as decoding.value |
 """

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mtrnn_envs.experiments import plugins
+from mtrnn_envs.experiments.source import own_contents
 from mtrnn_envs.task import EvidenceTask
 
 # From states at the decision [N, H] and latents [N, D] of validation trials to numbers by name.
@@ -20,6 +21,8 @@ Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
 def digest(agent: str, task: EvidenceTask, seed: int, training: Any) -> str:
     """The name of a run: a hash of all that determines it."""
     whole = {"agent": agent, "task": task, "seed": seed, "training": training}
+    if contents := own_contents(agent, task):
+        whole["contents"] = contents
     return hashlib.sha256(json.dumps(whole, sort_keys=True, default=fields_of).encode()).hexdigest()[:16]
 
 
