@@ -251,3 +251,13 @@ def test_what_is_not_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             patch.setitem(sys.modules, module, None)
             with pytest.raises(ImportError, match=rf'needs {module}: pip install "mtrnn-envs\[{extra}\]"'):
                 list(outcomes(square, [1], Backend(name=name), print))
+
+
+def test_slurm_that_is_asked_for_and_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))  # no srun, wherever this is run
+    backend = Backend(name="submitit", folder=tmp_path, parameters={"slurm_partition": "cpu"})
+    with pytest.raises(
+        ValueError, match=r"slurm_partition.*: there is no SLURM here; cluster=local has all run on this"
+    ):
+        list(outcomes(square, [1], backend, print))

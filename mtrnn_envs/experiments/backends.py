@@ -364,8 +364,11 @@ def _submitit(backend: Backend) -> Iterator[_Pool]:
     if backend.folder is None:
         raise ValueError("folder=None: submitit needs a folder for its files, which all machines see")
     parameters = {"timeout_min": 24 * 60, "name": "mtrnn", **backend.parameters}
+    asked = parameters.pop("cluster", None)
     try:
-        executor = submitit.AutoExecutor(backend.folder, cluster=parameters.pop("cluster", None))
+        executor = submitit.AutoExecutor(backend.folder, cluster=asked)
+        if asked is None and executor.cluster != "slurm" and any(name.startswith("slurm_") for name in parameters):
+            raise ValueError("there is no SLURM here; cluster=local has all run on this machine")
         executor.update_parameters(**parameters)
     except (AssertionError, NameError, RuntimeError, ValueError) as error:
         raise ValueError(f"parameters={dict(backend.parameters)!r}: {error}") from error
