@@ -138,7 +138,7 @@ def test_what_a_score_rests_on_is_said_where_it_is_not_all(tmp_path: Path) -> No
     for cell in some["cells"]:
         cell["scores"]["confidence"] = 0.5 if cell["setting"] == "reaction-time" else None
     (tmp_path / "a.json").write_text(json.dumps(some))
-    assert "0.500 [0.500, 0.500] in 1 of 13 settings" in text(tmp_path)
+    assert "0.500 [0.500,\N{NO-BREAK SPACE}0.500] in 1 of 13 settings" in text(tmp_path)
     (tmp_path / "b.json").write_text(json.dumps({**some, "secret": 3, "suite_code": "f"}))
     assert "| a (secret 3) |" in text(tmp_path)
     assert "Not all were measured by the same code of the suite" in write(tmp_path).read_text()

@@ -9,11 +9,14 @@ import pytest
 
 from mtrnn_agents import untrained
 from mtrnn_analysis import Finding
+from mtrnn_analysis.report.leaderboard import there
+from mtrnn_analysis.report.summaries import number
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments import benchmark, plugins, running
 from mtrnn_envs.experiments.cli import main
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -32,7 +35,7 @@ def test_every_snippet_runs_in_order(capsys, tmp_path, monkeypatch):
 
 def test_every_picture_and_file_that_is_shown_is_there():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (Path(__file__).parents[1] / path).stat().st_size > 10_000
+        assert (ROOT / path).stat().st_size > 10_000
 
 
 COMMANDS = re.findall(r"^mtrnn ([^#\n]*)", README, flags=re.MULTILINE)
@@ -105,3 +108,13 @@ def test_the_two_commands_are_targets_of_make():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+def test_the_leaderboard_is_that_of_the_files_that_are_kept():
+    rows = [line.split(" | ") for line in README.splitlines() if line.startswith("| `")]
+    shown = {row[0].strip("|` "): [cell.strip(" |") for cell in row[1:]] for row in rows}
+    agents = there(ROOT / "examples" / "benchmark")
+    for agent in agents:
+        scores = ["" if each is None else number(each.value) for each in agent.scores.values()]
+        assert shown[agent.name][: len(scores)] == scores, agent.name
+    assert [name for name in shown if name in {agent.name for agent in agents}] == [agent.name for agent in agents]

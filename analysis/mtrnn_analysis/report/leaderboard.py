@@ -123,7 +123,8 @@ def _said(name: str, score: Interval | None, count: int) -> str:
     if score is None:
         return NOTHING
     of = len(ASKED.get(name, NAMES))
-    return interval(*score[:3]) + (f" in {count} of {of} settings" if count < of else "")
+    whole = interval(*score[:3]).replace(", ", ",\N{NO-BREAK SPACE}")
+    return whole + (f" in {count} of {of} settings" if count < of else "")
 
 
 def settings_of(agents: Sequence[Ranked]) -> Grid:
