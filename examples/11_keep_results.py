@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from mtrnn_analysis.claims import judge, sentence
 from mtrnn_analysis.figures.studies import figures
+from mtrnn_analysis.study_values import networks
 from mtrnn_envs.experiments.results import as_csv, load
 from mtrnn_envs.files import replacing
 
@@ -30,6 +31,12 @@ if __name__ == "__main__":
             continue
         shown = ["cell", "status", *there.study.axes, "seed", "versions.mtrnn-envs", *there.study.measures.values()]
         rows = [{name: row[name] for name in dict.fromkeys(shown) if name in row} for row in there.rows()]
+        done = networks(there)
+        for title, measure in there.study.measures.items():
+            if " where " in measure:  # of a curve, which is in no column
+                values = dict(zip((row["cell"] for row in done.rows), done.numbers(measure), strict=True))
+                for row in rows:
+                    row[title] = values.get(row["cell"])
         with replacing(a.to / there.study.name / "table.csv") as temporary:
             temporary.write_text(as_csv(rows))
         for drawn in figures(there, a.results):
