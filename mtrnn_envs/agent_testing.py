@@ -126,13 +126,13 @@ def _actions(predict: Any, shown: np.ndarray, said: list[str], agent: Any, task:
             said.append(
                 f"Its actions reach from {action.min()} to {action.max()}; each must be in 0 to {max(sizes) - 1}."
             )
-        said += _told(agent, state, n, task)
+        said += told(agent, state, n, task)
         if said:
             return actions
     return actions
 
 
-def _told(agent: Any, state: Any, n: int, task: EvidenceTask) -> list[str]:
+def told(agent: Any, state: Any, n: int, task: EvidenceTask) -> list[str]:
     """What is wrong with `hidden` and `probabilities`, where the agent has them."""
     said = []
     for name, widths in (("hidden", None), ("probabilities", {task.n_answers, task.n_tasks})):

@@ -20,6 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as check_gymnasium_api
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from mtrnn_envs.agent_testing import told
 from mtrnn_envs.dynamics import TOLERANCE, Dynamics, differences, jacobians, run
 from mtrnn_envs.probe_testing import check_probe as check_probe
 from mtrnn_envs.recording import hidden_of
@@ -104,18 +105,8 @@ def check_agent(agent: Any, env_id: str, *, seed: int = 0, n_envs: int = 3, n_st
         assert np.asarray(action) in envs.action_space, f"step {t}: {action!r} is not in {envs.action_space}"
         for i, episode in enumerate(episodes):
             episode.append((observation[i : i + 1].copy(), np.array(action[i])))
-        if callable(getattr(agent, "hidden", None)):
-            hidden = np.asarray(agent.hidden(state))
-            assert hidden.shape[:1] == (n_envs,), f"step {t}: hidden is {hidden.shape}, not ({n_envs}, H)"
-            assert hidden.ndim == 2, f"step {t}: hidden is {hidden.shape}, not ({n_envs}, H)"
-            assert np.isfinite(hidden).all(), f"step {t}: hidden is not finite"
-        if callable(getattr(agent, "probabilities", None)):
-            p = np.asarray(agent.probabilities(state))
-            widths = {task.n_answers, task.n_tasks}
-            assert p.ndim == 2, f"step {t}: probabilities are {p.shape}, not ({n_envs}, A)"
-            assert len(p) == n_envs, f"step {t}: there are {len(p)} rows of probabilities for {n_envs} environments"
-            assert p.shape[1] in widths, f"step {t}: probabilities are {p.shape[1]} wide, not one of {sorted(widths)}"
-            assert np.all((p >= 0) & (p <= 1)), f"step {t}: probabilities are {p!r}"
+        wrong = told(agent, state, n_envs, task)
+        assert not wrong, f"step {t}: {' '.join(wrong)}"
         observation, _, terminated, truncated, _ = envs.step(action)
         begins = terminated | truncated
         for i in np.flatnonzero(begins):

@@ -107,9 +107,9 @@ def test_an_integrator_passes():
         (Gambles(), "in the batch, and .* alone"),
         (AnswersInFloats(), "actions are float64, not integers"),
         (AnswersOutOfRange(), "is not in Box"),
-        (TellsNonsense(), "probabilities are"),
-        (TellsTooMuch(), r"probabilities are 5 wide, not one of \[1\]"),
-        (HasNoUnits(), "hidden is not finite"),
+        (TellsNonsense(), r"probabilities\(state\) reach from .* out of \[0, 1\]"),
+        (TellsTooMuch(), r"probabilities\(state\) has the shape \(\d+, 5\), where \(\d+, 1\) is needed"),
+        (HasNoUnits(), r"hidden\(state\) is not finite"),
         (GivesNoState(), r"predict gave ndarray, not \(action, state\)"),
     ],
 )
