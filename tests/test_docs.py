@@ -28,6 +28,9 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         assert not re.search(r"8 ?&lt;|8 ?<--", place.read_text()), f"{page} shows a snippet that was not put in"
     assert "class MeanAndRidge" in re.sub("<[^>]*>", "", (tmp_path / "tutorials" / "agent" / "index.html").read_text())
     assert (tmp_path / "results" / "fig1f" / "curve-1.png").stat().st_size > 10_000
+    assert not [p for p in tmp_path.rglob("index.html") if re.search(r"\bx<em>|<em>\s", p.read_text())], (
+        "x* is emphasis"
+    )
     assert "<td>gru</td>" in (tmp_path / "benchmark" / "index.html").read_text()
     assert "Radar of the scores of gru" in (tmp_path / "leaderboard.html").read_text()
 

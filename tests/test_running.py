@@ -303,7 +303,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 def test_one_writer_a_folder(tmp_path: Path) -> None:
     with (
         running.ours(tmp_path),
-        pytest.raises(OSError, match=rf"process {os.getpid()} on .* runs studies there; wait"),
+        pytest.raises(OSError, match=rf"process {os.getpid()} on .* is at work there; wait"),
     ):
         run_study(study(), tmp_path, backend=HERE, progress=False)
     with running.ours(tmp_path):

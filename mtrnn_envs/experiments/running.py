@@ -332,7 +332,7 @@ def ours(out: Path) -> Iterator[None]:
         with replacing(out / WRITER) as temporary:
             temporary.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "since": _now()}))
     except Timeout:
-        raise OSError(f"out={str(out)!r}: {_writer(out)} runs studies there; wait for it, or give another") from None
+        raise OSError(f"out={str(out)!r}: {_writer(out)} is at work there; wait for it, or give another") from None
     except OSError as error:
         lock.release()
         raise OSError(f"out={str(out)!r} cannot be written to: {error.strerror or error}; give another") from error
