@@ -401,8 +401,6 @@ SETTINGS_OF_WHY = {
 }
 
 LEVELS = ("labels", "a reward for each task", "one reward")
-# One reward wants a lower rate than the recipe of rewards for each task has: some are learned from at that, too.
-SLOWER = "a reward for each task, at half the rate"
 GEOMETRY = {"CCGP": "ccgp", "parallelism": "parallelism"}
 MATCHED = "history.accuracy >= 0.94"
 MATCHED_OF = {"OOD r²": "r2_ood", "ID r²": "r2_id", "accuracy": "accuracy"}
@@ -582,20 +580,10 @@ QUESTIONS = [
         | {"selectivity": {}},
         settings={"n_trials": 2000},
         axes={"learned from": learned_from(50_000, 1500), "N": N},
-        also=[
-            {
-                **learned_from(50_000, 1500)[LEVELS[1]],
-                "labels": {"learned from": SLOWER, "N": n},
-                "task.n_tasks": n,
-                "training.learning_rate": 2e-3,
-            }
-            for n in (1, 3, 24)
-        ],
         budgets={
             "quick": {
                 "seeds": 3,
                 "axes": {"learned from": learned_from(12_000, 300), "N": levels("task.n_tasks", 2, 24)},
-                "also": [],
             }
         },
         measures={f"{title} at accuracy 0.94": f"history.{name} where {MATCHED}" for title, name in MATCHED_OF.items()}
@@ -636,15 +624,6 @@ QUESTIONS = [
             )
             for level in LEVELS[1:]
             for n in (3, 6, 12, 24)
-        ]
-        + [
-            claim(
-                f"At the same rate, one reward makes it as abstract as a reward for each task (N = {n}, to 0.02)",
-                *("OOD r² at accuracy 0.94", "> -0.02", OWN),
-                of={"learned from": LEVELS[2], "N": n},
-                minus={"learned from": SLOWER, "N": n},
-            )
-            for n in (1, 3, 24)
         ],
     ),
     Study(
