@@ -50,5 +50,5 @@ def test_every_command_and_every_file_that_is_named_is_there() -> None:
     commands = re.findall(r"^mtrnn (\S+)", text, flags=re.MULTILINE)
     assert set(commands) <= set(COMMANDS)
     assert len(commands) > 10
-    for path in re.findall(r"examples/[\w./]+\w", text):
+    for path in re.findall(r"examples/[\w./-]+\w", text):
         assert (ROOT / path).exists(), path
