@@ -5,7 +5,27 @@ import pytest
 import torch
 
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.encoder import CHUNK, KINDS, _encode_numpy, _encode_torch, encode
+from mtrnn_envs.encoder import CHUNK, KINDS, _encode_numpy, _encode_torch, encode, layers
+
+
+def rounding_bound(task, rows):
+    """How far float32 may be from exact arithmetic, whatever the order of the sums: a running error bound.
+
+    A sum of n products is right to n u (sum of their sizes), u = 2**-24 (Higham 2002, Accuracy and Stability of
+    Numerical Algorithms, section 3.1); an error e in the input of a layer becomes |W| e, and 2 |h| e + e² when squared.
+    """
+    u, hidden, error = 2.0**-24, rows.astype(float), np.zeros(rows.shape)
+    *inner, last = (tuple(v.astype(float) for v in layer) for layer in layers(task.n_dims, task.encoder_seed))
+    for i, (weight, bias) in enumerate((*inner, last)):
+        sizes = (np.abs(hidden) + error) @ np.abs(weight) + np.abs(bias)
+        error = error @ np.abs(weight) + (len(weight) + 2) * u * sizes
+        hidden = hidden @ weight + bias
+        if i < len(inner) and task.encoder == "square":
+            error = (2 * np.abs(hidden) + error) * error + u * (np.abs(hidden) + error) ** 2
+            hidden = hidden**2
+        elif i < len(inner):
+            hidden = np.maximum(hidden, 0)
+    return hidden, error
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -14,7 +34,10 @@ def test_both_ways_agree_and_tensors_on_a_cpu_take_that_of_numpy(kind, n_dims):
     task = EvidenceTask(encoder=kind, n_dims=n_dims)
     rows = np.random.default_rng(0).normal(size=(2 * CHUNK + 3, n_dims)).astype(np.float32)
     expected = _encode_numpy(task, rows)
-    np.testing.assert_allclose(_encode_torch(task, torch.tensor(rows)).numpy(), expected, rtol=1e-5, atol=1e-6)
+    exact, bound = rounding_bound(task, rows)
+    for way in (expected, _encode_torch(task, torch.tensor(rows)).numpy()):
+        assert (np.abs(way - exact) <= bound).all()
+    assert bound.max() < 1e-3 * np.abs(exact).max()  # else the bound would hold of anything
     found = encode(task, torch.tensor(rows)[None])
     assert isinstance(found, torch.Tensor)
     np.testing.assert_array_equal(found[0].numpy(), expected)
