@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mtrnn_agents import PRESETS, SupervisedAgent, ensemble
+from mtrnn_agents import PRESETS, SupervisedAgent
+from mtrnn_agents.supervised import ensemble
 from mtrnn_analysis.decoding import decode
 from mtrnn_analysis.figures import Course, courses_figure, save
 from mtrnn_analysis.report import table

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from mtrnn_agents.gated import GRU, LSTM
+from mtrnn_agents.networks.gated import GRU, LSTM
 from mtrnn_analysis.figures import Curve, learning_figure, save
 from mtrnn_analysis.report import table
-from mtrnn_envs import IDS, EvidenceTask
-from mtrnn_envs.experiments import plugins
-from mtrnn_envs.experiments.run import decoding
+from mtrnn_envs import IDS, EvidenceTask, plugins
+from mtrnn_envs.experiments.monitoring import decoding
 
 # An agent is one row: its plug-in, its preset in either panel (if it has one), and in what it differs from these.
 AGENTS: dict[str, tuple[str, list[str], dict[str, Any]]] = {

@@ -21,7 +21,7 @@ from mtrnn_analysis.figures.statistics import groups_figure
 from mtrnn_analysis.report import table
 from mtrnn_analysis.statistics import summary
 from mtrnn_envs import EvidenceTask, record
-from mtrnn_envs.experiments.findings import write
+from mtrnn_envs.experiments.probe_output import write
 
 SHOWN = {
     "r2 ID": "decoding in_distribution.r2_prior",

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mtrnn_analysis.claims import judge, sentence
-from mtrnn_analysis.figures.studies import figures
-from mtrnn_analysis.study_values import networks
-from mtrnn_envs.experiments.results import as_csv, load
-from mtrnn_envs.files import replacing
+from mtrnn_analysis.studies.claims import judge, sentence
+from mtrnn_analysis.studies.figures import figures
+from mtrnn_analysis.studies.networks import networks
+from mtrnn_envs.experiments.studies.results import as_csv, load
+from mtrnn_envs.utils.atomic_write import replacing
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

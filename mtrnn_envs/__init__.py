@@ -32,8 +32,8 @@ def register() -> None:
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 env_id,
-                entry_point="mtrnn_envs.env:EvidenceEnv",
-                vector_entry_point="mtrnn_envs.vector_env:EvidenceVectorEnv",
+                entry_point="mtrnn_envs.environments.env:EvidenceEnv",
+                vector_entry_point="mtrnn_envs.environments.vector_env:EvidenceVectorEnv",
                 reward_threshold=threshold,
                 kwargs=dict(kwargs),
             )

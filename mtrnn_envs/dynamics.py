@@ -11,9 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_envs.checks import whole
-from mtrnn_envs.encoder import encode
+from mtrnn_envs.components.encoder import encode
 from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.utils.validation import whole
 
 # How far the states of dynamics may be from those of their agent, whose arithmetic may be float32, as a share of the
 # greatest state (or of 1, where that is less).

@@ -20,13 +20,13 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from jaxtyping import Bool, Float, Int, Int8
 
-from mtrnn_envs.checks import whole
-from mtrnn_envs.files import replacing
-from mtrnn_envs.score import action_sizes
+from mtrnn_envs.recorder import Tape
+from mtrnn_envs.reward import action_sizes
 from mtrnn_envs.stream import Stream
-from mtrnn_envs.tape import Tape
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials, asked, concatenate
+from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.validation import whole
 
 SCHEMA = 1
 # Names of the axes of each array, for `to_xarray`; "trial" always comes first.

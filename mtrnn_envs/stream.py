@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mtrnn_envs.checks import whole
-from mtrnn_envs.seeding import SPLITS, generator
+from mtrnn_envs.rng.seeding import SPLITS, generator
 from mtrnn_envs.trials import Trials, concatenate, sample
+from mtrnn_envs.utils.validation import whole
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mtrnn_envs.arrays import arange, cast, column, empty_like, like
-from mtrnn_envs.boundaries import Linear
+from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.trials import Trials
+from mtrnn_envs.utils.arrays import arange, cast, column, empty_like, like
 
 
 class Targets(NamedTuple):

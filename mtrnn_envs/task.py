@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, no_type_check
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_envs import boundaries, encoder, noise
-from mtrnn_envs.checks import UnknownKeyword, known, whole
-from mtrnn_envs.latents import share_left
-from mtrnn_envs.score import payoff_table
+from mtrnn_envs.components import boundaries, encoder, noise
+from mtrnn_envs.components.latents import share_left
+from mtrnn_envs.reward import payoff_table
 from mtrnn_envs.trials import Periods, Timing, Trials, sample, timing
+from mtrnn_envs.utils.validation import UnknownKeyword, known, whole
 
 if TYPE_CHECKING:
-    from mtrnn_envs.ideal_observer import Ceilings
+    from mtrnn_envs.ideal_observer.observer import Ceilings
 
 Period: TypeAlias = int | tuple[int, int]
 
@@ -162,7 +162,7 @@ class EvidenceTask:
 
     @cached_property
     def payoffs(self) -> Float[np.ndarray, "2 L"]:
-        """What answers pay; see `mtrnn_envs.score.payoff_table`."""
+        """What answers pay; see `mtrnn_envs.reward.payoff_table`."""
         return payoff_table(self)
 
     def sample(self, n: int, rng: Any) -> Trials:
@@ -171,7 +171,7 @@ class EvidenceTask:
 
     def ideal(self) -> Ceilings:
         """The best that any agent can do in this task; see `mtrnn_envs.ideal_observer.ceilings`."""
-        from mtrnn_envs.ideal_observer import ceilings
+        from mtrnn_envs.ideal_observer.observer import ceilings
 
         return ceilings(self)
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Int8
 
-from mtrnn_envs import boundaries
-from mtrnn_envs.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
-from mtrnn_envs.checks import whole
-from mtrnn_envs.counter import Counter
-from mtrnn_envs.encoder import N_ENCODED, encode
-from mtrnn_envs.latents import draw_latents
-from mtrnn_envs.noise import draw_noise
+from mtrnn_envs.components import boundaries
+from mtrnn_envs.components.encoder import N_ENCODED, encode
+from mtrnn_envs.components.latents import draw_latents
+from mtrnn_envs.components.noise import draw_noise
+from mtrnn_envs.rng.philox import Counter
+from mtrnn_envs.utils.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
+from mtrnn_envs.utils.validation import whole
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
@@ -119,7 +119,7 @@ def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
     Arguments:
         task: what they are trials of.
         n: their number.
-        rng: a numpy `Generator`; a torch one (then tensors, on its device); or a `mtrnn_envs.counter.Counter`, which
+        rng: a numpy `Generator`; a torch one (then tensors, on its device); or a `mtrnn_envs.rng.philox.Counter`, which
             draws the same trials in numpy and on every torch device.
 
     Raises:
@@ -128,7 +128,7 @@ def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
     n = whole("n", n, 1)
     if not isinstance(rng, np.random.Generator | Counter) and not type(rng).__module__.startswith("torch"):
         raise ValueError(
-            f"rng={rng!r} is neither a numpy.random.Generator nor a torch.Generator nor a mtrnn_envs.counter.Counter"
+            f"rng={rng!r} is neither a numpy.random.Generator nor a torch.Generator nor a mtrnn_envs.rng.philox.Counter"
         )
     trials = allocate(task, n, rng)
     draw(trials, rng)

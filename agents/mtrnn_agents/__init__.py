@@ -7,14 +7,14 @@ try:
 except ImportError as error:
     raise ImportError('mtrnn_agents needs torch: pip install "mtrnn-envs[agents]"') from error
 
-from mtrnn_agents.agent import SupervisedAgent
-from mtrnn_agents.ensemble import ensemble
-from mtrnn_agents.leaky import LeakyRNN
+from mtrnn_agents.baselines import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_agents.loading import load
-from mtrnn_agents.policy_agent import PolicyAgent
-from mtrnn_agents.references import IdealObserver, Integrator, OptimalStopping, RandomAgent
-from mtrnn_agents.settings import PRESETS, History, Training
-from mtrnn_agents.supervised import train, untrained
+from mtrnn_agents.networks.leaky_rnn import LeakyRNN
+from mtrnn_agents.supervised.agent import SupervisedAgent
+from mtrnn_agents.supervised.bptt import train, untrained
+from mtrnn_agents.supervised.ensemble import ensemble
+from mtrnn_agents.supervised.settings import PRESETS, History, Training
+from mtrnn_agents.trial_ppo.agent import PolicyAgent
 
 __all__ = [
     "PRESETS",

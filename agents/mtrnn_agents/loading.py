@@ -7,14 +7,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mtrnn_agents import storage
+from mtrnn_agents.training import files as storage
 
 # The file of an agent in the folder that was given to `train`.
 AGENT = "agent.safetensors"
 # The class of each kind of file, imported when one is there: that of Stable-Baselines3 takes seconds.
 KINDS = {
-    "agent": ("mtrnn_agents.agent", "SupervisedAgent"),
-    "policy": ("mtrnn_agents.policy_agent", "PolicyAgent"),
+    "agent": ("mtrnn_agents.supervised.agent", "SupervisedAgent"),
+    "policy": ("mtrnn_agents.trial_ppo.agent", "PolicyAgent"),
     "stable_baselines": ("mtrnn_agents.stable_baselines.agent", "StableBaselinesAgent"),
 }
 

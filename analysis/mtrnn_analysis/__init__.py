@@ -7,8 +7,8 @@
 A probe is also a function of arrays, in the module of its subject.
 """
 
-from mtrnn_analysis.finding import Finding
-from mtrnn_envs.experiments.findings import numbers
-from mtrnn_envs.experiments.probing import probe, probe_all
+from mtrnn_analysis.result import Finding
+from mtrnn_envs.experiments.probe_output import numbers
+from mtrnn_envs.probing import probe, probe_all
 
 __all__ = ["Finding", "numbers", "probe", "probe_all"]

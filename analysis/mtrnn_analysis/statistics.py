@@ -17,7 +17,7 @@ from jaxtyping import Float
 from scipy.stats import trim_mean
 
 from mtrnn_analysis.nulls import p_value
-from mtrnn_envs.checks import whole
+from mtrnn_envs.utils.validation import whole
 
 Values = Sequence[float] | np.ndarray
 

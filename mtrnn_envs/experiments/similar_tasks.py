@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mtrnn_envs.arrays import like
+from mtrnn_envs.utils.arrays import like
 
 N = 6
 

@@ -16,9 +16,9 @@ from mtrnn_analysis.behavior.speed_accuracy import speed_accuracy
 from mtrnn_analysis.confidence.calibration import calibration
 from mtrnn_analysis.confidence.metacognition import metacognition
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.boundaries import even_lines
-from mtrnn_envs.ideal_observer import running_means, trial_probabilities
-from mtrnn_envs.optimal_stopping import solve
+from mtrnn_envs.components.boundaries import even_lines
+from mtrnn_envs.ideal_observer.observer import running_means, trial_probabilities
+from mtrnn_envs.ideal_observer.stopping import solve
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=3, warmup=False)
 

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 import sklearn.linear_model
-from codes import expanded, latents_of
+from helpers.codes import expanded, latents_of
 
-from mtrnn_analysis.decoding.course import course
-from mtrnn_analysis.decoding.linear import decode
+from mtrnn_analysis.decoding.decoding import decode
+from mtrnn_analysis.decoding.decoding_course import course
 from mtrnn_analysis.decoding.transfer import transfer
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=5, warmup=False)

@@ -19,7 +19,7 @@ from mtrnn_analysis.geometry.parallelism import parallelism
 from mtrnn_analysis.geometry.shattering import shattering
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import codes
+from helpers import codes
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=5, warmup=True)
 AIMS = {ccgp: 0.3, parallelism: 0.1, shattering: 0.2, dimensionality: 0.5, axes: 0.05, distortion: 0.5}

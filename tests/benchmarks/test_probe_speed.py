@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from mtrnn_agents import PRESETS, train
-from mtrnn_envs import EvidenceTask, record
-from mtrnn_envs.experiments import plugins
-from mtrnn_envs.experiments.probing import Missing, probe
+from mtrnn_envs import EvidenceTask, plugins, record
+from mtrnn_envs.probing import Missing, probe
 
 
 @pytest.mark.parametrize("task", [EvidenceTask(), EvidenceTask(payoff="quadratic", decision=0)], ids=["fixed", "rt"])

@@ -13,13 +13,13 @@ import torch
 from sb3_contrib import RecurrentPPO
 from threadpoolctl import threadpool_limits
 
-from mtrnn_agents import trial_ppo
-from mtrnn_agents.batches import Run
-from mtrnn_agents.layout import Layout
-from mtrnn_agents.network import FIXED
-from mtrnn_agents.networks import NETWORKS
+from mtrnn_agents.networks.base import FIXED
+from mtrnn_agents.networks.flat_weights import Layout
+from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_agents.stable_baselines import make_sb3_env
-from mtrnn_agents.stable_baselines.whole_trials import WholeTrialPPO
+from mtrnn_agents.stable_baselines.whole_trial_ppo import WholeTrialPPO
+from mtrnn_agents.supervised.batches import Run
+from mtrnn_agents.trial_ppo import ppo as trial_ppo
 from mtrnn_envs import EvidenceTask
 
 N_ENVS, N_STEPS, ROUNDS = 64, 88, 9

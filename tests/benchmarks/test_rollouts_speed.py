@@ -8,7 +8,7 @@ import pytest
 from mtrnn_agents import untrained
 from mtrnn_analysis.dynamics.attractor import attractor
 from mtrnn_analysis.dynamics.perturbations import perturbations
-from mtrnn_analysis.dynamics.rollouts import ends, rollout
+from mtrnn_analysis.dynamics.rollout import ends, rollout
 from mtrnn_envs import EvidenceTask, Stream
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=3, warmup=False)

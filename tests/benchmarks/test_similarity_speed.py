@@ -8,12 +8,12 @@ import time
 import numpy as np
 import pytest
 import sklearn.linear_model
-from codes import conjunctive, expanded, latents_of
+from helpers.codes import conjunctive, expanded, latents_of
 from sklearn.preprocessing import PolynomialFeatures
 from test_speed import cpu_seconds
 
+from mtrnn_analysis.selectivity.selectivity import selectivity
 from mtrnn_analysis.selectivity.unit_alignment import unit_alignment
-from mtrnn_analysis.selectivity.units import selectivity
 from mtrnn_analysis.similarity.agents import cka, procrustes
 from mtrnn_analysis.similarity.rsa import rsa
 

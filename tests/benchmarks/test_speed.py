@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from mtrnn_envs import EvidenceTask, observe
-from mtrnn_envs.encoder import CHUNK, layers
-from mtrnn_envs.seeding import generator
-from mtrnn_envs.testing import task_of
+from mtrnn_envs.components.encoder import CHUNK, layers
+from mtrnn_envs.rng.seeding import generator
+from mtrnn_envs.testing.envs import task_of
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=20, warmup=False)
 ROUNDS = 5

@@ -12,9 +12,9 @@ from scipy import special
 from mtrnn_analysis.theory.distances import FORMS, lines, located
 from mtrnn_analysis.theory.multilateration import multilateration
 from mtrnn_analysis.theory.rank_condition import rank_condition
-from mtrnn_analysis.theory.samples import sample_curve
+from mtrnn_analysis.theory.sample_curve import sample_curve
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.ideal_observer import running_means
+from mtrnn_envs.ideal_observer.observer import running_means
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=5, warmup=False)
 TASK = EvidenceTask()

@@ -13,10 +13,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mtrnn_agents import LeakyRNN, Training
-from mtrnn_agents.batches import Run, draw_block
-from mtrnn_agents.layout import Layout
-from mtrnn_agents.learners import kernel_learner
-from mtrnn_agents.state import first_weights
+from mtrnn_agents.networks.flat_weights import Layout
+from mtrnn_agents.supervised.batches import Run, draw_block
+from mtrnn_agents.supervised.optimiser import kernel_learner
+from mtrnn_agents.training.checkpoint import first_weights
 from mtrnn_envs import EvidenceTask
 
 TASK = EvidenceTask()

@@ -24,20 +24,22 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import VecNormalize
 
-from mtrnn_agents import course, storage
-from mtrnn_agents.course import Course
-from mtrnn_agents.dynamics import torch_lstm
-from mtrnn_agents.memory import checked_observation
-from mtrnn_agents.policy import answer_probabilities
-from mtrnn_agents.settings import checked_task
-from mtrnn_agents.stable_baselines import features, policies
-from mtrnn_agents.stable_baselines.scaling import Scaling, is_inside, widths
+from mtrnn_agents.networks.agent_state import checked_observation
+from mtrnn_agents.networks.jacobians import torch_lstm
+from mtrnn_agents.stable_baselines import history_features as features
+from mtrnn_agents.stable_baselines import policies
+from mtrnn_agents.stable_baselines.normalisation import Scaling, is_inside, widths
+from mtrnn_agents.supervised.settings import checked_task
+from mtrnn_agents.training import files as storage
+from mtrnn_agents.training import history as course
+from mtrnn_agents.training.history import Course
+from mtrnn_agents.trial_ppo.action_heads import answer_probabilities
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.checks import whole
 from mtrnn_envs.dynamics import Dynamics
-from mtrnn_envs.env import action_space, observation_space
-from mtrnn_envs.score import action_sizes, is_discrete
-from mtrnn_envs.seeding import generator
+from mtrnn_envs.environments.env import action_space, observation_space
+from mtrnn_envs.reward import action_sizes, is_discrete
+from mtrnn_envs.rng.seeding import generator
+from mtrnn_envs.utils.validation import whole
 
 
 class Memory(NamedTuple):
@@ -45,7 +47,7 @@ class Memory(NamedTuple):
 
     Attributes:
         hidden: the last layer of the policy network, `[N, H]`.
-        past: see `mtrnn_agents.stable_baselines.features`; empty if the policy sees the observation alone.
+        past: see `mtrnn_agents.stable_baselines.history_features`; empty if the policy sees the observation alone.
     """
 
     hidden: Float[np.ndarray, "N H"]
@@ -69,7 +71,7 @@ class StableBaselinesAgent:
         scaling: what `VecNormalize` has made of observations: these environments, or a `Scaling`; if None, that of
             the model's environments, if they are in one. A policy alone, or a model without its environments, does
             not know of any, and answers wrongly without it. Frames may be scaled before they are stacked, or after.
-        kind: the features of `mtrnn_agents.stable_baselines.features` that the policy is shown: "frames", as
+        kind: the features of `mtrnn_agents.stable_baselines.history_features` that the policy is shown: "frames", as
             `VecFrameStack(envs, task.n_steps)` gives them, or "mean"; None for observations.
         seed: of its draws, a whole number, 0 or more.
         run: what it was trained by, as JSON, if known.
@@ -152,7 +154,8 @@ class StableBaselinesAgent:
 
     @torch.no_grad()
     def probabilities(self, state: Any) -> Float[np.ndarray, "N A"]:
-        """The probability of +1 for every task asked; see `mtrnn_agents.policy.answer_probabilities`."""
+        """The probability of +1 for every task asked; see
+        `mtrnn_agents.trial_ppo.action_heads.answer_probabilities`."""
         self.policy.set_training_mode(False)
         return answer_probabilities(self.task, self._logits(self._latent(state))[-1])
 

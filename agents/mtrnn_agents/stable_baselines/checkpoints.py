@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from mtrnn_agents import course, storage
-from mtrnn_agents.course import Course
 from mtrnn_agents.stable_baselines.policies import check_shapes
-from mtrnn_agents.state import refuse_other
+from mtrnn_agents.training import files as storage
+from mtrnn_agents.training import history as course
+from mtrnn_agents.training.checkpoint import refuse_other
+from mtrnn_agents.training.history import Course
 
 
 @dataclass(frozen=True, eq=False)

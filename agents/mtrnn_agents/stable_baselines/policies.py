@@ -13,10 +13,10 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
-from mtrnn_agents.stable_baselines import features
+from mtrnn_agents.stable_baselines import history_features as features
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.checks import known
-from mtrnn_envs.env import action_space
+from mtrnn_envs.environments.env import action_space
+from mtrnn_envs.utils.validation import known
 
 KINDS: dict[str, type[ActorCriticPolicy]] = {
     "MlpPolicy": ActorCriticPolicy,

@@ -14,13 +14,13 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from mtrnn_agents.network import option, whole_field
-from mtrnn_agents.settings import checked_settings
-from mtrnn_agents.stable_baselines import features
+from mtrnn_agents.networks.base import option, whole_field
+from mtrnn_agents.stable_baselines import history_features as features
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
-from mtrnn_agents.stable_baselines.learning import MakeModel, OnPolicyTraining, first, learn, load
+from mtrnn_agents.stable_baselines.training_loop import MakeModel, OnPolicyTraining, first, learn, load
+from mtrnn_agents.supervised.settings import checked_settings
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.experiments.run import Metrics
+from mtrnn_envs.experiments.monitoring import Metrics
 
 __all__ = ["PRESETS", "Training", "load", "train", "untrained"]
 
@@ -77,7 +77,7 @@ def train(
 ) -> StableBaselinesAgent:
     """A feed-forward policy trained on the history of the trials of `task`.
 
-    Arguments, what is kept in `folder`, and errors are those of `mtrnn_agents.stable_baselines.learning.learn`;
+    Arguments, what is kept in `folder`, and errors are those of `mtrnn_agents.stable_baselines.training_loop.learn`;
     `training` is `Training()`, which is `PRESETS["frames"]`, if None.
     """
     training = checked_settings(Training() if training is None else training, Training)

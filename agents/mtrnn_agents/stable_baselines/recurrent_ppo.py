@@ -16,16 +16,16 @@ import torch
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecEnv
 
-from mtrnn_agents.network import check_flag, option, real_field, whole_field
-from mtrnn_agents.policy import waiting_parts
-from mtrnn_agents.settings import checked_settings, checked_task
+from mtrnn_agents.networks.base import check_flag, option, real_field, whole_field
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
-from mtrnn_agents.stable_baselines.learning import MakeModel, first, learn, load
-from mtrnn_agents.stable_baselines.training import OnPolicyTraining
-from mtrnn_agents.stable_baselines.whole_trials import WholeTrialPPO
+from mtrnn_agents.stable_baselines.settings import OnPolicyTraining
+from mtrnn_agents.stable_baselines.training_loop import MakeModel, first, learn, load
+from mtrnn_agents.stable_baselines.whole_trial_ppo import WholeTrialPPO
+from mtrnn_agents.supervised.settings import checked_settings, checked_task
+from mtrnn_agents.trial_ppo.action_heads import waiting_parts
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.experiments.run import Metrics
-from mtrnn_envs.score import action_sizes
+from mtrnn_envs.experiments.monitoring import Metrics
+from mtrnn_envs.reward import action_sizes
 
 __all__ = ["PRESETS", "Training", "load", "train", "untrained"]
 
@@ -90,7 +90,7 @@ def train(
     progress: bool = True,
     metrics: Metrics | None = None,
 ) -> StableBaselinesAgent:
-    """A recurrent policy trained on `task`; see `mtrnn_agents.stable_baselines.learning.learn`.
+    """A recurrent policy trained on `task`; see `mtrnn_agents.stable_baselines.training_loop.learn`.
 
     Raises:
         ValueError: also if `training.stock` is asked for a task with action_encoding="multi_binary".

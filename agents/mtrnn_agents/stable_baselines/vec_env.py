@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from mtrnn_envs.checks import whole
+from mtrnn_envs.utils.validation import whole
 
 # What a vector environment calls by another name than one of its environments does.
 RENAMED = {"observation_space": "single_observation_space", "action_space": "single_action_space"}

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Int, Int8, Num, Shaped
 
 from mtrnn_analysis.nulls import permutations_within
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.boundaries import Custom, Linear
-from mtrnn_envs.ideal_observer import answer_probabilities, check_ideal, flat_prior, running_means
-from mtrnn_envs.optimal_stopping import best_levels, solve
-from mtrnn_envs.score import sides
+from mtrnn_envs.components.boundaries import Custom, Linear
+from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, flat_prior, running_means
+from mtrnn_envs.ideal_observer.stopping import best_levels, solve
+from mtrnn_envs.reward import sides
 
 # Statistics of which the ideal observer's answers are computed: where they are a quadrature, and where they are not.
 MOST_EXACT, MOST_SAMPLED = 4000, 500
@@ -119,7 +119,7 @@ def _seen(steps: Int[np.ndarray, "M A"], longest: int) -> Bool[np.ndarray, "M S"
 
 
 class Run(NamedTuple):
-    """What the best policy of `mtrnn_envs.optimal_stopping` does on the first trials.
+    """What the best policy of `mtrnn_envs.ideal_observer.stopping` does on the first trials.
 
     Attributes:
         answers: +1, -1, or 0 where it leaves the task open, `[M, A]`.
@@ -138,7 +138,7 @@ def optimal_run(trials: Trials) -> Run:
     """The best policy on `trials`, of a reaction-time task.
 
     Raises:
-        ValueError: if the policy cannot be computed (see `mtrnn_envs.optimal_stopping.solve`).
+        ValueError: if the policy cannot be computed (see `mtrnn_envs.ideal_observer.stopping.solve`).
     """
     task, n = trials.task, len(trials)
     best = solve(task)

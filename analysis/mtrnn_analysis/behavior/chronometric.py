@@ -22,10 +22,10 @@ from mtrnn_analysis.behavior.answers import (
     shuffles,
     steps_taken,
 )
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.result import Finding
 from mtrnn_envs import Trials
-from mtrnn_envs.checks import whole
+from mtrnn_envs.utils.validation import whole
 
 LEAST = 50  # answers
 

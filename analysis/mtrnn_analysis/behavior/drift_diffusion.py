@@ -20,10 +20,10 @@ from mtrnn_analysis.behavior.answers import (
     equal_mass,
     steps_taken,
 )
-from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.result import Finding
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.boundaries import Linear
-from mtrnn_envs.checks import whole
+from mtrnn_envs.components.boundaries import Linear
+from mtrnn_envs.utils.validation import whole
 
 LEAST = 50  # answers
 FLOOR = 1e-9  # of likelihoods: no single answer rules a model out

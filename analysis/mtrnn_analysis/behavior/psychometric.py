@@ -20,13 +20,13 @@ from mtrnn_analysis.behavior.answers import (
     steps_taken,
 )
 from mtrnn_analysis.behavior.psychometric_fit import Curves, deviance, fit_curves
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.result import Finding
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.boundaries import Linear
-from mtrnn_envs.checks import whole
-from mtrnn_envs.ideal_observer import flat_prior
-from mtrnn_envs.marginals import effective_samples
+from mtrnn_envs.components.boundaries import Linear
+from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
+from mtrnn_envs.ideal_observer.observer import flat_prior
+from mtrnn_envs.utils.validation import whole
 
 LEAST = 50  # answers
 MOST_LEFT_OUT = 0.05  # of the bootstrap samples

@@ -18,13 +18,13 @@ from mtrnn_analysis.behavior.answers import (
     shuffles,
     steps_taken,
 )
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.result import Finding
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.checks import whole
-from mtrnn_envs.fixed_duration import stimulus_lengths
-from mtrnn_envs.optimal_stopping import expected_payoffs, solve
-from mtrnn_envs.score import payoffs
+from mtrnn_envs.ideal_observer.expected_accuracy import stimulus_lengths
+from mtrnn_envs.ideal_observer.stopping import expected_payoffs, solve
+from mtrnn_envs.reward import payoffs
+from mtrnn_envs.utils.validation import whole
 
 LEAST = 50  # answers
 N_QUANTILES = 5  # of response steps, in the conditional accuracy function
@@ -207,7 +207,7 @@ def speed_accuracy(
 
 
 def _levels(task: EvidenceTask, answers: np.ndarray, confidence: np.ndarray) -> Int[np.ndarray, "N A"]:
-    """The level of each answer, from 1; 0 for none: what `mtrnn_envs.score.claimed` is the inverse of."""
+    """The level of each answer, from 1; 0 for none: what `mtrnn_envs.reward.claimed` is the inverse of."""
     claimed = np.where(answers > 0, confidence, 1 - confidence)
     level = np.rint(2 * task.n_confidence * claimed + 0.5).astype(np.int64)
     return np.where(answers != 0, np.clip(level, 1, 2 * task.n_confidence), 0)

@@ -9,10 +9,10 @@ from jaxtyping import Float, Int, Int8
 
 from mtrnn_analysis.behavior.answers import equal_mass, ideal_at, steps_taken
 from mtrnn_analysis.confidence.claims import Claims, calibrated_draws, claims, directions
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.result import Finding
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.checks import whole
+from mtrnn_envs.utils.validation import whole
 
 CLIP = 1e-6  # claims are taken to be this far from 0 and 1, or further, in logarithms
 

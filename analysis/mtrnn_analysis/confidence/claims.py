@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from mtrnn_analysis.behavior.answers import check_answers
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.boundaries import Linear
+from mtrnn_envs.components.boundaries import Linear
 
 
 class Claims(NamedTuple):

@@ -10,10 +10,10 @@ from scipy.special import logit
 
 from mtrnn_analysis.behavior.answers import bin_means, equal_mass, ideal_at, interval, resampled, shuffles, steps_taken
 from mtrnn_analysis.confidence.claims import claims
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.result import Finding
 from mtrnn_envs import Trials
-from mtrnn_envs.checks import whole
+from mtrnn_envs.utils.validation import whole
 
 IDEAL_CLIP = 1e-3  # answers of which the ideal observer is surer are left out of the regression
 CLIP = 1e-6  # the agent's probabilities are taken to be this far from 0 and 1, or further

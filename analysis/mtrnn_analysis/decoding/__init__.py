@@ -6,9 +6,9 @@ the right one); regressions in `ridge` and `logistic`, what is left out in `hold
 `controls`.
 """
 
-from mtrnn_analysis.decoding.linear import Decoding, decode, r2_local, r2_prior
-from mtrnn_analysis.decoding.planes import Planes, plane_decoding
-from mtrnn_analysis.decoding.released import Released, released_holdout
+from mtrnn_analysis.decoding.decoding import Decoding, decode, r2_local, r2_prior
+from mtrnn_analysis.decoding.plane_decoding import Planes, plane_decoding
+from mtrnn_analysis.decoding.released_holdout import Released, released_holdout
 from mtrnn_analysis.decoding.ridge import PENALTIES, Ridge, ridge
 
 __all__ = [

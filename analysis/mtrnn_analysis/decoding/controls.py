@@ -22,8 +22,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_envs import observe
-from mtrnn_envs.ideal_observer import posterior, running_means
-from mtrnn_envs.latents import in_orthants
+from mtrnn_envs.components.latents import in_orthants
+from mtrnn_envs.ideal_observer.observer import posterior, running_means
 from mtrnn_envs.recording import hidden_of
 from mtrnn_envs.trials import samples_seen
 

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_analysis.decoding.controls import states_of
-from mtrnn_analysis.decoding.linear import decode, mean_r2
-from mtrnn_analysis.decoding.released import released_holdout
-from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.decoding.decoding import decode, mean_r2
+from mtrnn_analysis.decoding.released_holdout import released_holdout
+from mtrnn_analysis.result import Finding
 from mtrnn_envs.trials import samples_seen
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from mtrnn_analysis.conditions import Orthants
 from mtrnn_analysis.decoding.ridge import Split
+from mtrnn_analysis.orthants import Orthants
 
 # Most sets of orthants among which a penalty is chosen; beyond, whole orthants are put together (from D = 5 on).
 MOST_INNER = 16

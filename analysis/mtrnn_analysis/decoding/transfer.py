@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mtrnn_analysis.conditions import Orthants, checked, orthants
+from mtrnn_analysis.decoding.decoding import decode
 from mtrnn_analysis.decoding.holdout import region_splits, single
-from mtrnn_analysis.decoding.linear import decode
 from mtrnn_analysis.decoding.logistic import logistic_path
 from mtrnn_analysis.decoding.ridge import Split
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_envs.boundaries import Linear, affine, labels
-from mtrnn_envs.checks import whole
-from mtrnn_envs.ideal_observer import trial_probabilities
+from mtrnn_analysis.orthants import Orthants, checked, orthants
+from mtrnn_analysis.result import Finding
+from mtrnn_envs.components.boundaries import Linear, affine, labels
+from mtrnn_envs.ideal_observer.observer import trial_probabilities
+from mtrnn_envs.utils.validation import whole
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_analysis.dynamics.data_states import DataStates
-from mtrnn_analysis.finding import NO_NULL
+from mtrnn_analysis.result import NO_NULL
 
 
 def alignment_of(

@@ -10,8 +10,8 @@ import numpy as np
 
 from mtrnn_analysis.dynamics.fixed_points import FixedPoints, affordable_starts, fixed_points
 from mtrnn_analysis.dynamics.perturbations import Perturbations, perturbations
-from mtrnn_analysis.dynamics.rollouts import Rollout, rollout
-from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.dynamics.rollout import Rollout, rollout
+from mtrnn_analysis.result import Finding
 from mtrnn_envs.dynamics import Dynamics
 from mtrnn_envs.trials import Trials
 
@@ -56,7 +56,7 @@ class Attractor(Finding):
         verdict: in words.
         evidence: row by row.
         values: the rows' values by name.
-        time_constant: of the fastest decay of the decoded x* in steps; see `mtrnn_analysis.dynamics.rollouts.Rollout`.
+        time_constant: of the fastest decay of the decoded x* in steps; see `mtrnn_analysis.dynamics.rollout.Rollout`.
         half_life: steps until half of r2 is gone, likewise.
     """
 

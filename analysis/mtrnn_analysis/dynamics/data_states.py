@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_analysis.conditions import orthants
 from mtrnn_analysis.geometry.axes import encoding
+from mtrnn_analysis.orthants import orthants
 from mtrnn_envs.dynamics import Dynamics, run
 from mtrnn_envs.trials import Trials, observe
 

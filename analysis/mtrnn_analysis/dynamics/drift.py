@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
-from mtrnn_analysis.decoding.linear import r2_prior
-from mtrnn_envs.ideal_observer import posterior
-from mtrnn_envs.marginals import running_statistic
+from mtrnn_analysis.decoding.decoding import r2_prior
+from mtrnn_envs.ideal_observer.latent_posterior import running_statistic
+from mtrnn_envs.ideal_observer.observer import posterior
 from mtrnn_envs.trials import Trials
 
 # Latents are told apart to this, a billionth of their range; what differs by less differs by rounding.

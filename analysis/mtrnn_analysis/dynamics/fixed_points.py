@@ -17,12 +17,12 @@ from mtrnn_analysis.dynamics.alignment import alignment_of, local_alignment
 from mtrnn_analysis.dynamics.data_states import DataStates, data_states, nearest
 from mtrnn_analysis.dynamics.levenberg_marquardt import minimise_speed
 from mtrnn_analysis.dynamics.spectra import Spectra, overlap, principal_angles, slow_directions, spectra
-from mtrnn_analysis.finding import NO_NULL, Finding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_envs.checks import whole
+from mtrnn_analysis.result import NO_NULL, Finding
 from mtrnn_envs.dynamics import Dynamics, jacobians, resting_observation
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
+from mtrnn_envs.utils.validation import whole
 
 # Of the eigenvalues of F - h with the largest real parts, so many are told.
 N_REAL_PARTS = 4

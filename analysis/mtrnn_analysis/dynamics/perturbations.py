@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_analysis.decoding.ridge import Ridge
-from mtrnn_analysis.dynamics.rollouts import Ends, decoder_at, ends, halves
-from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.dynamics.rollout import Ends, decoder_at, ends, halves
 from mtrnn_analysis.geometry.axes import encoding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_envs.checks import known, whole
+from mtrnn_analysis.result import Finding
 from mtrnn_envs.dynamics import Dynamics, run
 from mtrnn_envs.trials import Trials
+from mtrnn_envs.utils.validation import known, whole
 
 ACROSS = ("data", "isotropic")
 # Directions in which states vary by less, relative to the direction in which they vary most, are ones in which they do
@@ -78,7 +78,7 @@ def perturbations(
     - *Along*: the push is A d, with A = cov(s, x*) cov(x*)^-1 `[S, D]` the coding axes (Haufe et al. 2014,
       doi:10.1016/j.neuroimage.2013.10.067) and d a step of x* of length `size` in a random direction, turned inwards
       where it would leave the cube of x*. On a continuous attractor it remains, and the decoded x* (by a frozen
-      decoder; see `mtrnn_analysis.dynamics.rollouts.rollout`) has moved by d: `gain` 1.
+      decoder; see `mtrnn_analysis.dynamics.rollout.rollout`) has moved by d: `gain` 1.
     - *Across*: A is exchanged for directions O orthogonal to it: the push is O (A'A)^(1/2) d, with the same d and the
       same norm as the push along. O is drawn for each of R = `n_null` draws: with across="data" it is D random
       directions from the states' covariance (less the coding axes), made orthonormal; with "isotropic" any, as long as
@@ -105,7 +105,7 @@ def perturbations(
         size: of the step, in units of x*.
         across: "data" or "isotropic".
         multiple: of the trial's length, how long is waited.
-        after: "stimulus" or "trial"; see `mtrnn_analysis.dynamics.rollouts.rollout`.
+        after: "stimulus" or "trial"; see `mtrnn_analysis.dynamics.rollout.rollout`.
         cue: see there.
         n_trials: how many trials are used at most.
         n_pushed: how many of these are pushed at most.

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mtrnn_analysis.decoding.course import Course
+from mtrnn_analysis.decoding.decoding import Control, Decoding
+from mtrnn_analysis.decoding.decoding_course import Course
 from mtrnn_analysis.decoding.evidence_course import EvidenceCourse
-from mtrnn_analysis.decoding.linear import Control, Decoding
-from mtrnn_analysis.decoding.planes import Planes
-from mtrnn_analysis.decoding.released import Released
+from mtrnn_analysis.decoding.plane_decoding import Planes
+from mtrnn_analysis.decoding.released_holdout import Released
 from mtrnn_analysis.decoding.transfer import Transfer
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, signs
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from mtrnn_analysis.dynamics.attractor import Attractor
 from mtrnn_analysis.dynamics.perturbations import Perturbations
-from mtrnn_analysis.dynamics.rollouts import Rollout
+from mtrnn_analysis.dynamics.rollout import Rollout
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, STYLE, VERMILLION
 
 LOWEST = -0.5  # of r2 that is drawn; what lies below is said

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from mtrnn_analysis.figures.style import BLUE, GREY, ORANGE, PALE, SKY, STYLE, VERMILLION
 from mtrnn_analysis.selectivity.directions import ORDERS
+from mtrnn_analysis.selectivity.selectivity import KINDS, Selectivity
 from mtrnn_analysis.selectivity.unit_alignment import UnitAlignment
-from mtrnn_analysis.selectivity.units import KINDS, Selectivity
 
 MOST_PAIRS = 6  # more opposed pairs than these are not marked: among many units each has an opposite
 KIND_COLOURS = dict(zip(KINDS, ("#EDEEF0", PALE, "#AEB4BC", GREY, SKY, BLUE, VERMILLION), strict=True))

@@ -16,7 +16,7 @@ except ImportError as error:
 import numpy as np
 from matplotlib.figure import Figure
 
-from mtrnn_envs.files import replacing
+from mtrnn_envs.utils.atomic_write import replacing
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 INK, GREY, PALE = "#222222", "#7A7F87", "#C9CDD3"

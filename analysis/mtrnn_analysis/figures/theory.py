@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, STYLE, VERMILLION
 from mtrnn_analysis.theory.multilateration import Multilateration
 from mtrnn_analysis.theory.rank_condition import RankCondition
-from mtrnn_analysis.theory.samples import SampleCurve
+from mtrnn_analysis.theory.sample_curve import SampleCurve
 
 R2 = "$r^2_{\\mathrm{prior}}$ of $x^*$"
 # r² is drawn by what it lacks to 1, on a logarithmic axis, labelled with r² itself; what is below is drawn at the edge.

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_analysis.conditions import checked, varying
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_envs.checks import whole
+from mtrnn_analysis.orthants import checked, varying
+from mtrnn_analysis.result import Finding
+from mtrnn_envs.utils.validation import whole
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

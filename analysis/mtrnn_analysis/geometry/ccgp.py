@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_analysis.conditions import checked, dichotomies, orthants, varying
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import mixed_places, p_value
-from mtrnn_envs.checks import known, whole
+from mtrnn_analysis.orthants import checked, dichotomies, orthants, varying
+from mtrnn_analysis.result import Finding
+from mtrnn_envs.utils.validation import known, whole
 
 PAIRS = ("one_sign", "all")
 # Of this many latents all balanced dichotomies are scored: 3 for D = 2, 35 for D = 3; there are 6435 for D = 4.

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mtrnn_analysis.conditions import checked, varying
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.orthants import checked, varying
 from mtrnn_analysis.polynomials import greatest_degree, polynomials
-from mtrnn_envs.checks import whole
+from mtrnn_analysis.result import Finding
+from mtrnn_envs.utils.validation import whole
 
 SHARES = (0.8, 0.9, 0.95)
 # Permutations that tell whether there is a signal at all, of the states given and at each step.

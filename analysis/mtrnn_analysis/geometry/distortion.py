@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_analysis.conditions import checked, varying
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.geometry.axes import encoding
 from mtrnn_analysis.nulls import p_value, permutations_within
+from mtrnn_analysis.orthants import checked, varying
 from mtrnn_analysis.polynomials import greatest_degree, polynomials
-from mtrnn_envs.checks import whole
+from mtrnn_analysis.result import Finding
+from mtrnn_envs.utils.validation import whole
 
 # Trials for each slope and intercept in a bin, on average, where the number of bins is not given.
 TRIALS_PER_COEFFICIENT, MOST_BINS = 20, 8

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_analysis.conditions import checked, dichotomies, orthants, varying
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_envs.checks import whole
+from mtrnn_analysis.orthants import checked, dichotomies, orthants, varying
+from mtrnn_analysis.result import Finding
+from mtrnn_envs.utils.validation import whole
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from mtrnn_analysis.decoding.controls import control_states
-from mtrnn_analysis.decoding.linear import decode
+from mtrnn_analysis.decoding.decoding import decode
 from mtrnn_analysis.figures import Reference, Result, r2_figure, save, tasks_figure, trajectories_figure
 from mtrnn_analysis.report.tables import table
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.files import replacing
 from mtrnn_envs.recording import Recording
+from mtrnn_envs.utils.atomic_write import replacing
 
 # Trials from which controls are decoded; the standard error of their r2 is then below 0.001.
 N_CONTROL = 20_000

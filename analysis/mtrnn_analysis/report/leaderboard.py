@@ -28,11 +28,11 @@ from mtrnn_analysis.report.pictures import still
 from mtrnn_analysis.report.summaries import NOTHING, Grid, duration, interval, number
 from mtrnn_analysis.report.tables import table
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
-from mtrnn_envs.experiments.benchmark import load, missing
-from mtrnn_envs.experiments.run import ideals
-from mtrnn_envs.experiments.scoring import SCORES, blind, chance
-from mtrnn_envs.experiments.suite import BUDGETS, NAMES, SETTINGS, VERSION, task_of
-from mtrnn_envs.files import replacing
+from mtrnn_envs.experiments.benchmark.runner import load, missing
+from mtrnn_envs.experiments.benchmark.scores import SCORES, blind, chance
+from mtrnn_envs.experiments.benchmark.suite import BUDGETS, NAMES, SETTINGS, VERSION, task_of
+from mtrnn_envs.experiments.monitoring import ideals
+from mtrnn_envs.utils.atomic_write import replacing
 
 NAME = "leaderboard.html"
 SEED = 0  # of the resampling behind intervals, anew for each agent: it says the same whoever is beside it

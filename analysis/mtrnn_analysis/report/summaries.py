@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mtrnn_analysis.statistics import interquartile_mean, summary
-from mtrnn_analysis.study_values import Networks, networks
-from mtrnn_envs.experiments.results import Results
-from mtrnn_envs.experiments.study import Entry, flat
+from mtrnn_analysis.studies.networks import Networks, networks
+from mtrnn_envs.experiments.studies.results import Results
+from mtrnn_envs.experiments.studies.study import Entry, flat
 
 NOTHING = "–"
 # Levels of a setting that are written out; of more, how many there are.

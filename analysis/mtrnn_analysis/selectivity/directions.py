@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_analysis.finding import NO_NULL
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.result import NO_NULL
 
 # Orders of the resultants of preferred directions: `Directions.resultants`.
 ORDERS = (1, 2, 3, 4, 6)

@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_analysis.conditions import checked
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, decoder
-from mtrnn_analysis.finding import NO_NULL, Finding
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.orthants import checked
+from mtrnn_analysis.result import NO_NULL, Finding
 from mtrnn_analysis.selectivity.information import entropy, mutual_information
 from mtrnn_analysis.selectivity.sparseness import activity
-from mtrnn_envs.checks import whole
+from mtrnn_envs.utils.validation import whole
 
 # A unit tells something of a latent if Pearson's chi squared is above this quantile of what independence gives.
 INFORMATIVE = 0.999

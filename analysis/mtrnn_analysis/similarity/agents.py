@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_analysis.conditions import checked, varying
 from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.orthants import checked, varying
 from mtrnn_analysis.similarity.rsa import agreement, agreement_null, cells, dissimilarities
-from mtrnn_envs.checks import whole
 from mtrnn_envs.recording import Recording
+from mtrnn_envs.utils.validation import whole
 
 X_STAR = "x*"
 EXACT = 1e-12  # what is smaller than this, relative to what it is a difference of, is rounding

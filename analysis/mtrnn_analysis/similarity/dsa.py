@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_analysis.conditions import checked
 from mtrnn_analysis.geometry.principal import principal_components
-from mtrnn_envs.checks import known, whole
+from mtrnn_analysis.orthants import checked
 from mtrnn_envs.recording import Recording
+from mtrnn_envs.utils.validation import known, whole
 
 # Components with less than this share of the variance are rounding, and would be blown up by the whitening.
 LEAST_SHARE = 1e-6

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
-from mtrnn_analysis.conditions import checked, varying
-from mtrnn_analysis.finding import Finding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_envs.checks import whole
+from mtrnn_analysis.orthants import checked, varying
+from mtrnn_analysis.result import Finding
+from mtrnn_envs.utils.validation import whole
 
 # Trials of a condition: fewer are left out, as halves of two are needed to tell how reliable distances are.
 LEAST_TRIALS = 4

@@ -25,10 +25,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import optimize, special
 
-from mtrnn_analysis.decoding.linear import r2_prior
-from mtrnn_envs.boundaries import Linear
-from mtrnn_envs.ideal_observer import answer_information, distance_errors, least_squares_point
-from mtrnn_envs.marginals import HALF, effective_samples
+from mtrnn_analysis.decoding.decoding import r2_prior
+from mtrnn_envs.components.boundaries import Linear
+from mtrnn_envs.ideal_observer.latent_posterior import HALF, effective_samples
+from mtrnn_envs.ideal_observer.observer import answer_information, distance_errors, least_squares_point
 from mtrnn_envs.recording import Recording
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
-from mtrnn_analysis.conditions import checked, orthants
-from mtrnn_analysis.decoding.linear import decode, r2_prior
-from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.decoding.decoding import decode, r2_prior
 from mtrnn_analysis.nulls import p_value, permutations_within
+from mtrnn_analysis.orthants import checked, orthants
+from mtrnn_analysis.result import Finding
 from mtrnn_analysis.theory.distances import (
     CLIP,
     CUT,
@@ -28,8 +28,8 @@ from mtrnn_analysis.theory.distances import (
     temperature,
     usable,
 )
-from mtrnn_envs.boundaries import labels as right_answers
-from mtrnn_envs.ideal_observer import posterior, running_means
+from mtrnn_envs.components.boundaries import labels as right_answers
+from mtrnn_envs.ideal_observer.observer import posterior, running_means
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
 

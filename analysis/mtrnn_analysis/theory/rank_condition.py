@@ -12,17 +12,17 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
-from mtrnn_analysis.conditions import checked
-from mtrnn_analysis.decoding.linear import mean_r2, r2_prior
-from mtrnn_analysis.finding import Finding
+from mtrnn_analysis.decoding.decoding import mean_r2, r2_prior
 from mtrnn_analysis.nulls import p_value, permutations_within
+from mtrnn_analysis.orthants import checked
+from mtrnn_analysis.result import Finding
 from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, Lines, lines, located, samples
-from mtrnn_envs.boundaries import random_hyperplanes
-from mtrnn_envs.checks import whole
-from mtrnn_envs.ideal_observer import answer_information
-from mtrnn_envs.marginals import HALF, effective_samples
+from mtrnn_envs.components.boundaries import random_hyperplanes
+from mtrnn_envs.ideal_observer.latent_posterior import HALF, effective_samples
+from mtrnn_envs.ideal_observer.observer import answer_information
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
+from mtrnn_envs.utils.validation import whole
 
 
 class RankCurve(NamedTuple):

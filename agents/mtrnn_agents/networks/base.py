@@ -1,0 +1,152 @@
+"""What a network is to everything that trains or runs it.
+
+A network is frozen settings and pure functions of its weights, so that training, checkpoints and many networks at once
+need to know nothing else of it. Its two forms agree: `step`, one observation at a time, for environments, and
+`sequence`, whole trials, for training. Adding one is one class and one line of
+`mtrnn_agents.networks.registry.NETWORKS`.
+
+Axes: N trials, T steps, F inputs, H units, A answers; weight matrices are `[from, to]`. Every function also takes
+weights of M networks stacked along a first axis, with inputs `[M, N, ...]`: annotated as `*M`.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import field
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.utils.validation import whole
+
+Weights: TypeAlias = dict[str, Tensor]
+State: TypeAlias = tuple[Tensor, ...]
+# Weights under these names are kept with the others but not trained.
+FIXED = "fixed."
+
+
+def option(default: Any, help: str) -> Any:
+    """A field of a settings dataclass, with its help."""
+    return field(default=default, metadata={"help": help})
+
+
+class Sizes(NamedTuple):
+    """What a task asks of a network.
+
+    Attributes:
+        n_inputs: F.
+        n_outputs: A.
+        n_steps: T, the steps of the longest trial.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    n_steps: int
+
+    @classmethod
+    def of(cls, task: EvidenceTask) -> Sizes:
+        """The sizes that `task` needs."""
+        return cls(task.n_features, task.n_answers, task.n_steps)
+
+
+@runtime_checkable
+class Network(Protocol):
+    """An architecture. Logits are `read(weights, hidden)`, so `output.weight` `[H, A]` and `output.bias` are needed."""
+
+    @property
+    def n_units(self) -> int:
+        """H."""
+        ...
+
+    def first_weights(self, sizes: Sizes, rng: torch.Generator) -> Weights:
+        """Weights to start training from, float32; those named `FIXED + ...` stay as they are."""
+        ...
+
+    def start(self, weights: Weights, n: int) -> State:
+        """The state before the first step of `n` trials: zeros, the first of them the hidden activity."""
+        ...
+
+    def step(self, weights: Weights, state: State, observation: Tensor, noise: Tensor | None = None) -> State:
+        """The state in which `observation` has been seen, from the state before it; `[N, H]` comes first."""
+        ...
+
+    def sequence(self, weights: Weights, observations: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The hidden activity at every step of whole trials, `[N, T, H]`."""
+        ...
+
+
+def fitting(network: Network, sizes: Sizes, weights: Weights) -> Weights:
+    """`weights` in the order of those that `network` begins with, which a file does not keep.
+
+    Raises:
+        ValueError: if they are not as many and of the shapes that the network needs.
+    """
+    needed = network.first_weights(sizes, torch.Generator())
+    for name in dict.fromkeys([*needed, *weights]):
+        have, need = (tuple(w[name].shape) if name in w else None for w in (weights, needed))
+        if have != need:
+            raise ValueError(f"weights[{name!r}] has shape {have}; the task and {network} need {need}")
+    return {name: weights[name] for name in needed}
+
+
+def noise_of(network: Network) -> float:
+    """The standard deviation of the network's own noise: its field `noise`, or 0 if it has none."""
+    return getattr(network, "noise", 0.0)
+
+
+def read(weights: Weights, hidden: Float[Tensor, "*B H"]) -> Float[Tensor, "*B A"]:
+    """The logits of the probability of +1, read linearly from hidden activity."""
+    return affine(hidden, weights["output.weight"], weights["output.bias"])
+
+
+def affine(
+    inputs: Float[Tensor, "*B I"], weight: Float[Tensor, "*M I O"], bias: Float[Tensor, "*M O"]
+) -> Float[Tensor, "*B O"]:
+    """inputs weight + bias; for M networks at once if the weights have a first axis M, as the inputs then have too."""
+    if weight.ndim == 2:
+        return torch.addmm(bias, inputs.reshape(-1, inputs.shape[-1]), weight).view(*inputs.shape[:-1], -1)
+    rows = inputs.reshape(len(weight), -1, inputs.shape[-1])
+    return torch.baddbmm(bias[:, None], rows, weight).view(*inputs.shape[:-1], -1)
+
+
+def layer(name: str, n_inputs: int, n_outputs: int, rng: torch.Generator) -> Weights:
+    """A matrix `[n_inputs, n_outputs]` and a bias, uniform on ±1/sqrt(n_inputs), as PyTorch's `nn.Linear` starts."""
+    bound = 1 / math.sqrt(n_inputs)
+    weight, bias = (torch.empty(shape, dtype=torch.float32) for shape in ((n_inputs, n_outputs), (n_outputs,)))
+    for values in (weight, bias):
+        nn.init.uniform_(values, -bound, bound, rng)
+    return {f"{name}.weight": weight, f"{name}.bias": bias}
+
+
+def zeros(weights: Weights, n: int, *shape: int) -> Tensor:
+    """A part of a starting state, `[n, *shape]`, or `[M, n, *shape]` where weights are those of M networks."""
+    output = weights["output.weight"]
+    return output.new_zeros(*output.shape[:-2], n, *shape)
+
+
+def whole_field(settings: Any, name: str, low: int) -> None:
+    """Makes the field `name` of frozen `settings` an int; `ValueError` if it is not a whole number of `low` or more."""
+    object.__setattr__(settings, name, whole(name, getattr(settings, name), low))
+
+
+def real_field(settings: Any, name: str, low: float, high: float, *, low_is_allowed: bool = False) -> None:
+    """Makes the field `name` of frozen `settings` a float, if it is a number in (low, high], or [low, high].
+
+    Raises:
+        ValueError: if it is not.
+    """
+    value = getattr(settings, name)
+    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    if not (low < number <= high or (low_is_allowed and number == low)):
+        raise ValueError(f"{name}={value!r} is not a number in {'[' if low_is_allowed else '('}{low}, {high}]")
+    object.__setattr__(settings, name, number)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} is neither True nor False")

@@ -1,0 +1,165 @@
+"""A trained network as an agent, in any environment of its task."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from mtrnn_agents.decision_rule import accumulator_probability, checked_threshold, decide
+from mtrnn_agents.fingerprints import named_contents
+from mtrnn_agents.networks.agent_state import Memory, checked_observation, remembered
+from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
+from mtrnn_agents.networks.jacobians import dynamics_of
+from mtrnn_agents.supervised import settings
+from mtrnn_agents.supervised.settings import History, Training
+from mtrnn_agents.training import files as storage
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.dynamics import Dynamics
+from mtrnn_envs.rng.seeding import torch_generator
+
+
+class SupervisedAgent:
+    """A trained network as an agent: it answers by its probabilities, with the signature of SB3's `predict`.
+
+    In fixed-duration tasks it gives the likelier answer. In reaction-time tasks it answers once its probability, or its
+    accumulator, has passed a threshold, and its confidence is the probability: see
+    `mtrnn_agents.decision_rule.decide`. The probability is sigmoid(logit), or for accumulators
+    `mtrnn_agents.decision_rule.accumulator_probability`.
+
+    Arguments:
+        task: the task it is made for.
+        training: what it was trained by, its architecture included.
+        weights: of the network.
+        seed: of its first weights and trials.
+        threshold: on the distance of the probability (the accumulator, as a share of twice its bound) from the middle,
+            in [0, 0.5]; used in reaction-time tasks only.
+        gain: of accumulators; see there.
+        history: the course of training, if known.
+
+    Raises:
+        ValueError: if the weights do not fit the task, or the threshold is out of its range.
+    """
+
+    def __init__(
+        self,
+        task: EvidenceTask,
+        training: Training,
+        weights: Weights,
+        seed: int,
+        *,
+        threshold: float = 0.4,
+        gain: float = 1.0,
+        history: History | None = None,
+    ) -> None:
+        self.task, self.training, self.network = task, training, training.network
+        self.weights = fitting(self.network, Sizes.of(task), weights)
+        self.seed, self.history = seed, history
+        self.threshold, self.gain = checked_threshold(threshold), gain
+        self._rng = torch_generator(seed, "noise")
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Memory | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Memory]:
+        """Actions for `observation`, `[N, F]` or `[F]`, and the memory in which it has been seen.
+
+        `episode_start` `[N]` says which trials begin with this observation. There is chance only in networks that have
+        noise of their own, and with `deterministic` none in them.
+
+        Raises:
+            ValueError: if the observation is not `task.n_features` wide.
+        """
+        shown = checked_observation(self.task, observation)
+        noise = None if deterministic else self._rng
+        state = remembered(self.network, self.weights, state, shown, episode_start, noise)
+        output = self._output(state)
+        p = self._probability(output, state.seen)
+        action = decide(self.task, p, state.seen, self.threshold, np.abs(output - 0.5))
+        return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
+
+    def hidden(self, state: Memory) -> Float[np.ndarray, "N H"]:
+        """The activity of the network's units."""
+        return state.state[0].numpy()
+
+    def probabilities(self, state: Memory) -> Float[np.ndarray, "N A"]:
+        """The probability of +1 for every task asked."""
+        return self._probability(self._output(state), state.seen)
+
+    def dynamics(self) -> Dynamics:
+        """The network as a dynamical system, in float64 and without its noise.
+
+        Raises:
+            ValueError: if its state is no vector of units, as a transformer's is not.
+        """
+        return dynamics_of(self.network, self.weights)
+
+    def untrained(self) -> SupervisedAgent:
+        """The agent that training began with: the first weights of the same seed."""
+        from mtrnn_agents import supervised
+
+        return supervised.untrained(self.task, self.seed, self.training)
+
+    @torch.no_grad()
+    def _output(self, state: Memory) -> Float[np.ndarray, "N A"]:
+        """sigmoid(logit): the probability, or (1 + a / bound) / 2 for an accumulator a."""
+        return torch.sigmoid(read(self.weights, state.state[0])).numpy()
+
+    def _probability(self, output: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        if self.training.labels != "accumulator":
+            return output
+        return accumulator_probability(self.task, self.training.bound, self.gain, output, seen[:, None])
+
+    @property
+    def evaluation(self) -> dict[str, float]:
+        """What the last evaluation in training found of these weights, by name; empty if there was none."""
+        history = self.history
+        if history is None or not history.updates:
+            return {}
+        at = -1 if self.training.patience is None else history.best(self.training.curriculum)
+        found = {name: getattr(history, name)[at] for name in ("updates", "accuracy", "cross_entropy")}
+        return {name: values[at] for name, values in history.metrics.items()} | found
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
+        history = None if self.history is None else asdict(self.history)
+        write_network(path, "agent", self, threshold=self.threshold, gain=self.gain, history=history)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SupervisedAgent:
+        """The agent that `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file was not written by `save`, is not whole, or is of a version that is not known.
+        """
+        made_of, about = read_network(path, "agent", Training)
+        history = None if about["history"] is None else History.from_fields(about["history"])
+        return cls(*made_of, threshold=about["threshold"], gain=about["gain"], history=history)
+
+
+def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: Any) -> None:
+    """Writes the weights, task, settings and seed of an agent that is a network, and `more` that JSON can hold."""
+    about = {"task": json.loads(agent.task.to_json()), "training": settings.to_fields(agent.training)}
+    about |= {"seed": agent.seed, "contents": named_contents(agent.task, agent.network)}
+    arrays = {name: v.detach().numpy() for name, v in agent.weights.items()}
+    storage.write(path, kind, arrays, {**about, **more})
+
+
+def read_network(
+    path: str | os.PathLike[str], kind: str, trained_by: type[Any]
+) -> tuple[tuple[EvidenceTask, Any, Weights, int], dict[str, Any]]:
+    """What `write_network` wrote: task, settings of the class `trained_by`, weights and seed; and all else by name."""
+    arrays, about = storage.read(path, kind)
+    weights = {name: torch.from_numpy(v) for name, v in arrays.items()}
+    task, training = EvidenceTask.from_fields(about["task"]), settings.from_fields(trained_by, about["training"])
+    return (task, training, weights, about["seed"]), about

@@ -1,0 +1,73 @@
+"""Files of weights: safetensors, with everything else as JSON in the header.
+
+No file holds code. But a task or a network may name a boundary or a mask of the user's own as "module:attribute", and
+that module is then imported, from wherever Python finds it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from mtrnn_envs import __version__
+from mtrnn_envs.utils.atomic_write import replacing
+
+SCHEMA = 3
+HEADER = "mtrnn_agents"
+
+
+def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Writes `arrays` and, as JSON, what they are about; the file is whole or not there (`OSError`)."""
+    header = json.dumps({"schema": SCHEMA, "kind": kind, "version": __version__, **about})
+    with replacing(path) as temporary:
+        try:
+            save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, temporary, {HEADER: header})
+        except SafetensorError as error:
+            raise OSError(f"{path} cannot be written: {error}") from error
+
+
+def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays that `write` wrote, and what they are about.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not whole, of another kind, or was not written by `write` of this schema.
+    """
+    arrays, about = _read(path)
+    if about["kind"] != kind:
+        raise ValueError(f"{path} holds {about['kind']!r}, where {kind!r} is needed")
+    return arrays, about
+
+
+def about(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the arrays that `write` wrote are about, "kind" among it; raises as `read` does."""
+    return _read(path)[1]
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        with safe_open(path, "np") as file:
+            about = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}; to begin anew, delete it") from error
+    if about.get("schema") != SCHEMA:
+        raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
+    return arrays, about
+
+
+def difference(ours: Any, theirs: Any, name: str = "") -> str | None:
+    """Where two JSON values differ first, as "name is x there and y here"; None if nowhere."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in dict.fromkeys([*ours, *theirs]):
+            mine, other = ours.get(key, "missing"), theirs.get(key, "missing")
+            if found := difference(mine, other, f"{name}.{key}" if name else key):
+                return found
+        return None
+    return None if ours == theirs else f"{name} is {theirs!r} there and {ours!r} here"

@@ -1,0 +1,140 @@
+"""A network trained by reward as an agent, in any environment of its task."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mtrnn_agents.networks.agent_state import Memory, checked_observation, remembered
+from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
+from mtrnn_agents.networks.jacobians import dynamics_of
+from mtrnn_agents.supervised.agent import read_network, write_network
+from mtrnn_agents.training import history as course
+from mtrnn_agents.training.history import Course
+from mtrnn_agents.trial_ppo.action_heads import Head, draw, likeliest, stated
+from mtrnn_agents.trial_ppo.settings import Training
+from mtrnn_envs import EvidenceTask
+from mtrnn_envs.dynamics import Dynamics
+from mtrnn_envs.reward import is_discrete
+from mtrnn_envs.rng.seeding import torch_generator
+
+
+def head_of(task: EvidenceTask, training: Training) -> Head:
+    """The head of a network that is trained on `task` by `training`."""
+    return Head.of(task, training.factored)
+
+
+def sizes_of(task: EvidenceTask, training: Training) -> Sizes:
+    """What the task and its policy ask of a network."""
+    return Sizes(task.n_features, head_of(task, training).n_outputs, task.n_steps)
+
+
+class PolicyAgent:
+    """A trained policy as an agent, with the signature of SB3's `predict`.
+
+    Arguments:
+        task: the task it is made for.
+        training: what it was trained by, its architecture included.
+        weights: of the network.
+        seed: of its first weights and trials.
+        history: the course of training, if known.
+
+    Raises:
+        ValueError: if the weights do not fit the task.
+    """
+
+    def __init__(
+        self, task: EvidenceTask, training: Training, weights: Weights, seed: int, *, history: Course | None = None
+    ) -> None:
+        self.task, self.training, self.network = task, training, training.network
+        self.head = head_of(task, training)
+        self.weights = fitting(self.network, sizes_of(task, training), weights)
+        self.seed, self.history = seed, history or {}
+        self._noise, self._chance = torch_generator(seed, "noise"), torch_generator(seed, "actions")
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Memory | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Memory]:
+        """Actions for `observation`, `[N, F]` or `[F]`, and the memory in which it has been seen.
+
+        `episode_start` `[N]` says which trials begin with this observation. Actions are drawn from the policy, or with
+        `deterministic` the likeliest value of each of their parts; the noise of a network that has some is then 0.
+
+        Raises:
+            ValueError: if the observation is not `task.n_features` wide.
+        """
+        shown = checked_observation(self.task, observation)
+        noise = None if deterministic else self._noise
+        state = remembered(self.network, self.weights, state, shown, episode_start, noise)
+        outputs = self._outputs(state)
+        if deterministic:
+            parts = likeliest(self.head, outputs)
+        else:
+            uniform = torch.rand(len(shown), self.head.n_parts, generator=self._chance)
+            parts = draw(self.head, outputs, uniform)
+        action = parts.numpy()
+        if self.task.action_encoding == "multi_binary":
+            action = action.astype(np.int8)
+        action = action[:, 0] if is_discrete(self.task) else action
+        return (action[0] if np.ndim(observation) == 1 else action), state
+
+    def hidden(self, state: Memory) -> Float[np.ndarray, "N H"]:
+        """The activity of the network's units."""
+        return state.state[0].numpy()
+
+    @torch.no_grad()
+    def probabilities(self, state: Memory) -> Float[np.ndarray, "N A"]:
+        """The probability of +1 that the policy states; see
+        `mtrnn_agents.trial_ppo.action_heads.answer_probabilities`."""
+        return stated(self.task, self.head, self._outputs(state))
+
+    @torch.no_grad()
+    def values(self, state: Memory) -> Float[np.ndarray, "N E"]:
+        """The reward still expected: of each task, times their number; or of all, if training is not factored."""
+        return self.head.values(self._outputs(state)).numpy()
+
+    def dynamics(self) -> Dynamics:
+        """The network as a dynamical system, in float64 and without its noise.
+
+        Raises:
+            ValueError: if its state is no vector of units, as a transformer's is not.
+        """
+        return dynamics_of(self.network, self.weights)
+
+    def untrained(self) -> PolicyAgent:
+        """The agent that training began with: the first weights of the same seed."""
+        from mtrnn_agents import trial_ppo
+
+        return trial_ppo.untrained(self.task, self.seed, self.training)
+
+    def _outputs(self, state: Memory) -> Tensor:
+        return read(self.weights, state.state[0])
+
+    @property
+    def evaluation(self) -> dict[str, float]:
+        """What the last evaluation in training found, by name; empty if there was none."""
+        return course.evaluation(self.history)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
+        write_network(path, "policy", self, history=self.history)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PolicyAgent:
+        """The agent that `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file was not written by `save`, is not whole, or is of a version that is not known.
+        """
+        made_of, about = read_network(path, "policy", Training)
+        return cls(*made_of, history=course.from_json(about["history"]))

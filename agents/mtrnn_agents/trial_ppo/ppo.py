@@ -1,0 +1,238 @@
+"""Proximal policy optimisation on whole trials, of the networks that elsewhere here are trained on labels.
+
+    agent = train(EvidenceTask(), seed=0, folder="results/mine")
+
+What differs from `mtrnn_agents.supervised` is what the network is told: what its own answers paid, and not what would
+have been right. This module is what the name "trial_ppo" of the entry-point group `mtrnn.agents` stands for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from mtrnn_agents.loading import AGENT, load
+from mtrnn_agents.networks.base import FIXED, Weights, read
+from mtrnn_agents.networks.flat_weights import Layout, assembled
+from mtrnn_agents.supervised import settings
+from mtrnn_agents.supervised.batches import Run, validation_trials
+from mtrnn_agents.supervised.loop import one_thread
+from mtrnn_agents.supervised.optimiser import adam, corrected, flat_gradient
+from mtrnn_agents.supervised.settings import checked_settings, checked_task
+from mtrnn_agents.training import checkpoint as state
+from mtrnn_agents.training import history as course
+from mtrnn_agents.training.history import Course
+from mtrnn_agents.training.progress import Monitor, monitor
+from mtrnn_agents.training.resumable import carried_on, folder_of
+from mtrnn_agents.trial_ppo.action_heads import likeliest
+from mtrnn_agents.trial_ppo.agent import PolicyAgent, head_of, sizes_of
+from mtrnn_agents.trial_ppo.objective import Objective, objective, roll_out
+from mtrnn_agents.trial_ppo.settings import PRESETS, Training
+from mtrnn_envs import EvidenceTask, Trials, observe
+from mtrnn_envs.experiments.monitoring import Metrics
+from mtrnn_envs.rng.philox import Counter
+from mtrnn_envs.rng.seeding import generator, torch_generator
+from mtrnn_envs.trial_rewards import first_step, payments
+from mtrnn_envs.utils.validation import whole
+
+__all__ = ["PRESETS", "Training", "from_fields", "load", "train", "untrained"]
+
+# Settings from names and values, such as {"network": {"kind": "gru"}}.
+from_fields = partial(settings.from_fields, Training)
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where training stands.
+
+    Attributes:
+        weights: the trained weights, `[P]`; see `Layout`.
+        moments: Adam's means of the gradient and its square, `[2, P]`.
+        n_iterations: rollouts learned from.
+        n_steps: environment steps made in them; steps after the end of a trial are none.
+        sums: what is summed up over the rollouts since the last evaluation, by name.
+        course: the evaluations so far.
+        diverged: the rollout, counted from 1, from which nothing finite was learned; training has stopped before it.
+    """
+
+    weights: Float[np.ndarray, " P"]
+    moments: Float[np.ndarray, "2 P"]
+    n_iterations: int = 0
+    n_steps: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    course: Course = field(default_factory=dict)
+    diverged: int | None = None
+
+
+def train(
+    task: EvidenceTask,
+    seed: int,
+    training: Training | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    metrics: Metrics | None = None,
+) -> PolicyAgent:
+    """A network trained on `task` by reward, as an agent.
+
+    First weights, trials and draws of actions follow from `seed`; validation has a stream of its own. The same
+    arguments and build give the same bits, however often training was interrupted. No global generator is touched.
+
+    Arguments:
+        task: the task.
+        seed: a whole number, 0 or more.
+        training: the settings; `Training()`, which is `PRESETS["factored"]`, if None.
+        folder: where the agent (agent.safetensors), the state of training (checkpoint.safetensors) and TensorBoard's
+            files go. If a state of the same run is there, training goes on from it; if the agent is, it is given.
+        progress: whether to show a progress bar.
+        metrics: from states at the last step `[N, H]` and latents `[N, D]` of validation trials to numbers by name,
+            for the bar, TensorBoard and the history.
+
+    Raises:
+        ValueError: if the seed is not allowed, or the folder holds another run or a broken file.
+        FloatingPointError: if training diverges; the state before that is kept in the folder.
+        KeyboardInterrupt: if interrupted; the state is kept in the folder.
+    """
+    run = Run(checked_task(task), whole("seed", seed, 0))
+    training = checked_settings(Training() if training is None else training, Training)
+    place = folder_of(folder)
+    if (agent := state.finished(PolicyAgent, run, training, place)) is not None:
+        return agent
+    first = resume(run, training, place)
+    folders = None if place is None else [place]
+    start = first.n_iterations * training.n_trials
+    total = training.n_iterations * training.n_trials
+    shows = monitor([task], folders, total, start, progress, "trials", shown_until=first.n_steps)
+    with one_thread(), shows as shown:
+        last = carried_on(
+            first,
+            steps(run, training, first, shown, metrics),
+            lambda now: (
+                None if place is None else state.write(place / state.CHECKPOINT, state.identity(run, training), now)
+            ),
+            lambda now: f"{now.n_iterations} rollouts",
+            place,
+        )
+    if last.diverged is not None:
+        kept = (
+            "" if place is None else f", in another folder; the state before it is kept in {place / state.CHECKPOINT}"
+        )
+        raise FloatingPointError(
+            f"training diverged: the loss or gradient of rollout {last.diverged} is not finite, at "
+            f"learning_rate={training.learning_rate}; lower it{kept}"
+        )
+    weights = assembled(first_weights(run, training), last.weights)
+    agent = PolicyAgent(task, training, weights, seed, history=last.course)
+    if place is not None:
+        agent.save(place / AGENT)
+    return agent
+
+
+def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> PolicyAgent:
+    """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
+    run, training = Run(task, whole("seed", seed, 0)), training or Training()
+    return PolicyAgent(task, training, first_weights(run, training), seed)
+
+
+def first_weights(run: Run, training: Training) -> Weights:
+    """The weights that training starts from: they follow from the seed alone."""
+    weights = training.network.first_weights(sizes_of(run.task, training), torch_generator(run.seed, "network"))
+    head_of(run.task, training).patient(weights["output.bias"], training.wait_bias)
+    return weights
+
+
+def resume(run: Run, training: Training, folder: Path | None) -> Progress:
+    """The state in `folder`, or the first state where there is none.
+
+    Raises:
+        ValueError: if the state is that of another run, or the file is not whole.
+    """
+    if folder is None or not (folder / state.CHECKPOINT).exists():
+        weights = first_weights(run, training)
+        flat = Layout.of(weights).pack(weights)
+        return Progress(flat, np.zeros((2, flat.size), np.float32))
+    values = state.read(folder / state.CHECKPOINT, state.identity(run, training))
+    return Progress(**{**values, "course": course.from_json(values["course"])})
+
+
+def steps(run: Run, training: Training, now: Progress, shown: Monitor, metrics: Metrics | None) -> Generator[Progress]:
+    """The states behind `now`, one for each rollout, until the end or until training diverges."""
+    first = first_weights(run, training)
+    layout, fixed = Layout.of(first), {name: v for name, v in first.items() if name.startswith(FIXED)}
+    trials = validation_trials(run)
+    while now.n_iterations < training.n_iterations and now.diverged is None:
+        now = improved(run, training, layout, fixed, now)
+        done = now.n_iterations
+        if now.diverged is None and (done % training.evaluate_every == 0 or done == training.n_iterations):
+            found = evaluate(run.task, training, assembled(first, now.weights), trials, metrics)
+            since = now.sums["rollouts"]
+            row = {"steps": now.n_steps, **found}
+            row |= {name: value / since for name, value in now.sums.items() if name != "rollouts"}
+            now = replace(now, sums={}, course=course.extended(now.course, row, len(now.course.get("steps", ()))))
+            shown.show(now.n_steps, [course.last(now.course)])
+        shown.advance(done * training.n_trials)
+        yield now
+
+
+def improved(run: Run, training: Training, layout: Layout, fixed: Weights, now: Progress) -> Progress:
+    """The state after one more rollout, which follows from this one alone."""
+    task, head, index = run.task, head_of(run.task, training), now.n_iterations
+    rng = generator(run.seed, "actions", index)
+    trials = task.sample(training.n_trials, Counter(run.seed, "train", index))
+    flat, first, second = (torch.from_numpy(v.copy()) for v in (now.weights, *now.moments))
+    acting = layout.unpack(flat) | fixed
+    rollout, paid, entropy = roll_out(task, training.network, acting, head, trials, rng, training.gae_lambda)
+    start, found = first_step(task), []
+    count = index * training.n_epochs * training.n_minibatches
+    for _ in range(training.n_epochs):
+        for rows in np.split(rng.permutation(training.n_trials), training.n_minibatches):
+            part, count = rollout.part(torch.from_numpy(rows)), count + 1
+            leaves = {name: v.detach().requires_grad_() for name, v in layout.unpack(flat).items()}
+            hidden = training.network.sequence(leaves | fixed, part.observations, part.noise)
+            outputs = read(leaves, hidden[:, start:])
+            one = objective(head, outputs, part, training.clip_range, training.value_weight, training.entropy_weight)
+            gradient, norm = flat_gradient(one.loss, leaves, layout, training.clip_norm)
+            if not (one.loss.isfinite() and norm.isfinite()):
+                return replace(now, diverged=index + 1)
+            flat, first, second = adam(flat, first, second, gradient, *corrected(training.rate(index), count))
+            found.append(one)
+    sums = {"rollouts": 1.0, "rollout_reward": float(paid.rewards.sum((1, 2)).mean()), "entropy": float(entropy)}
+    sums |= {name: float(torch.stack([getattr(one, name) for one in found]).mean()) for name in Objective._fields[1:]}
+    return replace(
+        now,
+        weights=flat.numpy(),
+        moments=np.stack([first.numpy(), second.numpy()]),
+        n_iterations=index + 1,
+        n_steps=now.n_steps + int(paid.n_steps.sum()),
+        sums={name: now.sums.get(name, 0.0) + value for name, value in sums.items()},
+    )
+
+
+@torch.no_grad()
+def evaluate(
+    task: EvidenceTask, training: Training, weights: Weights, trials: Trials, metrics: Metrics | None
+) -> dict[str, float]:
+    """How the likeliest actions do on `trials`, without noise of the network, by name.
+
+    Reward is that of a trial; accuracy the share of right answers, of which one that is not given is none. In
+    reaction-time tasks, the response step is the mean stimulus observation that tasks are answered to, or else the
+    last, and "answered" the share of tasks that are answered.
+    """
+    hidden = training.network.sequence(weights, torch.from_numpy(observe(trials)))
+    actions = likeliest(head_of(task, training), read(weights, hidden[:, first_step(task) :]))
+    paid = payments(task, trials, actions.numpy())
+    found = {"reward": float(paid.rewards.sum((1, 2)).mean()), "accuracy": float((paid.answers == trials.asked).mean())}
+    if paid.response_steps is not None:
+        deadline = np.broadcast_to(trials.n_samples, len(trials))[:, None]
+        taken = np.where(paid.response_steps == 0, deadline, paid.response_steps)
+        found |= {"response_step": float(taken.mean()), "answered": float((paid.response_steps > 0).mean())}
+    last: Any = hidden[torch.arange(len(trials)), torch.from_numpy(paid.n_steps - 1)]
+    return found | (dict(metrics(last.numpy(), trials.latents.copy())) if metrics and last.isfinite().all() else {})

@@ -1,0 +1,182 @@
+"""The report of studies: one page of HTML that holds all it shows, and fetches nothing.
+
+    from mtrnn_analysis.report.studies import write
+    write(Path("results"))  # results/report.html, of all studies in results/studies
+
+The same results give the same bytes. What the page may load is said in it, by a content security policy that allows
+nothing from elsewhere; the links in it are followed when they are clicked.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+import mtrnn_envs
+from mtrnn_analysis.report.pages import templates
+from mtrnn_analysis.report.pictures import Turning, plotly_js, still, turning
+from mtrnn_analysis.report.summaries import (
+    NOTHING,
+    absent,
+    absent_measures,
+    controls,
+    costs,
+    duration,
+    ideals,
+    interval,
+    paragraphs,
+    settings,
+    spent,
+    summed_up,
+    versions,
+)
+from mtrnn_analysis.studies.claims import FAILS, HOLDS, OPEN, Judged, judge
+from mtrnn_analysis.studies.figures import figures
+from mtrnn_envs.experiments.studies.results import STUDIES, Results, as_csv, load
+from mtrnn_envs.experiments.studies.runner import status
+from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.validation import known
+
+NAME = "report.html"
+# Intervals are drawn anew for each study, so that it says the same whatever other studies are beside it.
+SEED = 0
+# The class of each verdict, which gives its colour, and a sign for those who see no colours.
+VERDICTS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), OPEN: ("open", "?")}
+REFERENCE = re.compile(r"arXiv:(?P<arxiv>\d{4}\.\d{4,5})|doi:(?P<doi>10\.\d{4,9}/[^\s,;)]*[^\s,;).])")
+
+
+def write(out: Path, names: Sequence[str] | None = None) -> Path:
+    """Writes the report of studies that were run in the folder `out`, finished or not; gives its path.
+
+    Arguments:
+        out: the folder of the results.
+        names: the studies, in the order in which they are shown; None for all that are there, by name.
+
+    Raises:
+        ValueError: if there is no study, or none of a name, or a file in `out` is none of ours.
+        ImportError: if what a figure needs is not installed.
+    """
+    there = sorted(path.parent.name for path in (out / STUDIES).glob("*/study.json"))
+    if not there:
+        raise ValueError(f"{out} holds no study; run one first: there is no {STUDIES}/<name>/study.json in it")
+    chosen = [known(name, there, "study", str(out)) for name in (there if names is None else names)]
+    studies = [_study(load(out, name), out) for name in chosen]
+    environment = templates()
+    environment.filters["linked"] = linked
+    turn = any(figure["turn"] for study in studies for figure in study["figures"])
+    page = environment.get_template("template.html.jinja").render(
+        studies=studies,
+        version=mtrnn_envs.__version__,
+        budgets=", ".join(dict.fromkeys(study["budget"] for study in studies)),
+        verdicts=VERDICTS,
+        # Nothing in a script is markup, so that it must not be escaped; "</script" would end it.
+        plotly=Markup(plotly_js().replace("</script", r"<\/script")) if turn else "",
+    )
+    with replacing(out / NAME) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return out / NAME
+
+
+def linked(text: str) -> Markup:
+    """Text with its arXiv numbers and DOIs as links."""
+    parts, end = [], 0
+    for match in REFERENCE.finditer(text):
+        to = f"https://arxiv.org/abs/{match['arxiv']}" if match["arxiv"] else f"https://doi.org/{match['doi']}"
+        parts += [escape(text[end : match.start()]), Markup('<a href="{}">{}</a>').format(to, match[0])]
+        end = match.end()
+    return Markup("").join([*parts, escape(text[end:])])
+
+
+def _study(results: Results, out: Path) -> dict[str, Any]:
+    """What the page says of a study."""
+    study, rng = results.study, np.random.default_rng(SEED)
+    entries, done = study.cells(), sum(each["status"] == "done" for each in results.found)
+    shared, varied = settings(entries)
+    notes: list[str] = []
+    judged, drawn = _claims(results, rng, notes), []
+    summary, rows = summed_up(results, rng)
+    if done:
+        drawn = _figures(results, out, notes)
+        if lacking := absent_measures(results):
+            notes.append(f"No network has {', '.join(lacking)}.")
+    if len(versions(results)) > 1:
+        notes.append("Cells were run with different versions, which are listed below: numbers may depend on them.")
+    folder = f"{STUDIES}/{study.name}"
+    return {
+        "name": study.name,
+        "title": study.title or study.name,
+        "text": paragraphs(study.text),
+        "budget": results.budget,
+        "done": done,
+        "n_cells": results.n_cells,
+        "notes": notes,
+        "claims": judged,
+        "counts": {verdict: sum(claim["verdict"] == verdict for claim in judged) for verdict in VERDICTS},
+        "figures": drawn,
+        "ideals": ideals(results) if done else None,
+        "controls": controls(results) if done else None,
+        "summary": summary if done and study.measures else None,
+        "csv": "data:text/csv;charset=utf-8;base64," + base64.b64encode(as_csv(rows).encode()).decode(),
+        "shared": shared,
+        "varied": varied,
+        "costs": costs(results) if results.found else None,
+        "cpu": duration(sum(spent(results)["cpu_s"])) if results.found else NOTHING,
+        "versions": versions(results),
+        "absent": absent(results, entries, status(out, study.name).failed),
+        "files": [f"{folder}/{name}" for name in ("table.csv", "table.parquet") if (out / folder / name).exists()],
+    }
+
+
+def _claims(results: Results, rng: np.random.Generator, notes: list[str]) -> list[dict[str, Any]]:
+    """The claims as they are shown. A claim that cannot be judged is a note; the rest of the page stands."""
+    try:
+        judged = judge(results, rng)
+        if left := len(results.study.claims) - len(judged):
+            one = "claim is" if left == 1 else "claims are"
+            notes.append(f"{left} more {one} of settings that this budget leaves out.")
+        return [_claim(each) for each in judged]
+    except ValueError as error:
+        notes.append(f"The claims cannot be judged: {error}")
+        return []
+
+
+def _claim(judged: Judged) -> dict[str, Any]:
+    some = all(judged.n)
+    return {
+        **judged._asdict(),
+        "found": interval(judged.value, judged.low, judged.high) if some else "no network yet",
+        "networks": " and ".join(map(str, judged.n)),
+    }
+
+
+def _figures(results: Results, out: Path, notes: list[str]) -> list[dict[str, Any]]:
+    """The figures as they are shown. A figure that cannot be drawn is a note; the rest of the page stands."""
+    try:
+        drawn = figures(results, out)
+    except ValueError as error:
+        notes.append(f"The figures cannot be drawn: {error}")
+        return []
+    shown = []
+    for each in drawn:
+        turn = not isinstance(each.figure, Figure)
+        picture = turning(each.figure) if turn else still(each.figure)
+        # What stands in a script must not end it.
+        data = Markup(_json(picture).replace("<", "\\u003c")) if isinstance(picture, Turning) else ""
+        about = re.split(r"(?<=[.:;])\s", each.caption.strip(), maxsplit=1)[0] or each.name
+        shown.append(
+            {"name": each.name, "caption": each.caption, "alt": about, "turn": turn, "data": data, "p": picture}
+        )
+    return shown
+
+
+def _json(picture: Turning) -> str:
+    parts: Mapping[str, Any] = {"data": picture.data, "layout": picture.layout}
+    return json.dumps(parts, separators=(",", ":"), ensure_ascii=False)

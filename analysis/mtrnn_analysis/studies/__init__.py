@@ -1,0 +1,1 @@
+"""The results of a study: its figures, and its claims held against intervals over networks."""

@@ -1,0 +1,184 @@
+"""The figures of a study, from its tables `Study.figures`.
+
+| kind | needs | may have |
+|---|---|---|
+| curve | x: an axis of numbers; y: measures | hue, log_x, references, ylim |
+| dots | x: an axis; y: measures | hue, references, ylim |
+| heatmap | x, y: axes; value: a measure | ylim: of the colours |
+| scatter | x, y: a measure each | hue, ylim |
+| steps | x: a curve; y: curves by title | theory: curves by title; hue, ylim |
+| course | x: "trials", or a curve; y: curves by title | hue, ylim |
+| trajectories | level: a list of levels, such as [{N = 24}, {N = 2}] | |
+
+A measure "history.r2_ood where history.accuracy >= 0.94" is the first entry of a curve at which another is as is said.
+
+All may have `title`, and `where`: levels, such as {D = 2}, of the networks that are shown. A measure is a name in
+`Study.measures`, or a column of the table; a curve is a row of numbers of a cell, such as "history.r2_ood". The hue is
+an axis. References are columns by title. One mark is one network; lines are interquartile means over networks with
+95 % bootstrap intervals.
+
+The out-of-distribution test of the public code of arXiv:2407.11249 is at fault for quadrants of mixed signs (see
+`mtrnn_analysis.decoding.released_holdout`). Whatever shows r² out of distribution is drawn twice: right, and as
+released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mtrnn_analysis.studies import claims
+from mtrnn_analysis.studies.curves import curve, dots, scatter
+from mtrnn_analysis.studies.heatmap import heatmap
+from mtrnn_analysis.studies.networks import axes_of, column_of, levels_known, networks, number
+from mtrnn_analysis.studies.panels import Asked, Drawn
+from mtrnn_analysis.studies.time_courses import course, steps
+from mtrnn_analysis.studies.trajectories import trajectories
+from mtrnn_envs.experiments.studies.results import Results
+from mtrnn_envs.experiments.studies.study import PAPER, Study
+from mtrnn_envs.utils.validation import known
+
+__all__ = ["KINDS", "Drawn", "check", "figures"]
+
+
+class _Value(NamedTuple):
+    """A value of a table of a figure, to be checked."""
+
+    study: Study
+    declared: bool
+    key: str
+    given: Any
+
+
+Check = Callable[[_Value], None]
+
+
+class Kind(NamedTuple):
+    """A kind of figure: what draws it, and what checks the values that it needs, and those that it may have."""
+
+    draw: Callable[[Asked], list[Drawn]]
+    needs: Mapping[str, Check]
+    may: Mapping[str, Check]
+
+
+def figures(results: Results, out: Path) -> list[Drawn]:
+    """The figures of a study that was run, in part or as a whole, in the folder `out`.
+
+    What cannot be drawn, since no network has it, says so in its caption.
+
+    Raises:
+        ValueError: if a table names a kind, an axis or a measure that there is not.
+    """
+    _check(results.study, results.budget == PAPER)
+    found, drawn = networks(results), []
+    for i, table in enumerate(results.study.figures, 1):
+        drawn += KINDS[table["kind"]].draw(Asked(results, found, table, out, f"{table['kind']}-{i}"))
+    return drawn
+
+
+def check(study: Study) -> None:
+    """Whether all figures and claims of a study can be made once it has run.
+
+    Raises:
+        ValueError: if a table lacks something, or names a kind, axis, level or measure that there is not.
+    """
+    _check(study, True)
+    claims.check(study)
+
+
+def _check(study: Study, declared: bool) -> None:
+    """The tables of figures; of a study as one of its budgets has it levels and probes may be missing."""
+    for i, table in enumerate(study.figures):
+        if "kind" not in table:
+            raise ValueError(f"figures[{i}] has no kind; the kinds are {', '.join(KINDS)}")
+        kind = KINDS[known(table["kind"], KINDS, "kind", f"figures[{i}]")]
+        for key in kind.needs:
+            if key not in table:
+                raise ValueError(f"figures[{i}] has no {key}; a {table['kind']} needs {' and '.join(kind.needs)}")
+        checks = {**kind.needs, **kind.may, **ALWAYS}
+        for key, given in table.items():
+            if key != "kind":
+                checks[known(key, checks, "key", f"figures[{i}], a {table['kind']}")](
+                    _Value(study, declared, f"figures[{i}].{key}", given)
+                )
+
+
+def _axis(value: _Value) -> None:
+    known(value.given, axes_of(value.study), "axis", f"study {value.study.name!r}")
+
+
+def _number_axis(value: _Value) -> None:
+    _axis(value)
+    levels = axes_of(value.study)[value.given]
+    if value.declared and not np.isfinite([number(level) for level in levels]).any():
+        raise ValueError(f"{value.key}={value.given!r} has the levels {levels}, none a number; draw dots")
+
+
+def _measure(value: _Value) -> None:
+    column_of(value.study, value.given, value.declared)
+
+
+def _measures(value: _Value) -> None:
+    given = [value.given] if isinstance(value.given, str) else value.given
+    if not isinstance(given, list | tuple) or not given:
+        raise ValueError(f"{value.key}={given!r} must be one or more measures")
+    for name in given:
+        column_of(value.study, name, value.declared)
+
+
+def _columns(value: _Value) -> None:
+    if not isinstance(value.given, Mapping) or not value.given:
+        raise ValueError(f"{value.key}={value.given!r} must be a table of columns by title")
+    for name in value.given.values():
+        column_of(value.study, name, value.declared)
+
+
+def _curve(value: _Value) -> None:
+    if value.given != "trials":
+        column_of(value.study, value.given, value.declared)
+
+
+def _levels(value: _Value) -> None:
+    levels_known(value.study, value.given, value.key, value.declared)
+
+
+def _list_of_levels(value: _Value) -> None:
+    if not isinstance(value.given, list | tuple) or not value.given:
+        raise ValueError(f"{value.key}={value.given!r} must be a list of levels, such as [{{ N = 24 }}]")
+    for levels in value.given:
+        _levels(value._replace(given=levels))
+
+
+def _limits(value: _Value) -> None:
+    ends = value.given
+    if not isinstance(ends, list | tuple) or len(ends) != 2 or not number(ends[0]) < number(ends[1]):
+        raise ValueError(f"{value.key}={ends!r} must be two numbers, the lower first")
+
+
+def _flag(value: _Value) -> None:
+    if not isinstance(value.given, bool):
+        raise ValueError(f"{value.key}={value.given!r} must be true or false")
+
+
+def _text(value: _Value) -> None:
+    if not isinstance(value.given, str):
+        raise ValueError(f"{value.key}={value.given!r} must be text")
+
+
+ALWAYS: dict[str, Check] = {"title": _text, "where": _levels}
+KINDS: dict[str, Kind] = {
+    "curve": Kind(
+        curve,
+        {"x": _number_axis, "y": _measures},
+        {"hue": _axis, "log_x": _flag, "references": _columns, "ylim": _limits},
+    ),
+    "dots": Kind(dots, {"x": _axis, "y": _measures}, {"hue": _axis, "references": _columns, "ylim": _limits}),
+    "heatmap": Kind(heatmap, {"x": _axis, "y": _axis, "value": _measure}, {"ylim": _limits}),
+    "scatter": Kind(scatter, {"x": _measure, "y": _measure}, {"hue": _axis, "ylim": _limits}),
+    "steps": Kind(steps, {"x": _curve, "y": _columns}, {"theory": _columns, "hue": _axis, "ylim": _limits}),
+    "course": Kind(course, {"x": _curve, "y": _columns}, {"hue": _axis, "ylim": _limits}),
+    "trajectories": Kind(trajectories, {"level": _list_of_levels}, {}),
+}

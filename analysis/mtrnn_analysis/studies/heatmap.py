@@ -1,0 +1,97 @@
+"""Figures of a number over two axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from mtrnn_analysis.figures.style import INK, STYLE
+from mtrnn_analysis.studies.networks import number, where
+from mtrnn_analysis.studies.panels import (
+    FLOOR,
+    R2,
+    Asked,
+    Drawn,
+    Line,
+    axis_label,
+    caption,
+    entitle,
+    has,
+    levels_of,
+    mark,
+    measures_of,
+    nothing,
+    panels_of,
+    start,
+    told,
+)
+
+
+def heatmap(asked: Asked) -> list[Drawn]:
+    """A measure in each field of two axes: the interquartile mean over networks, as colour and number."""
+    found, table = asked.found, asked.table
+    (title, column), *_ = measures_of(found.study, table["value"]).items()
+    rows = where(found, table.get("where", {}))
+    if not has(found, column, rows, False):
+        return [nothing(asked, f"No network has {title}.")]
+    across, up = levels_of(found, table["x"], rows), levels_of(found, table["y"], rows)
+    parts, about = panels_of(found, [column], rows)
+    grids, marks = [], []
+    for _, changed in parts:
+        values, grid = found.numbers(changed.get(column, column)), np.full((len(up), len(across)), np.nan)
+        for (j, b), (i, a) in ((v, u) for v in enumerate(up) for u in enumerate(across)):
+            if mine := where(found, {table["x"]: a, table["y"]: b}, rows):
+                marks.append(mark(found, mine, values, f"{told(table['x'], a)}, {told(table['y'], b)}"))
+                grid[j, i] = marks[-1].interval.value
+        grids.append(grid)
+    seen = np.concatenate([grid[np.isfinite(grid)] for grid in grids])
+    low, high = (max(seen.min(), FLOOR), min(seen.max(), 1.0)) if R2.fullmatch(column) else (seen.min(), seen.max())
+    low, high = table.get("ylim", (low, high))
+    image: Any = None
+    with mpl.rc_context(STYLE):
+        figure, panels = start(len(parts), height=1.1 + 0.36 * len(up), wide=max(2.9, 1.2 + 0.44 * len(across)))
+        for axes, grid in zip(panels, grids, strict=True):
+            image = axes.imshow(grid, cmap="viridis", vmin=low, vmax=high, origin="lower", aspect="auto")
+            for (j, i), value in np.ndenumerate(grid):
+                if np.isfinite(value):
+                    number_format = ".3f" if high - low < 0.05 else ".2f"
+                    dark = (value - low) / ((high - low) or 1) < 0.6
+                    axes.text(
+                        i,
+                        j,
+                        f"{value:{number_format}}",
+                        ha="center",
+                        va="center",
+                        fontsize=7,
+                        color="white" if dark else INK,
+                    )
+            _boundary(axes, table, across, up)
+            axes.set_xticks(range(len(across)), [str(level) for level in across])
+            axes.set_yticks(range(len(up)), [str(level) for level in up])
+            axes.tick_params(length=0)
+            axes.spines[:].set_visible(False)
+            axes.set_xlabel(axis_label(found.study, table["x"]))
+        panels[0].set_ylabel(axis_label(found.study, table["y"]))
+        entitle(panels, [name for name, _ in parts])
+        figure.colorbar(image, ax=panels, label=title, pad=0.02, aspect=18)
+    line = "The line parts N < D from N ≥ D." if {table["x"], table["y"]} == {"N", "D"} else ""
+    says = [f"{title}: interquartile means over networks.", line, about]
+    text = caption(asked, says, marks, [Line("", column, rows, INK, "o", "-", True)])
+    return [Drawn(asked.name, figure, text)]
+
+
+def _boundary(axes: Any, table: Mapping[str, Any], across: Sequence[Any], up: Sequence[Any]) -> None:
+    """Draws the border between fields with N < D and those with N >= D, where these are the two axes."""
+    if {table["x"], table["y"]} != {"N", "D"}:
+        return
+    grid = np.array([[number(b) - number(a) for a in across] for b in up])
+    above = (grid > 0) if table["x"] == "N" else (grid < 0)  # N < D
+    style: Any = {"color": "white", "lw": 3.0, "solid_capstyle": "projecting"}, {"color": INK, "lw": 1.4}
+    for look in style:
+        for j, i in np.argwhere(above[:, 1:] != above[:, :-1]):
+            axes.plot([i + 0.5] * 2, [j - 0.5, j + 0.5], **look)
+        for j, i in np.argwhere(above[1:] != above[:-1]):
+            axes.plot([i - 0.5, i + 0.5], [j + 0.5] * 2, **look)

@@ -1,0 +1,196 @@
+"""What x* can be known to after t samples, and what an agent's answers and states have of it by then.
+
+Axis letters: N trials, T steps, S samples, D latents, H units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from mtrnn_analysis.decoding.controls import replayed
+from mtrnn_analysis.decoding.decoding import mean_r2, r2_prior
+from mtrnn_analysis.decoding.ridge import ridge
+from mtrnn_analysis.nulls import p_value
+from mtrnn_analysis.result import Finding
+from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, lines, located
+from mtrnn_envs.components.boundaries import Linear
+from mtrnn_envs.components.latents import PRIOR_VARIANCE
+from mtrnn_envs.ideal_observer.expected_accuracy import posterior_error
+from mtrnn_envs.ideal_observer.latent_posterior import running_means
+from mtrnn_envs.ideal_observer.observer import flat_prior
+from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.trials import Trials
+from mtrnn_envs.utils.validation import whole
+
+# The penalty of the decoders of single steps, relative to the mean variance of a unit times the trials fitted.
+PENALTY = 1e-4
+
+
+def ideal_r2(task: EvidenceTask, n_samples: int) -> float:
+    """`r2_prior` of the exact posterior mean after `n_samples` samples, under the flat prior: the most there is.
+
+    By quadrature; NaN where the task's prior is not flat, or noise is added behind the encoder.
+    """
+    if task.encoder_noise > 0 or not flat_prior(task):
+        return float("nan")
+    return 1 - posterior_error(task, int(n_samples)) / PRIOR_VARIANCE
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SampleCurve(Finding):
+    """r² over samples. `value` is what share of all samples the agent's x* is worth at the last step of the trial.
+
+    An estimate whose mean squared error is sigma² / n is worth n samples (a posterior mean may be worth more than were
+    shown: it knows the prior). The estimate is that from the answers, else that decoded from the states, else the
+    mean of the evidence; see `settings`.
+
+    Attributes:
+        n_samples: t, `[S]`.
+        mean_theory: 1 - 12 sigma² / t, `[S]`.
+        ideal_theory: of the exact posterior mean, `[S]`; NaN where it is not computed.
+        mean: of the mean of the evidence of these trials, `[S]`.
+        answers: of x* from the agent's answers alone after so many samples, `[S]`; NaN without an agent that tells
+            probabilities, or if its tasks are none for `mtrnn_analysis.theory.distances.lines`.
+        decoded: of x* decoded from the states at that step, by a decoder fitted to the states of that step in the
+            other half of the trials, `[S]`; NaN without states, and where fewer than `least` trials are going on.
+        worth: samples that the estimate is worth after each, `[S]`.
+        answers_at_end: as `answers`, at the last step of the trials that had all samples: in fixed-duration tasks a
+            step on which answers count. Agents that were trained for that step alone may say 1/2 before it.
+        decoded_at_end: as `decoded`, likewise.
+    """
+
+    n_samples: Float[np.ndarray, " S"]
+    mean_theory: Float[np.ndarray, " S"]
+    ideal_theory: Float[np.ndarray, " S"]
+    mean: Float[np.ndarray, " S"]
+    answers: Float[np.ndarray, " S"]
+    decoded: Float[np.ndarray, " S"]
+    worth: Float[np.ndarray, " S"]
+    answers_at_end: float
+    decoded_at_end: float
+
+
+def sample_curve(
+    latents: Float[np.ndarray, "N D"],
+    task: EvidenceTask,
+    trials: Trials,
+    rng: np.random.Generator,
+    hidden: Float[np.ndarray, "N T H"] | None = None,
+    valid: Bool[np.ndarray, "N T"] | None = None,
+    agent: Any = None,
+    *,
+    n_null: int = 100,
+    form: str = "weighted",
+    clip: float = CLIP,
+    least: int = 50,
+) -> SampleCurve:
+    """r² of x* over samples: from the agent's answers alone, decoded from its states, and what theory says.
+
+    Theory: 1 - 12 sigma² / t for the mean of the evidence; the exact posterior mean's is above it, by what the edges of
+    the cube tell. The agent is shown the trials once more, and asked at every step of the stimulus. In trials whose
+    stimulus is drawn, those with t samples or more count at t.
+
+    States are decoded only in trials that have not ended. In reaction-time tasks these are selected: late steps are of
+    trials that the agent found hard, and none may be left at the last step. Answers are not selected, as the agent is
+    asked at every step of every trial.
+
+    Null hypothesis: the estimate at the end says nothing of x*; estimates are permuted over trials.
+
+    Arguments:
+        latents: x*.
+        task: the task.
+        trials: the trials.
+        rng: halves the trials, and permutes.
+        hidden: states at all steps.
+        valid: which steps belong to the trials.
+        agent: anything with `predict` and `probabilities`, as `mtrnn_envs.record` takes.
+        n_null: draws of the null.
+        form: one of `mtrnn_analysis.theory.distances.FORMS`.
+        clip: answers are clipped to [clip, 1 - clip].
+        least: trials that must be going on at a step for states to be decoded there; with fewer it is left out (NaN).
+
+    Raises:
+        ValueError: if an argument is out of its range, arrays are not of the same trials, a state within a trial is
+            not finite, or `value` would be that of decoded states and too few trials are left at the last step.
+    """
+    if form not in FORMS:
+        raise ValueError(f"form={form!r} is not one of {FORMS}")
+    whole("least", least, 8)
+    if not np.array_equal(np.asarray(trials.latents), latents):
+        raise ValueError("trials are not those of latents: their x* differ")
+    if hidden is not None and not np.isfinite(hidden if valid is None else hidden[valid]).all():
+        raise ValueError("hidden is not finite at steps that belong to trials")
+    on, n = (np.broadcast_to(np.asarray(v), len(trials)) for v in (trials.timing.stimulus_on, trials.n_samples))
+    if np.count_nonzero(n == n.max()) < 4:
+        raise ValueError(f"{np.count_nonzero(n == n.max())} trials have all {n.max()} samples; 4 or more are needed")
+    t, means, half = np.arange(1, int(n.max()) + 1), running_means(trials), rng.permutation(len(n)) % 2
+    told = _told(agent, task, trials)
+    curves = {name: np.full(len(t) + 1, np.nan) for name in ("mean", "answers", "decoded")}
+    of = "answers" if told is not None else "decoded" if hidden is not None else "mean"
+    last: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # x* and its estimates; those of the last step remain
+    for i in range(len(t) + 1):  # the last time round, at the last step of the trials that had all samples
+        shown = t[min(i, len(t) - 1)]
+        rows = np.flatnonzero(n >= shown)
+        step = on[rows] + shown - 1 if i < len(t) else np.broadcast_to(np.asarray(trials.timing.end), len(n))[rows] - 1
+        last = {"mean": (latents[rows], means[rows, shown - 1])}
+        if hidden is not None:
+            going = np.ones(len(rows), bool) if valid is None else valid[rows, step]
+            left = rows[going]
+            if len(left) >= least and np.bincount(half[left], minlength=2).min() >= 2:
+                states = hidden[left, step[going]].astype(np.float64)
+                last["decoded"] = latents[left], _decoded(states, latents[left], half[left])
+            elif i == len(t) and of == "decoded":
+                raise ValueError(
+                    f"valid: {len(left)} trials left at the last step; least={least} are needed to decode states there"
+                )
+        if told is not None:
+            last["answers"] = latents[rows], located(lines(told[rows, step], task, int(shown), clip), form, CUT)
+        for name, estimated in last.items():
+            curves[name][i] = r2_prior(*estimated)
+    right, found = last[of]
+    value, *null = (_worth(task, r2_prior(right, x)) for x in (found, *_shuffled(found, n_null, rng)))
+    return SampleCurve(
+        value=value / t[-1],
+        null=np.array(null) / t[-1],
+        p=p_value(value, np.array(null)),
+        n=len(right),
+        settings={"of": of, "form": form, "n_null": n_null, "clip": float(clip), "least": least},
+        n_samples=t.astype(float),
+        mean_theory=mean_r2(task, t),
+        ideal_theory=np.array([ideal_r2(task, int(shown)) for shown in t]),
+        worth=np.array([_worth(task, r2) for r2 in curves[of][:-1]]),
+        answers_at_end=float(curves["answers"][-1]),
+        decoded_at_end=float(curves["decoded"][-1]),
+        **{name: values[:-1] for name, values in curves.items()},
+    )
+
+
+def _worth(task: EvidenceTask, r2: float) -> float:
+    """The samples of which the mean has this `r2_prior`: sigma² / mean squared error."""
+    return float(np.mean(np.square(task.sigmas)) / PRIOR_VARIANCE / max(1 - r2, np.finfo(float).tiny))
+
+
+def _shuffled(estimates: np.ndarray, n_draws: int, rng: np.random.Generator) -> list[np.ndarray]:
+    return [estimates[rng.permutation(len(estimates))] for _ in range(n_draws)]
+
+
+def _decoded(states: np.ndarray, latents: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """x* of each half of the trials by a ridge decoder fitted to the other."""
+    found = np.empty_like(latents)
+    for mine in (half == 0, half == 1):
+        fitted = states[~mine]
+        decoder = ridge(fitted, latents[~mine], PENALTY * len(fitted) * float(fitted.var(axis=0).mean()))
+        found[mine] = decoder.predict(states[mine])
+    return found
+
+
+def _told(agent: Any, task: EvidenceTask, trials: Trials) -> Float[np.ndarray, "N T K"] | None:
+    """The agent's probabilities at every step of the trials; None if it tells none, or none that are distances."""
+    readable = isinstance(task.boundary, Linear) and task.cueing == "all" and task.noise == "gaussian"
+    if agent is None or not callable(getattr(agent, "probabilities", None)) or not readable or task.encoder_noise > 0:
+        return None
+    return np.stack([np.asarray(agent.probabilities(state)) for state in replayed(agent, trials)], axis=1)

@@ -1,0 +1,1 @@
+"""The Gymnasium environments: one trial at a time, and many in a native vector."""

@@ -1,0 +1,203 @@
+"""What the ideal observer reaches after the whole stimulus: the numbers of `Ceilings`, exact or over drawn trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import special
+
+from mtrnn_envs.components.boundaries import Boundaries, Custom, Linear
+from mtrnn_envs.components.latents import PRIOR_VARIANCE, draw_latents
+from mtrnn_envs.ideal_observer.label_probabilities import grid_answers, panels
+from mtrnn_envs.ideal_observer.latent_posterior import HALF, marginal, moments, standard_errors
+from mtrnn_envs.ideal_observer.observer import N_POINTS, N_WEIGHTED, answer_probabilities, flat_prior, posterior
+from mtrnn_envs.rng.seeding import generator
+
+if TYPE_CHECKING:
+    from mtrnn_envs.task import EvidenceTask
+
+MAX_TRIALS = 4096  # trials of a Monte Carlo average
+BUDGET = 2**25  # evaluations of the posterior in a Monte Carlo average
+MAX_GRID = 420  # statistics on a side of the grid of an exact average
+MAX_LENGTHS = 32  # stimulus lengths that an exact average is taken over
+MAX_EXACT_TASKS = 500
+
+
+class Distinct(NamedTuple):
+    """The tasks that differ after mirror images and (with the same noise in both streams) swaps of the latents.
+
+    Attributes:
+        boundary: of the tasks that differ, U of them.
+        index: which of them each task is, `[K]`.
+        flips: by which signs the statistic of each task is multiplied to read it off its representative, `[K, D]`.
+        swap: whether its two latents are exchanged after that, `[K]`.
+    """
+
+    boundary: Boundaries
+    index: Any
+    flips: Any
+    swap: Any
+
+
+def distinct_tasks(task: EvidenceTask) -> Distinct:
+    """Linear boundaries under noise that is symmetric have symmetric problems: each is solved once."""
+    boundary, k = task.boundary, task.n_tasks
+    if not isinstance(boundary, Linear) or task.noise != "gaussian":
+        return Distinct(boundary, np.arange(k), np.ones((k, task.n_dims)), np.zeros(k, bool))
+    # Mirrored so that the normal points into the positive orthant and the offset is positive; labels may change sign.
+    sign = np.where(boundary.offsets < 0, -1.0, 1.0)
+    flips = np.where(boundary.normals * sign[:, None] < 0, -1.0, 1.0)
+    normals = np.abs(boundary.normals)
+    swap = np.zeros(k, bool)
+    if task.n_dims == 2 and task.sigmas[0] == task.sigmas[1]:
+        swap = normals[:, 0] > normals[:, 1] + 1e-12
+        normals = np.where(swap[:, None], normals[:, ::-1], normals)
+    offsets = np.abs(boundary.offsets)
+    key = np.round(np.column_stack([normals, offsets]), 10) + 0.0
+    _, first, index = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    return Distinct(Linear(normals[first], offsets[first]), index.reshape(-1), flips, swap)
+
+
+def stimulus_lengths(task: EvidenceTask) -> range:
+    """The numbers of samples that a trial may have, all equally likely."""
+    return range(task.shortest.stimulus, task.longest.stimulus + 1)
+
+
+def statistic_grid(task: EvidenceTask, d: int, n_samples: int, per_error: float, least: int) -> Float[np.ndarray, " G"]:
+    """An even grid over all likely values of the statistic m of latent `d`, `per_error` points a standard error."""
+    s = standard_errors(task, n_samples)[d]
+    reach = HALF + (6 if task.noise == "gaussian" else 13) * s
+    return np.linspace(-reach, reach, max(least, int(np.ceil(2 * reach / s * per_error)) | 1))
+
+
+def grid_mass(task: EvidenceTask, grids: list[Any], n_samples: int) -> list[Any]:
+    """The probability of each value of the statistic of each latent, before anything is seen; adds up to 1."""
+    masses = [np.exp(marginal(task, d, grid, n_samples).log_mass()) for d, grid in enumerate(grids)]
+    return [mass / mass.sum() for mass in masses]
+
+
+def fixed_duration(task: EvidenceTask) -> dict[str, Any]:
+    """The fields of `Ceilings` that do not concern stopping."""
+    lengths = stimulus_lengths(task)
+    exact = (
+        flat_prior(task)
+        and task.n_dims <= 2
+        and not isinstance(task.boundary, Custom)
+        and task.n_tasks <= MAX_EXACT_TASKS
+        and len(lengths) <= MAX_LENGTHS
+        and (2 * HALF / standard_errors(task, lengths[-1]) * 5.7 + 70).max() <= MAX_GRID
+    )
+    found = _exact(task) if exact else _over_trials(task)
+    if flat_prior(task):
+        shown = np.unique(np.linspace(lengths[0], lengths[-1], min(len(lengths), 1000)).astype(int))
+        error = np.mean([posterior_error(task, int(n)) for n in shown])
+        found["r2_prior"], found["standard_errors"]["r2_prior"] = 1 - error / PRIOR_VARIANCE, 0.0
+    found["r2_prior_affine"] = 1 - _affine_error(task) / PRIOR_VARIANCE
+    if task.latent_correlation:
+        found["method"] += f"; prior with latent_correlation={task.latent_correlation!r}"
+    if task.excluded_orthants:
+        found["method"] += f"; prior without the excluded orthants {', '.join(task.excluded_orthants)}"
+    return {name: float(v) if isinstance(v, np.floating) else v for name, v in found.items()}
+
+
+def posterior_error(task: EvidenceTask, n_samples: int) -> float:
+    """The mean variance of the posterior under a flat prior, mean over latents: by quadrature over the statistic."""
+    total = 0.0
+    for d, s in enumerate(standard_errors(task, n_samples)):
+        # Its density has an edge at either end of the box, as wide as the noise, and is flat between.
+        width = (9 if task.noise == "gaussian" else 30) * s
+        edges = np.array([-HALF - width, min(width - HALF, 0), max(HALF - width, 0), HALF + width])
+        m, w = panels(edges, 160)
+        post = marginal(task, d, m, n_samples)
+        w = w * np.exp(post.log_mass())
+        total += np.sum(w * moments(post)[1]) / np.sum(w)
+    return total / task.n_dims
+
+
+def _exact(task: EvidenceTask) -> dict[str, Any]:
+    """D <= 2: an average over a fine grid of statistics, weighted by their probability."""
+    distinct, lengths = distinct_tasks(task), stimulus_lengths(task)
+    accuracy, entropy = 0.0, 0.0
+    for n in lengths:
+        # Grids of unlike spacing: accuracy has a kink where p = 1/2, which must not run along the points of the grid.
+        density = (5.0, 5.7) if task.n_dims == 2 else (50.0,)
+        grids = [statistic_grid(task, d, n, density[d], 121 + 16 * d) for d in range(task.n_dims)]
+        masses = grid_mass(task, grids, n)
+        p = grid_answers(task, distinct.boundary, grids, n)
+        mass = masses[0][:, None] * (masses[1] if task.n_dims == 2 else np.ones(1))
+        accuracy = accuracy + np.sum(mass * np.maximum(p, 1 - p), axis=(1, 2)) / len(lengths)
+        entropy = entropy + np.sum(mass * binary_entropy(p), axis=(1, 2)) / len(lengths)
+    accuracies = np.asarray(accuracy)[distinct.index]
+    return {
+        "accuracy": accuracies.mean(),
+        "task_accuracies": accuracies,
+        "cross_entropy": np.asarray(entropy)[distinct.index].mean(),
+        "standard_errors": {"accuracy": 0.0, "cross_entropy": 0.0},
+        "method": "exact (quadrature)",
+    }
+
+
+def _over_trials(task: EvidenceTask) -> dict[str, Any]:
+    """Any task: an average over drawn trials of the accuracy and entropy that each posterior implies."""
+    smooth = flat_prior(task) and not isinstance(task.boundary, Custom)
+    points = (96 if task.n_dims == 2 else N_POINTS) if smooth else N_WEIGHTED
+    budget = BUDGET if task.noise == "gaussian" else BUDGET // 4  # the gamma distribution takes longer
+    n = int(np.clip(budget // (points * (task.n_tasks + task.n_dims)), 64, MAX_TRIALS))
+    mean, counts = draw_statistics(task, n, generator(0, "ideal"))
+    p = answer_probabilities(task, mean, counts)
+    right, entropy = np.maximum(p, 1 - p), binary_entropy(p).mean(axis=1)
+    method = (
+        "answers exact (quadrature)" if smooth and task.n_dims <= 2 else f"quasi-Monte Carlo answers, {points} points"
+    )
+    found = {
+        "accuracy": right.mean(),
+        "task_accuracies": right.mean(axis=0),
+        "cross_entropy": entropy.mean(),
+        "standard_errors": {"accuracy": _error(right.mean(axis=1)), "cross_entropy": _error(entropy)},
+        "method": f"{method}; averages over {n} drawn trials",
+    }
+    if not flat_prior(task):
+        variance = posterior(task, mean, counts)[1].mean(axis=1) / PRIOR_VARIANCE
+        found["r2_prior"] = 1 - variance.mean()
+        found["standard_errors"]["r2_prior"] = _error(variance)
+    return found
+
+
+def draw_statistics(task: EvidenceTask, n: int, rng: np.random.Generator) -> tuple[Any, Any]:
+    """The statistic after the whole stimulus of `n` trials, `[N, D]`, and their samples, `[N]`: its exact law."""
+    lengths = stimulus_lengths(task)
+    latents = np.empty((n, task.n_dims))
+    draw_latents(task, latents, rng)
+    counts = rng.integers(lengths[0], lengths[-1] + 1, n)
+    if task.noise == "gumbel":
+        unit = np.asarray(task.sigmas) * np.sqrt(6) / np.pi
+        return latents - unit * np.log(rng.gamma(counts[:, None], size=latents.shape) / counts[:, None]), counts
+    return latents + standard_errors(task, counts) * rng.standard_normal(latents.shape), counts
+
+
+def _affine_error(task: EvidenceTask) -> float:
+    """The error of the best affine decoder of the sample mean: trace of C - C (C + S)⁻¹ C over D, S that of the noise.
+
+    C, the covariance of the prior, is I/12 for a flat one, and else that of 2**17 drawn latents.
+    """
+    covariance = np.eye(task.n_dims) * PRIOR_VARIANCE
+    if not flat_prior(task):
+        latents = np.empty((2**17 // max(1, task.n_dims // 16), task.n_dims))
+        draw_latents(task, latents, generator(1, "ideal"))
+        covariance = np.atleast_2d(np.cov(latents.T))
+    lengths = stimulus_lengths(task)
+    shown = np.unique(np.linspace(lengths[0], lengths[-1], min(len(lengths), 100)).astype(int))
+    noise = [np.diag(standard_errors(task, n) ** 2) for n in shown]
+    left = [np.trace(covariance - covariance @ np.linalg.solve(covariance + s, covariance)) for s in noise]
+    return float(np.mean(left)) / task.n_dims
+
+
+def binary_entropy(p: Float[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
+    """-p ln p - (1 - p) ln (1 - p), in nat."""
+    return special.entr(p) + special.entr(1 - p)
+
+
+def _error(values: Float[np.ndarray, " N"]) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))

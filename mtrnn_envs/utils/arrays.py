@@ -1,0 +1,122 @@
+"""What numpy and torch do not spell alike, so that everything else is written once for both.
+
+Which of the two is meant follows from the generator or array that is passed in; torch is imported only then.
+Axis letters used in annotations: N trials, T steps, S stimulus steps, K tasks, A answers, D latents, F features.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from mtrnn_envs.rng.philox import Counter
+
+
+def namespace(array: Any) -> Any:
+    """The module, `numpy` or `torch`, that `array` belongs to."""
+    if isinstance(array, np.ndarray):
+        return np
+    import torch
+
+    if isinstance(array, torch.Tensor):
+        return torch
+    raise TypeError(f"expected a numpy array or a torch tensor, got {type(array).__name__}")
+
+
+def like(values: Any, array: Any) -> Any:
+    """`values` (numpy) as an array of the kind, device and floating type of `array`."""
+    if isinstance(array, np.ndarray):
+        return np.asarray(values, dtype=array.dtype)
+    import torch
+
+    return torch.as_tensor(values, dtype=array.dtype, device=array.device)
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """`array` as numpy, copied from its device if need be."""
+    return array if isinstance(array, np.ndarray) else array.detach().cpu().numpy()
+
+
+def cast(array: Any, dtype: str) -> Any:
+    """`array` as the type named by `dtype`, for example `"int8"`."""
+    if isinstance(array, np.ndarray):
+        return array.astype(dtype)
+    import torch
+
+    return array.to(getattr(torch, dtype))
+
+
+def normal_cdf(array: Any) -> Any:
+    """The standard normal distribution function, elementwise."""
+    return special.ndtr(array) if isinstance(array, np.ndarray) else namespace(array).special.ndtr(array)
+
+
+def empty(shape: tuple[int, ...], dtype: str, rng: Any) -> Any:
+    """An uninitialised array of the kind and on the device of the generator `rng`."""
+    device = getattr(rng, "device", None)
+    if device is None:
+        return np.empty(shape, dtype)
+    import torch
+
+    return torch.empty(shape, dtype=getattr(torch, dtype), device=device)
+
+
+def empty_like(shape: tuple[int, ...], array: Any) -> Any:
+    """An uninitialised array of the kind, device and type of `array`."""
+    if isinstance(array, np.ndarray):
+        return np.empty(shape, array.dtype)
+    return array.new_empty(shape)
+
+
+def arange(n: int, array: Any) -> Any:
+    """0, 1, ..., n - 1 as int64, of the kind and on the device of `array`."""
+    if isinstance(array, np.ndarray):
+        return np.arange(n)
+    return namespace(array).arange(n, device=array.device)
+
+
+def column(value: Any) -> Any:
+    """`value` `[N]` as `[N, 1]`; a number as it is."""
+    return value if isinstance(value, int | float) else value[:, None]
+
+
+def fill_uniform(out: Any, rng: Any) -> None:
+    """Fills `out` (float64) with draws from [0, 1)."""
+    if isinstance(rng, Counter):
+        rng.uniform(out)
+    elif isinstance(out, np.ndarray):
+        rng.random(out=out)
+    else:
+        out.uniform_(generator=rng)
+
+
+def fill_normal(out: Any, rng: Any) -> None:
+    """Fills `out` (float32 or float64) with standard normal draws."""
+    if isinstance(rng, Counter):
+        rng.normal(out)
+    elif isinstance(out, np.ndarray):
+        rng.standard_normal(out=out, dtype=out.dtype)
+    else:
+        out.normal_(generator=rng)
+
+
+def fill_exponential(out: Any, rng: Any) -> None:
+    """Fills `out` (float32 or float64) with standard exponential draws."""
+    if isinstance(rng, Counter):
+        rng.exponential(out)
+    elif isinstance(out, np.ndarray):
+        rng.standard_exponential(out=out, dtype=out.dtype)
+    else:
+        out.exponential_(generator=rng)
+
+
+def fill_integers(out: Any, low: int, high: int, rng: Any) -> None:
+    """Fills `out` (int64) with integers from `low` to `high`, both included."""
+    if isinstance(rng, Counter):
+        rng.integers(out, low, high)
+    elif isinstance(out, np.ndarray):
+        out[...] = rng.integers(low, high + 1, size=out.shape)
+    else:
+        out.random_(low, high + 1, generator=rng)
