@@ -16,6 +16,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from mtrnn_analysis.decoding import decode
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask, record
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 
 ENV_ID, FIELDS = "MultiTaskEvidence-v0", {"n_tasks": 6, "encoder": None}
 
@@ -44,7 +45,10 @@ if __name__ == "__main__":
     )
     model.learn(a.steps)
     recording = record(model, gym.make_vec(ENV_ID, a.envs, split="test", **FIELDS), a.trials, seed=0)
-    found, ideal = decode(recording.last_hidden(), recording.latents, np.random.default_rng(0), n_null=0), task.ideal()
+    found, ideal = (
+        decode(recording.last_hidden(), recording.latents, np.random.default_rng(0), n_null=0),
+        ideal_performance(task),
+    )
     agent = [recording.correct.mean(), found.in_distribution.r2_prior, found.out_of_distribution.r2_prior]
     print(table(["", "accuracy", "r2_prior ID", "r2_prior OOD"], [
         [f"RecurrentPPO, {model.num_timesteps} steps", *map(float, agent)],

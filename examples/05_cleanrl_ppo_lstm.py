@@ -19,6 +19,7 @@ from torch import nn
 from torch.distributions import Categorical
 
 from mtrnn_envs import EvidenceTask, record
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ if __name__ == "__main__":
     agent, task = train(args)
     envs = gym.make_vec(args.env_id, 250, split="test", **json.loads(args.env_kwargs))
     recording = record(agent, envs, args.trials, seed=0)
-    accuracy, ideal = float(recording.correct.mean()), task.ideal()
+    accuracy, ideal = float(recording.correct.mean()), ideal_performance(task)
     share = (accuracy - 0.5) / (ideal.accuracy - 0.5)
     print(f"accuracy {accuracy:.3f} of the ideal observer's {ideal.accuracy:.3f}: {share:.1%} of the way from 1/2")
     best = ideal.accuracy if ideal.value is None else ideal.value

@@ -17,6 +17,7 @@ from mtrnn_analysis.figures import Curve, learning_figure, save
 from mtrnn_analysis.report import table
 from mtrnn_envs import IDS, EvidenceTask, plugins
 from mtrnn_envs.experiments.monitoring import decoding
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 
 # An agent is one row: its plug-in, its preset in either panel (if it has one), and in what it differs from these.
 AGENTS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
@@ -57,7 +58,10 @@ if __name__ == "__main__":
     panels = [(name, what) for i, what in enumerate(TASKS) for name, row in AGENTS.items() if len(row[1]) > i]
     cells = [(*panel, seed) for panel in panels for seed in range(a.seeds)]
     found: Any = Parallel(n_jobs=-1, verbose=5)(delayed(run)(*cell, a.folder, a.shorter) for cell in cells)
-    best = {"accuracy": TASKS["accuracy"].ideal().accuracy, "reward": TASKS["reward"].ideal().value}
+    best = {
+        "accuracy": ideal_performance(TASKS["accuracy"]).accuracy,
+        "reward": ideal_performance(TASKS["reward"]).value,
+    }
     rows = []
     for name, what in panels:
         mine = [one for one in found if (one[0].name, one[0].what) == (name, what)]

@@ -15,7 +15,7 @@ from mtrnn_analysis.studies.claims import judge, sentence
 from mtrnn_analysis.studies.figures import figures
 from mtrnn_analysis.studies.networks import networks
 from mtrnn_envs.experiments.studies.results import as_csv, load
-from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.atomic_write import atomic_write
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -37,11 +37,11 @@ if __name__ == "__main__":
                 values = dict(zip((row["cell"] for row in done.rows), done.numbers(measure), strict=True))
                 for row in rows:
                     row[title] = values.get(row["cell"])
-        with replacing(a.to / there.study.name / "table.csv") as temporary:
+        with atomic_write(a.to / there.study.name / "table.csv") as temporary:
             temporary.write_text(as_csv(rows))
         for drawn in figures(there, a.results):
             if isinstance(drawn.figure, Figure):
-                with replacing(a.to / there.study.name / f"{drawn.name}.png") as temporary:
+                with atomic_write(a.to / there.study.name / f"{drawn.name}.png") as temporary:
                     drawn.figure.savefig(temporary, dpi=a.dpi)
         lines += [
             f"**{there.study.title}** (`{there.study.name}`, {there.n_cells} networks)",
@@ -49,6 +49,6 @@ if __name__ == "__main__":
         ]
         judged = judge(there, np.random.default_rng(0))
         lines += [*([f"- {claim.text}: {sentence(claim)}" for claim in judged] or ["- no claims"]), ""]
-    with replacing(a.to / "claims.md") as temporary:
+    with atomic_write(a.to / "claims.md") as temporary:
         temporary.write_text("\n".join(lines))
     print(f"claims.md, and tables and figures by study, are in {a.to.resolve()}")

@@ -12,7 +12,7 @@ import gymnasium
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.stream import Stream
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Trials, observe
+from mtrnn_envs.trials import Trials, observe, sample
 
 __version__ = "0.1.0"
 
@@ -51,4 +51,5 @@ __all__ = [
     "observe",
     "record",
     "register",
+    "sample",
 ]

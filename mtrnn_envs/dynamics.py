@@ -6,44 +6,19 @@ S components of the state, H units, F features of an observation, D latents.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs.components.encoder import encode
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 # How far the states of dynamics may be from those of their agent, whose arithmetic may be float32, as a share of the
 # greatest state (or of 1, where that is less).
 TOLERANCE = 1e-3
-
-
-@runtime_checkable
-class Dynamics(Protocol):
-    """The step of a recurrent network without its noise. `agent.dynamics()` gives one.
-
-    A method `jacobian(states, inputs) -> [N, S, S]`, the derivative of component i of the next state by component j of
-    this one, is used where there is one; `jacobians` takes differences where there is none.
-
-    At a kink, where it has no derivative, as a ReLU has none at 0, it is the derivative of one of the two sides.
-    """
-
-    @property
-    def n_units(self) -> int:
-        """The first `n_units` components of a state are what `agent.hidden` gives: all of them, but for an LSTM, whose
-        state is (h, c).
-        """
-        ...
-
-    def start(self, n: int) -> Float[np.ndarray, "N S"]:
-        """The state before the first observation of `n` trials."""
-        ...
-
-    def __call__(self, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N S"]:
-        """The states in which the observations `inputs` have been seen; each row by itself."""
-        ...
 
 
 def run(
@@ -101,7 +76,7 @@ def resting_observation(
     if (context is None) != (task.cueing == "all"):
         raise ValueError(f"context={context!r} does not go with cueing={task.cueing!r}: give a task where one is cued")
     if context is not None:
-        context = whole("context", context, 0, task.n_tasks - 1)
+        context = check_int("context", context, 0, task.n_tasks - 1)
     seen = np.zeros(task.n_features)
     seen[0] = float(not task.reaction_time) if cue is None else cue
     silence = np.zeros(task.n_dims, np.float32)

@@ -8,15 +8,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.utils.validation import known
+from mtrnn_envs.protocols import AgentPlugin
+from mtrnn_envs.utils.validation import check_choice
 
 # The group of entry points of a kind of plug-in, and the extra of ours that brings what it needs. A figure has the name
 # of the probe whose finding it draws.
@@ -27,46 +27,6 @@ GROUPS = {
     "figure": ("mtrnn.figures", "analysis"),
     "report": ("mtrnn.reports", "analysis"),
 }
-
-
-@runtime_checkable
-class AgentPlugin(Protocol):
-    """What a module (or object) must have to be trained by name.
-
-    Attributes:
-        Training: the settings: a frozen dataclass of numbers, strings, and dataclasses of these, each field of which
-            may have its help as `metadata["help"]`.
-        PRESETS: settings to start from, by name; the first are the default.
-    """
-
-    Training: type[Any]
-    PRESETS: Mapping[str, Any]
-
-    def train(
-        self,
-        task: EvidenceTask,
-        seed: int,
-        training: Any,
-        *,
-        folder: Path,
-        progress: bool,
-        metrics: Callable[..., Mapping[str, float]] | None,
-    ) -> Any:
-        """The trained agent, kept in `folder` and taken from there if the same run is finished.
-
-        `metrics` gives numbers by name, from states `[N, H]` and latents `[N, D]`, to be shown on the way. If the agent
-        has an `evaluation`, numbers by name (of validation trials, after so many "updates" or "steps"), it is reported.
-
-        Raises:
-            ValueError: if the task or settings cannot be trained, or the folder holds another run or a broken file.
-            FloatingPointError: if training diverges.
-            KeyboardInterrupt: if interrupted, saying what was kept.
-        """
-        ...
-
-    def load(self, path: str | Path) -> Any:
-        """The agent in the folder that was given to `train`."""
-        ...
 
 
 def agent(name: str) -> AgentPlugin:
@@ -125,7 +85,7 @@ def _find(kind: str, name: str) -> Any:
     group, extra = GROUPS[kind]
     if "." in name or ":" in name or (name not in names(kind) and name.isidentifier() and find_spec(name)):
         return _imported(kind, name)
-    known(name, names(kind), "name", f"entry-point group {group}")
+    check_choice(name, names(kind), "name", f"entry-point group {group}")
     entry, *others = entry_points(group=group, name=name)
     if others:
         values = sorted(each.value for each in (entry, *others))
@@ -157,4 +117,4 @@ def _imported(kind: str, name: str) -> Any:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # something else, which the module needs, is not there
         raise ValueError(f"{kind} {name!r}: there is no module {error.name!r} to import") from error
-    return getattr(found, known(attribute, dir(found), "name", module)) if attribute else found
+    return getattr(found, check_choice(attribute, dir(found), "name", module)) if attribute else found

@@ -23,7 +23,7 @@ from mtrnn_envs.dynamics import TOLERANCE, run
 from mtrnn_envs.experiments.probe_output import PARTS
 from mtrnn_envs.recording import Recording
 from mtrnn_envs.trials import observe
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 N_COMPARED = 8  # trials on which it is seen whether an agent is the one that was recorded
 
@@ -124,7 +124,7 @@ INPUTS: dict[str, Callable[[Source], Any]] = {
     "context": _of_recording("context", "context", "all tasks are asked"),
     "trials": _trials,  # the same trials with their evidence, `mtrnn_envs.Trials`
     "agent": _agent,
-    "dynamics": _dynamics,  # `mtrnn_envs.dynamics.Dynamics`
+    "dynamics": _dynamics,  # `mtrnn_envs.protocols.Dynamics`
     "untrained": _of_agent("untrained"),  # the agent before training
 }
 
@@ -146,19 +146,19 @@ def probe(recording: Recording, name: str, rng: Any = 0, *, agent: Any = None, *
     """
     function = plugins.probe(name)
     if not isinstance(rng, np.random.Generator):
-        rng = np.random.default_rng([whole("rng", rng, 0), zlib.crc32(name.encode())])
+        rng = np.random.default_rng([check_int("rng", rng, 0), zlib.crc32(name.encode())])
     source, given = Source(recording, agent), {}
     parameters = inspect.signature(function).parameters.values()
     allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     for setting in settings:
-        known(setting, allowed, "setting", f"probe {name!r}")
+        check_choice(setting, allowed, "setting", f"probe {name!r}")
     for parameter in parameters:
         if parameter.name == "rng":
             given["rng"] = rng
         elif parameter.kind is not parameter.KEYWORD_ONLY:
             if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
                 raise ValueError(f"probe {name!r} cannot be given its parameter {str(parameter)!r} by name")
-            take = INPUTS[known(parameter.name, INPUTS, "input", "probes")]
+            take = INPUTS[check_choice(parameter.name, INPUTS, "input", "probes")]
             try:
                 given[parameter.name] = take(source)
             except Missing as error:

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from mtrnn_envs.reward import Question, action_sizes, claimed, levels, open_commitments, score, sides
+from mtrnn_envs.reward import (
+    LabelsAndTiming,
+    action_sizes,
+    choices,
+    open_commitments,
+    reported_probability,
+    response_options,
+    score,
+)
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Timing, asked, timing
 
@@ -68,15 +76,15 @@ class Tape:
         """The fields of a `Recording`, with the answers that the actions amount to."""
         task, n = self.task, len(self.valid)
         end, go = np.count_nonzero(self.valid, axis=1), self._go()
-        question = Question(asked(self.labels, self.context), Timing(go, end, go, end))
+        question = LabelsAndTiming(asked(self.labels, self.context), Timing(go, end, go, end))
         confidence = None
         if task.reaction_time:
             level, response = self._committed(question)
-            p = claimed(task, level)
+            p = reported_probability(task, level)
             confidence = np.maximum(p, 1 - p)
             steps = np.where(response > 0, go[:, None] + response, end[:, None]) - 1
         else:
-            level = levels(task, self.actions[np.arange(n), end - 1])
+            level = response_options(task, self.actions[np.arange(n), end - 1])
             response = np.where(level > 0, (end - go)[:, None], 0)
             steps = np.broadcast_to(end[:, None] - 1, level.shape)
         return {
@@ -84,7 +92,7 @@ class Tape:
             "latents": self.latents,
             "labels": self.labels,
             "actions": self.actions,
-            "answers": sides(task, level),
+            "answers": choices(task, level),
             "response_steps": response,
             "rewards": self.rewards,
             "hidden": self.hidden,
@@ -100,7 +108,7 @@ class Tape:
             return np.argmin(self.cue, axis=1)
         return np.full(len(self.cue), timing(fixed, self.task.reaction_time).go)
 
-    def _committed(self, question: Question) -> tuple[np.ndarray, np.ndarray]:
+    def _committed(self, question: LabelsAndTiming) -> tuple[np.ndarray, np.ndarray]:
         """Levels and response steps, by going through the trials again. Steps beyond their end wait."""
         n, n_steps = self.valid.shape
         committed = open_commitments(n, self.task.n_answers)

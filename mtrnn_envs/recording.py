@@ -25,8 +25,8 @@ from mtrnn_envs.reward import action_sizes
 from mtrnn_envs.stream import Stream
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials, asked, concatenate
-from mtrnn_envs.utils.atomic_write import replacing
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.atomic_write import atomic_write
+from mtrnn_envs.utils.validation import check_int
 
 SCHEMA = 1
 # Names of the axes of each array, for `to_xarray`; "trial" always comes first.
@@ -143,7 +143,7 @@ class Recording:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes an npz file (compressed, no pickle; the metadata is JSON in it), whole or not at all."""
         arrays = {name: getattr(self, name) for name in AXES if getattr(self, name) is not None}
-        with replacing(path) as temporary, open(temporary, "wb") as file:
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, metadata=np.array(json.dumps(self.metadata)), **arrays)
 
     @classmethod
@@ -265,8 +265,8 @@ def _check(agent: Any, env: Any, n_trials: Any, seed: Any) -> None:
         raise ValueError(f"agent={agent!r} has no method predict(observation, state, episode_start, deterministic)")
     if not isinstance(env, gym.Env | VectorEnv):
         raise ValueError(f"env={env!r} is neither a gymnasium.Env nor a gymnasium.vector.VectorEnv")
-    whole("n_trials", n_trials, 1)
-    whole("seed", seed, 0)
+    check_int("n_trials", n_trials, 1)
+    check_int("seed", seed, 0)
     if not isinstance(_attribute(env, "task"), EvidenceTask):
         raise ValueError(f"env={env!r} is not an environment of mtrnn_envs: it has no task")
     space = env.single_observation_space if isinstance(env, VectorEnv) else env.observation_space

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mtrnn_envs.trials import Timing, Trials
 
 
-class Question(NamedTuple):
+class LabelsAndTiming(NamedTuple):
     """What is to be known of trials to score them; `Trials` has both too.
 
     Attributes:
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
     correct: Bool[np.ndarray, "N A"] | None
 
 
-class Verdict(NamedTuple):
+class TaskOutcomes(NamedTuple):
     """What each task paid, and whether its answer was right, `[N, A]`; what is not answered is not right."""
 
     task_reward: Float[np.ndarray, "N A"]
@@ -92,7 +92,7 @@ def is_discrete(task: EvidenceTask) -> bool:
     return task.cueing == "one" and len(action_sizes(task)) == 1
 
 
-def levels(task: EvidenceTask, action: Int[np.ndarray, "N M"]) -> Int[np.ndarray, "N A"]:
+def response_options(task: EvidenceTask, action: Int[np.ndarray, "N M"]) -> Int[np.ndarray, "N A"]:
     """The levels that actions stand for.
 
     Raises:
@@ -109,17 +109,17 @@ def levels(task: EvidenceTask, action: Int[np.ndarray, "N M"]) -> Int[np.ndarray
     return action if task.reaction_time or task.withhold else action + 1
 
 
-def claimed(task: EvidenceTask, level: Int[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
+def reported_probability(task: EvidenceTask, level: Int[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
     """The probability of +1 that levels claim; 1/2 for no answer."""
     return np.where(level == 0, 0.5, (level - 0.5) / (2 * n_confidence(task)))
 
 
-def sides(task: EvidenceTask, level: Int[np.ndarray, "*N"]) -> Int8[np.ndarray, "*N"]:
+def choices(task: EvidenceTask, level: Int[np.ndarray, "*N"]) -> Int8[np.ndarray, "*N"]:
     """The answers that levels stand for: +1, -1, or 0 for none."""
     return np.where(level == 0, 0, np.where(level > n_confidence(task), 1, -1)).astype(np.int8)
 
 
-def payoff_table(task: EvidenceTask) -> Float[np.ndarray, "2 L"]:
+def reward_table(task: EvidenceTask) -> Float[np.ndarray, "2 L"]:
     """What an answer pays, by label (row 0: -1, row 1: +1) and level (column 0: none, pays 0), before the costs.
 
     With q the probability claimed for the chosen side: "quadratic" pays 1 - 4 (1-q)² if right and 1 - 4 q² if wrong
@@ -128,7 +128,7 @@ def payoff_table(task: EvidenceTask) -> Float[np.ndarray, "2 L"]:
     knowing nothing under the first two.
     """
     level = np.arange(1 + 2 * n_confidence(task))
-    p = claimed(task, level)
+    p = reported_probability(task, level)
     of_label = np.stack([1 - p, p])
     if task.payoff == "quadratic":
         table = 1 - 4 * (1 - of_label) ** 2
@@ -142,7 +142,7 @@ def payoff_table(task: EvidenceTask) -> Float[np.ndarray, "2 L"]:
 
 def score(
     task: EvidenceTask,
-    trials: Question | Trials,
+    trials: LabelsAndTiming | Trials,
     t: Any,
     action: Int[np.ndarray, "N M"],
     committed: Commitments | None = None,
@@ -152,14 +152,14 @@ def score(
     Fixed duration: every decision step pays the share of right answers divided by the number of decision steps, and
     with `withhold` an answer before the cue falls costs `early_penalty` times the share answered. Free reaction time:
     on each stimulus step, every task still open costs time_cost / A, and then each new answer pays its entry of
-    `payoff_table` divided by A; the trial ends when no task is open, or with the stimulus. Rewards add over tasks.
+    `reward_table` divided by A; the trial ends when no task is open, or with the stimulus. Rewards add over tasks.
 
     Raises:
         ValueError: if an action that counts is out of its range.
     """
     if task.reaction_time:
         return _score_reaction_time(task, trials, t, action, committed)
-    when, level = trials.timing, levels(task, action)
+    when, level = trials.timing, response_options(task, action)
     side = level.astype(np.int8)  # levels 1 and 2 become -1 and +1; no answer, -3, is never right
     side *= 2
     side -= 3
@@ -182,21 +182,23 @@ def open_commitments(n: int, n_answers: int) -> Commitments:
     return Commitments(np.zeros(shape, np.int8), np.zeros(shape, np.int32), np.full(n, n_answers))
 
 
-def verdict(task: EvidenceTask, trials: Question | Trials, outcome: Outcome) -> Verdict:
+def task_outcomes(task: EvidenceTask, trials: LabelsAndTiming | Trials, outcome: Outcome) -> TaskOutcomes:
     """What each task paid: on a decision step (fixed duration), or over the whole trial (reaction time)."""
     when, committed = trials.timing, outcome.committed
     if committed is None:
         assert outcome.correct is not None
-        return Verdict(outcome.correct / column(task.n_answers * (when.end - when.go)), outcome.correct)
+        return TaskOutcomes(outcome.correct / column(task.n_answers * (when.end - when.go)), outcome.correct)
     given = committed.levels != 0
     seen = np.where(given, committed.response_steps, column(when.stimulus_off - when.stimulus_on))
-    paid = payoffs(task, trials.asked, committed.levels) - task.time_cost * seen
+    paid = rewards_of(task, trials.asked, committed.levels) - task.time_cost * seen
     right = ((committed.levels > task.n_confidence) == (trials.asked > 0)) & given
-    return Verdict(paid / task.n_answers, right)
+    return TaskOutcomes(paid / task.n_answers, right)
 
 
-def payoffs(task: EvidenceTask, label: Int8[np.ndarray, "*N"], level: Int[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
-    """The entries of `payoff_table` for labels (+1 or -1) and levels."""
+def rewards_of(
+    task: EvidenceTask, label: Int8[np.ndarray, "*N"], level: Int[np.ndarray, "*N"]
+) -> Float[np.ndarray, "*N"]:
+    """The entries of `reward_table` for labels (+1 or -1) and levels."""
     table = task.payoffs
     return table.ravel().take((label > 0) * table.shape[1] + level)
 
@@ -211,14 +213,18 @@ def _refuse(action: Int[np.ndarray, "N M"], sizes: Int[np.ndarray, " M"]) -> NoR
 
 
 def _score_reaction_time(
-    task: EvidenceTask, trials: Question | Trials, t: Any, action: Int[np.ndarray, "N M"], committed: Commitments | None
+    task: EvidenceTask,
+    trials: LabelsAndTiming | Trials,
+    t: Any,
+    action: Int[np.ndarray, "N M"],
+    committed: Commitments | None,
 ) -> Outcome:
     n, n_answers = len(action), task.n_answers
     before = open_commitments(n, n_answers) if committed is None else committed
     seen = np.asarray(t - trials.timing.stimulus_on + 1)
     watching = seen > 0
     if task.commit == "common":
-        action = levels(task, action)
+        action = response_options(task, action)
     answered = action != 0
     answered &= before.levels == 0
     # The fixation step takes no answers, and costs nothing.
@@ -233,6 +239,6 @@ def _score_reaction_time(
     )
     after.levels.ravel()[new] = level
     after.response_steps.ravel()[new] = seen[trial] if seen.ndim else seen
-    paid = payoffs(task, trials.asked.ravel()[new], level)
+    paid = rewards_of(task, trials.asked.ravel()[new], level)
     reward = (np.bincount(trial, paid, n) - task.time_cost * (before.n_open * watching)) / n_answers
     return Outcome(reward, (after.n_open == 0) | (t >= trials.timing.end - 1), after, None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mtrnn_envs.rng.seeding import SPLITS, generator
 from mtrnn_envs.trials import Trials, concatenate, sample
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
@@ -43,12 +43,12 @@ class Stream:
 
     def __init__(self, task: EvidenceTask, split: str, seed: int) -> None:
         self.task = shown_task(task, split)
-        self._rng = generator(whole("seed", seed, 0), split)
+        self._rng = generator(check_int("seed", seed, 0), split)
         self._rest: Trials | None = None
 
     def take(self, n: int) -> Trials:
         """The next `n` trials."""
-        parts, missing = [], whole("n", n, 1)
+        parts, missing = [], check_int("n", n, 1)
         while missing:
             block = self._rest if self._rest is not None else sample(self.task, block_size(self.task), self._rng)
             parts.append(block[:missing])

@@ -8,19 +8,16 @@ import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, no_type_check
+from typing import Any, TypeAlias, no_type_check
 
 import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs.components import boundaries, encoder, noise
 from mtrnn_envs.components.latents import share_left
-from mtrnn_envs.reward import payoff_table
-from mtrnn_envs.trials import Periods, Timing, Trials, sample, timing
-from mtrnn_envs.utils.validation import UnknownKeyword, known, whole
-
-if TYPE_CHECKING:
-    from mtrnn_envs.ideal_observer.observer import Ceilings
+from mtrnn_envs.reward import reward_table
+from mtrnn_envs.trials import Periods, Timing, timing
+from mtrnn_envs.utils.validation import UnknownKeyword, check_choice, check_int
 
 Period: TypeAlias = int | tuple[int, int]
 
@@ -162,18 +159,8 @@ class EvidenceTask:
 
     @cached_property
     def payoffs(self) -> Float[np.ndarray, "2 L"]:
-        """What answers pay; see `mtrnn_envs.reward.payoff_table`."""
-        return payoff_table(self)
-
-    def sample(self, n: int, rng: Any) -> Trials:
-        """Draws `n` trials from `rng`; see `mtrnn_envs.trials.sample`."""
-        return sample(self, n, rng)
-
-    def ideal(self) -> Ceilings:
-        """The best that any agent can do in this task; see `mtrnn_envs.ideal_observer.ceilings`."""
-        from mtrnn_envs.ideal_observer.observer import ceilings
-
-        return ceilings(self)
+        """What answers pay; see `mtrnn_envs.reward.reward_table`."""
+        return reward_table(self)
 
     def to_json(self) -> str:
         """The task as JSON; `from_json` gives it back, equal."""
@@ -194,7 +181,7 @@ class EvidenceTask:
         names = [field.name for field in fields(cls)]
         for name in values:
             try:
-                known(name, names, "field", "EvidenceTask")
+                check_choice(name, names, "field", "EvidenceTask")
             except ValueError as error:
                 raise UnknownKeyword(f"unexpected keyword argument {name!r}: {error}") from None
         return cls(**values)
@@ -214,7 +201,7 @@ def _checked(task: EvidenceTask) -> dict[str, Any]:
 
     new: dict[str, Any] = get.copy()
     for name, (low, high) in counts.items():
-        new[name] = whole(name, get[name], low, high)
+        new[name] = check_int(name, get[name], low, high)
     for name, (low, high, closed) in real.items():
         new[name] = _real(name, get[name], low, high, closed)
     for name, allowed in one_of.items():
@@ -308,10 +295,10 @@ def _period(name: str, value: Any, payoff: str) -> Period:
         )
     low = SHORTEST[name]
     if not isinstance(value, list | tuple):
-        return whole(name, value, low, LONGEST)
+        return check_int(name, value, low, LONGEST)
     if len(value) != 2:
         raise ValueError(f"{name}={value!r} is neither a number of steps nor a pair (shortest, longest)")
-    shortest, longest = (whole(name, v, low, LONGEST) for v in value)
+    shortest, longest = (check_int(name, v, low, LONGEST) for v in value)
     if shortest > longest:
         raise ValueError(f"{name}={value!r} has its shortest above its longest")
     return shortest if shortest == longest else (shortest, longest)

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
-from mtrnn_envs.reward import levels, open_commitments, score, sides, verdict
+from mtrnn_envs.reward import choices, open_commitments, response_options, score, task_outcomes
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
 
 
-class Payments(NamedTuple):
+class TrialRewards(NamedTuple):
     """What is paid on N trials, on S steps from `first_step(task)` to the end of the longest; M parts of an action.
 
     Attributes:
@@ -41,16 +41,16 @@ def first_step(task: EvidenceTask) -> int:
     return before.fixation if task.reaction_time else before.fixation + before.stimulus + before.delay
 
 
-def payments(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> Payments:
+def trial_rewards(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> TrialRewards:
     """What `actions`, on the steps from `first_step(task)` on, pay on `trials` (numpy).
 
-    It is `score` on every step and `verdict` at the end, told apart by tasks. An action on a step on which it does not
+    It is `score` on every step and `task_outcomes` at the end, task by task. An action on a step on which it does not
     count may be anything that the action space holds.
     """
     return (_reaction_time if task.reaction_time else _fixed_duration)(task, trials, actions)
 
 
-def _fixed_duration(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> Payments:
+def _fixed_duration(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> TrialRewards:
     n, n_steps, _ = actions.shape
     when, rewards = trials.timing, np.zeros((n, n_steps, task.n_answers), np.float32)
     end = np.broadcast_to(when.end, n)
@@ -60,18 +60,18 @@ def _fixed_duration(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray,
         t = first_step(task) + s
         outcome = score(task, trials, t, actions[:, s])
         deciding = np.broadcast_to((t >= when.go) & (t < when.end), n)[:, None]
-        given = levels(task, actions[:, s])
-        rewards[:, s] = verdict(task, trials, outcome).task_reward * deciding
-        answers = np.where(deciding, sides(task, given), answers)
+        given = response_options(task, actions[:, s])
+        rewards[:, s] = task_outcomes(task, trials, outcome).task_reward * deciding
+        answers = np.where(deciding, choices(task, given), answers)
         counts[:, s] = deciding
         if task.withhold:
             early = np.broadcast_to(t < when.go, n)[:, None]
             rewards[:, s] -= task.early_penalty / task.n_answers * (early & (given != 0))
             counts[:, s] |= early
-    return Payments(rewards, counts, np.broadcast_to(counts, rewards.shape), end, answers, None)
+    return TrialRewards(rewards, counts, np.broadcast_to(counts, rewards.shape), end, answers, None)
 
 
-def _reaction_time(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> Payments:
+def _reaction_time(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> TrialRewards:
     n, n_steps, _ = actions.shape
     when, outcome = trials.timing, None
     on, end = (np.broadcast_to(v, n)[:, None] for v in (when.stimulus_on, when.end))
@@ -82,7 +82,7 @@ def _reaction_time(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, 
         outcome = score(task, trials, t, action, committed)
         committed = outcome.committed or committed
     assert outcome is not None
-    found, given = verdict(task, trials, outcome), committed.levels != 0
+    found, given = task_outcomes(task, trials, outcome), committed.levels != 0
     last = np.where(given, on + committed.response_steps - 1, end - 1)
     steps = first_step(task) + np.arange(n_steps)[:, None]
     open_ = (steps >= on[..., None]) & (steps <= last[:, None])
@@ -94,6 +94,6 @@ def _reaction_time(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, 
     counts = open_
     if task.commit == "common":  # answers count with the stop
         counts = np.concatenate([open_[..., :1], at_last & given[:, None]], -1)
-    return Payments(
-        rewards, counts, open_, last.max(axis=1) + 1, sides(task, committed.levels), committed.response_steps
+    return TrialRewards(
+        rewards, counts, open_, last.max(axis=1) + 1, choices(task, committed.levels), committed.response_steps
     )

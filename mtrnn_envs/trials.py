@@ -19,7 +19,7 @@ from mtrnn_envs.components.latents import draw_latents
 from mtrnn_envs.components.noise import draw_noise
 from mtrnn_envs.rng.philox import Counter
 from mtrnn_envs.utils.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
@@ -125,7 +125,7 @@ def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
     Raises:
         ValueError: if `n` is not a whole number of 1 or more, or `rng` is none of these.
     """
-    n = whole("n", n, 1)
+    n = check_int("n", n, 1)
     if not isinstance(rng, np.random.Generator | Counter) and not type(rng).__module__.startswith("torch"):
         raise ValueError(
             f"rng={rng!r} is neither a numpy.random.Generator nor a torch.Generator nor a mtrnn_envs.rng.philox.Counter"

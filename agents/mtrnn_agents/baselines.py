@@ -13,7 +13,7 @@ from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.components.boundaries import Custom, Linear
 from mtrnn_envs.ideal_observer.latent_posterior import standard_errors
 from mtrnn_envs.ideal_observer.observer import answer_probabilities, flat_prior
-from mtrnn_envs.ideal_observer.stopping import best_levels, solve
+from mtrnn_envs.ideal_observer.stopping import best_options, solve
 from mtrnn_envs.reward import action_sizes, is_discrete
 
 N_FITTED = 1000  # validation trials on which a bound is fitted
@@ -262,7 +262,7 @@ class OptimalStopping:
             here = self.stopping.policy(belief.mean[rows], int(t), of_tasks[rows])
             stop[rows] = here[:, None] if here.ndim == 1 else _asked(task, here, belief.context[rows])
         p = _asked(task, of_tasks, belief.context)
-        return answer(task, stop, best_levels(task, p)), Judgement(belief, p)
+        return answer(task, stop, best_options(task, p)), Judgement(belief, p)
 
     def hidden(self, state: Judgement) -> Float[np.ndarray, "N D"]:
         """The mean of the samples, 0 before the first."""

@@ -13,7 +13,7 @@ NO_NULL: np.ndarray = np.empty(0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Finding:
+class ProbeResult:
     """What a probe found. Probes add fields of their own; those that are numbers become columns of tables.
 
     Attributes:

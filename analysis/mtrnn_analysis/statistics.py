@@ -17,7 +17,7 @@ from jaxtyping import Float
 from scipy.stats import trim_mean
 
 from mtrnn_analysis.nulls import p_value
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 Values = Sequence[float] | np.ndarray
 
@@ -187,7 +187,7 @@ def permutation_test(
         ValueError: if a value is not finite, a group is empty, or `n_draws` is not 1 or more.
     """
     a, b = (_values(name, values) for name, values in (("a", a), ("b", b)))
-    whole("n_draws", n_draws, 1)
+    check_int("n_draws", n_draws, 1)
     together, n = np.concatenate([a, b]), len(a)
     n_ways = comb(len(together), n)
     exact = n_ways <= n_draws + 1
@@ -271,4 +271,4 @@ def _values(name: str, values: Values, least: int = 1) -> np.ndarray:
 def _check(level: float, n_draws: int) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level={level!r} is not a number between 0 and 1")
-    whole("n_draws", n_draws, 1)
+    check_int("n_draws", n_draws, 1)

@@ -10,7 +10,16 @@ from gymnasium import spaces
 from jaxtyping import Int
 
 from mtrnn_envs.environments.rendering import Frame, Window, draw
-from mtrnn_envs.reward import Question, action_sizes, is_discrete, levels, open_commitments, score, sides, verdict
+from mtrnn_envs.reward import (
+    LabelsAndTiming,
+    action_sizes,
+    choices,
+    is_discrete,
+    open_commitments,
+    response_options,
+    score,
+    task_outcomes,
+)
 from mtrnn_envs.rng.seeding import seeded
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
@@ -93,7 +102,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
       (`"log"`), or 1 if right and 0 if wrong (`"accuracy"`). An answer is final. Tasks open at the end pay 0.
 
     Rewards add over tasks and steps; `info["task_reward"]` has the part of each task, but for penalties of early
-    answers. `EvidenceTask.ideal()` has the best that can be had.
+    answers. `mtrnn_envs.ideal_observer.ideal_performance(task)` is the best possible.
 
     ## Starting State
     The next trial of a seeded stream (`mtrnn_envs.Stream`); `reset(seed=...)` starts the stream of that seed. The info
@@ -204,7 +213,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         row, when = slice(self._row, self._row + 1), self._block.timing
         if self._block.lengths is not None:
             when = Timing(*(v[row] for v in when))
-        self._question = Question(self._block.asked[row], when)
+        self._question = LabelsAndTiming(self._block.asked[row], when)
         self._first_heeded = 0 if self._heeds_all else int(np.asarray(when.go).item())
         self._committed = open_commitments(1, self.task.n_answers) if self.task.reaction_time else None
         self._answers = None
@@ -220,14 +229,14 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         self._committed, self._over = outcome.committed, bool(outcome.ended[0])
         info: dict[str, Any] = {}
         if self._over or (t >= self._question.timing.go and not self.task.reaction_time):
-            paid = verdict(self.task, self._question, outcome)
+            paid = task_outcomes(self.task, self._question, outcome)
             info = {"task_reward": paid.task_reward[0], "correct": paid.correct[0]}
             if outcome.committed is not None:
                 info["response_step"] = outcome.committed.response_steps[0]
         observation = np.zeros(self.task.n_features, np.float32) if self._over else self._observations[t + 1]
         if self.render_mode is not None:
-            level = levels(self.task, actions) if outcome.committed is None else outcome.committed.levels
-            self._answers = sides(self.task, level)[0]
+            level = response_options(self.task, actions) if outcome.committed is None else outcome.committed.levels
+            self._answers = choices(self.task, level)[0]
             if self.render_mode == "human":
                 self.render()
         return observation, float(outcome.reward[0]), self._over, False, info

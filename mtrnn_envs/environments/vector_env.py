@@ -14,19 +14,19 @@ from mtrnn_envs.environments.lockstep import March
 from mtrnn_envs.environments.rendering import draw as draw_picture
 from mtrnn_envs.reward import (
     Commitments,
+    LabelsAndTiming,
     Outcome,
-    Question,
-    levels,
+    choices,
     open_commitments,
+    response_options,
     score,
-    sides,
-    verdict,
+    task_outcomes,
 )
 from mtrnn_envs.rng.seeding import generator, seeded
 from mtrnn_envs.stream import block_size, shown_task
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import allocate, draw, observe, timing_of
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 METADATA: dict[str, Any] = {
     "render_modes": ["rgb_array"],
@@ -61,7 +61,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         split: str = "train",
         **fields: Any,
     ) -> None:
-        self.num_envs = whole("num_envs", num_envs, 1)
+        self.num_envs = check_int("num_envs", num_envs, 1)
         modes = [mode.value for mode in AutoresetMode]
         if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in modes:
             raise ValueError(f"autoreset_mode={autoreset_mode!r} is not an AutoresetMode nor one of {modes}")
@@ -122,10 +122,10 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         seeds = [None] * self.num_envs if seed is None else seed
         if not isinstance(seeds, list | tuple | np.ndarray):
-            seeds = [whole("seed", seeds, 0) + i for i in range(self.num_envs)]
+            seeds = [check_int("seed", seeds, 0) + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed={seed!r} has {len(seeds)} numbers for num_envs={self.num_envs}")
-        seeds = [None if one is None else whole("seed", one, 0) for one in seeds]  # all, before any is used
+        seeds = [None if one is None else check_int("seed", one, 0) for one in seeds]  # all, before any is used
         rows = self._reset_rows(options)
         for i in rows.tolist():
             if seeds[i] is not None or self._generators[i] is None:
@@ -216,10 +216,10 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self, march: March, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A decision step of all trials."""
-        question = Question(march.asked, self.task.timing)
+        question = LabelsAndTiming(march.asked, self.task.timing)
         actions = as_actions(self.task, actions, (self.num_envs,))
         outcome = score(self.task, question, march.t, actions)
-        told = self._spread(None, verdict(self.task, question, outcome)._asdict())
+        told = self._spread(None, task_outcomes(self.task, question, outcome)._asdict())
         truncations = np.zeros(self.num_envs, bool)
         march.decided += 1
         if march.t < self.task.n_steps:
@@ -269,7 +269,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 raise gym.error.ResetNeeded("trials have ended: reset(options={'reset_mask': ...}) them before step()")
             actions = actions.copy()
             actions[stale] = 0
-        question = Question(self._asked, timing_of(self.task, self._lengths))
+        question = LabelsAndTiming(self._asked, timing_of(self.task, self._lengths))
         outcome = score(self.task, question, self._t, actions, self._committed)
         self._committed = outcome.committed
         reward, ended = outcome.reward, outcome.ended
@@ -299,18 +299,18 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _remember(self, actions: np.ndarray, outcome: Outcome) -> None:
         """Keeps the answers for pictures."""
         if self.render_mode is not None:
-            level = levels(self.task, actions) if outcome.committed is None else outcome.committed.levels
-            self._answers = sides(self.task, level)
+            level = response_options(self.task, actions) if outcome.committed is None else outcome.committed.levels
+            self._answers = choices(self.task, level)
 
     def _verdicts(self, rows: np.ndarray, outcome: Outcome) -> dict[str, Any]:
         """What is told of the decisions of the environments `rows`."""
         lengths = None if self._lengths is None else self._lengths[rows]
-        question = Question(self._asked[rows], timing_of(self.task, lengths))
+        question = LabelsAndTiming(self._asked[rows], timing_of(self.task, lengths))
         committed, correct = outcome.committed, outcome.correct
         if committed is not None:
             committed = Commitments(*(part[rows] for part in committed))
         here = Outcome(outcome.reward, outcome.ended, committed, None if correct is None else correct[rows])
-        values = verdict(self.task, question, here)._asdict()
+        values = task_outcomes(self.task, question, here)._asdict()
         if committed is not None:
             values["response_step"] = committed.response_steps
         return self._spread(rows, values)

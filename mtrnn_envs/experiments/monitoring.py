@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from mtrnn_envs import plugins
 from mtrnn_envs.experiments.fingerprints import own_contents
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
+from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.task import EvidenceTask
-
-# From states at the decision [N, H] and latents [N, D] of validation trials to numbers by name.
-Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
 
 
 def digest(agent: str, task: EvidenceTask, seed: int, training: Any) -> str:
@@ -36,7 +35,7 @@ def ideals(task: EvidenceTask, names: Iterable[str]) -> dict[str, float]:
     # What the encoder shows is all that the evidence tells: one number for all encoders.
     bare = task if task.encoder_noise else replace(task, encoder=None, encoder_seed=0)
     try:
-        best = bare.ideal()
+        best = ideal_performance(bare)
     except ValueError:
         return {}
     names = list(names)

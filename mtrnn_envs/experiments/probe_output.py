@@ -14,7 +14,7 @@ import numpy as np
 
 from mtrnn_envs import plugins
 from mtrnn_envs.recording import Recording
-from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.atomic_write import atomic_write
 
 # What every finding has; `mtrnn_envs.testing.check_probe` says what each is.
 PARTS = ("value", "null", "p", "n", "settings")
@@ -120,7 +120,7 @@ def write(found: Mapping[str, Any], recording: Recording, folder: Path, say: Cal
         ("probes.csv", text.getvalue()),
         ("probes.json", json.dumps(contents, allow_nan=False)),
     ):
-        with replacing(folder / name) as temporary:
+        with atomic_write(folder / name) as temporary:
             temporary.write_text(content)
     drawn = set(plugins.names("figure"))
     for name, finding in found.items():
@@ -145,11 +145,11 @@ def _kept(path: Path, about: Any) -> dict[str, Any]:
 
 def _draw(figure: Any, path: Path) -> None:
     if hasattr(figure, "write_html"):
-        with replacing(path.with_suffix(".html")) as temporary:
+        with atomic_write(path.with_suffix(".html")) as temporary:
             figure.write_html(temporary)
         return
     for suffix, more in ((".png", {}), (".pdf", {"metadata": {"CreationDate": None}})):
-        with replacing(path.with_suffix(suffix)) as temporary:
+        with atomic_write(path.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, format=suffix[1:], dpi=200, **more)
 
 

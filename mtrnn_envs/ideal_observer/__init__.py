@@ -1,23 +1,22 @@
 """The ideal observer and optimal stopping: the upper bound that stands beside every number."""
 
+from mtrnn_envs.ideal_observer.ideal_performance import IdealPerformance, ideal_performance
 from mtrnn_envs.ideal_observer.latent_posterior import running_means
+from mtrnn_envs.ideal_observer.multilateration import multilaterate
 from mtrnn_envs.ideal_observer.observer import (
-    Ceilings,
     answer_probabilities,
-    ceilings,
-    multilaterate,
     posterior,
     posterior_density,
     trial_probabilities,
 )
-from mtrnn_envs.ideal_observer.stopping import Stopping, best_levels, solve
+from mtrnn_envs.ideal_observer.stopping import Stopping, best_options, solve
 
 __all__ = [
-    "Ceilings",
+    "IdealPerformance",
     "Stopping",
     "answer_probabilities",
-    "best_levels",
-    "ceilings",
+    "best_options",
+    "ideal_performance",
     "multilaterate",
     "posterior",
     "posterior_density",

@@ -1,4 +1,4 @@
-"""What the ideal observer reaches after the whole stimulus: the numbers of `Ceilings`, exact or over drawn trials."""
+"""What the ideal observer reaches after the whole stimulus, exactly or as an average over drawn trials."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def grid_mass(task: EvidenceTask, grids: list[Any], n_samples: int) -> list[Any]
 
 
 def fixed_duration(task: EvidenceTask) -> dict[str, Any]:
-    """The fields of `Ceilings` that do not concern stopping."""
+    """The fields of `IdealPerformance` that do not concern stopping."""
     lengths = stimulus_lengths(task)
     exact = (
         flat_prior(task)

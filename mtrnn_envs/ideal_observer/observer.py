@@ -1,7 +1,7 @@
 """The ideal observer: the posterior of x*, the probability of every answer, and the ceilings that follow from them.
 
 It knows the task (prior, noise, boundaries) and sees the evidence. The encoder takes nothing away from it, as long as
-no noise is added behind it. What is not exact is labelled so, in `Ceilings.method` and here:
+no noise is added behind it. What is not exact is labelled so, in `IdealPerformance.method` and here:
 
 | case | posterior | answers |
 |---|---|---|
@@ -16,8 +16,6 @@ Gaussian (also anisotropic), AR(1) and Gumbel noise have an exact sufficient sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,59 +31,8 @@ if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
     from mtrnn_envs.trials import Trials
 
-__all__ = [
-    "Ceilings",
-    "answer_information",
-    "answer_probabilities",
-    "ceilings",
-    "distance_errors",
-    "least_squares_point",
-    "multilaterate",
-    "posterior",
-    "posterior_density",
-    "prior_ratio",
-    "running_means",
-    "trial_probabilities",
-]
-
 N_POINTS = 512  # quasi-random points, with one latent integrated in closed form
 N_WEIGHTED = 2048  # quasi-random points without
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Ceilings:
-    """The best that any agent can reach in a task, in fixed-duration terms (all samples seen) and by stopping.
-
-    Attributes:
-        accuracy: share of right answers after the whole stimulus, mean over tasks.
-        task_accuracies: the same, per task, `[K]`.
-        cross_entropy: mean cross-entropy of the ideal answers with the labels, in nat.
-        r2_prior: 1 - 12 MSE of the posterior mean, mean over latents. The denominator is the variance of the flat
-            prior, whatever the prior of the task; not scikit-learn's r2 on a part of the latents.
-        r2_prior_affine: the same of the best affine decoder of the sample mean (with AR(1) noise, of the generalised
-            least squares mean), one for each length of the stimulus.
-        standard_errors: of "accuracy", "cross_entropy" and "r2_prior", where averages over drawn trials were used;
-            0 where they were not.
-        method: how the numbers were got, and under which prior.
-        value: the best expected reward of a trial of a reaction-time task; None in other tasks, or if not computed.
-        response_step: the mean stimulus observation answered to under that policy.
-        response_accuracy: the share of right answers at that step; tasks that are best left open count with the
-            answer that they would have been given.
-        stopping_method: how these three were got, or why not. A "lower bound" is the value of a policy that can be
-            run, not the best one.
-    """
-
-    accuracy: float
-    task_accuracies: Float[np.ndarray, " K"]
-    cross_entropy: float
-    r2_prior: float
-    r2_prior_affine: float
-    standard_errors: dict[str, float]
-    method: str
-    value: float | None = None
-    response_step: float | None = None
-    response_accuracy: float | None = None
-    stopping_method: str = "fixed duration: nothing to stop"
 
 
 def check_ideal(task: EvidenceTask) -> None:
@@ -188,92 +135,6 @@ def trial_probabilities(trials: Trials) -> Float[np.ndarray, "N K"]:
     """P(label = +1) of every task after the last stimulus step of each trial."""
     n = np.broadcast_to(np.asarray(trials.n_samples), len(trials))
     return answer_probabilities(trials.task, running_means(trials)[np.arange(len(n)), n - 1], n)
-
-
-def multilaterate(
-    probabilities: Float[np.ndarray, "N K"],
-    normals: Float[np.ndarray, "K D"],
-    offsets: Float[np.ndarray, " K"],
-    sigma: Any,
-    n_samples: Any,
-    clip: float = 1e-6,
-) -> Float[np.ndarray, "N D"]:
-    """The sample mean recovered from the answers alone: x = (CᵀWC)⁻¹CᵀW [b + (sigma / sqrt t) Phi⁻¹(p)].
-
-    With unit normals c_k and offsets b_k, p_k = Phi(sqrt(t) (c_k · m - b_k) / sigma) under a flat unbounded prior,
-    so each answer is a signed distance (Vafidis, Bhargava & Rangel, arXiv:2407.11249). Answers are clipped to
-    [clip, 1 - clip], and weighted by phi(z)² / (p (1 - p)), their Fisher information on z, over the squared standard
-    error of that distance: without the weights saturated answers spoil the estimate. Needs normals of rank D, so
-    K >= D. Units of the latents.
-
-    Arguments:
-        probabilities: P(label = +1) of every task.
-        normals: unit vectors.
-        offsets: distances of the boundaries from the origin, in units of the latents.
-        sigma: standard deviation of the noise of one sample, in units of the latents: a number, or `[D]`.
-        n_samples: t: a number, `[N]`, or `[N, K]` where answers were given at different times.
-        clip: in (0, 1/2).
-
-    Raises:
-        ValueError: if the normals do not span the D dimensions.
-    """
-    n_dims = normals.shape[1]
-    if (rank := np.linalg.matrix_rank(normals)) < n_dims:
-        raise ValueError(f"normals of rank {rank} do not determine D={n_dims} latents; D independent ones are needed")
-    z = special.ndtri(np.clip(np.asarray(probabilities, float), clip, 1 - clip))
-    errors = distance_errors(normals, sigma, n_samples)
-    return least_squares_point(offsets + errors * z, answer_information(z) / errors**2, normals)
-
-
-def distance_errors(normals: Float[np.ndarray, "K D"], sigma: Any, n_samples: Any) -> Float[np.ndarray, "#N K"]:
-    """The standard error sqrt(sum_d c_kd² sigma_d² / t) of c_k · (mean of t samples), in units of the latents."""
-    t = np.asarray(n_samples, float)
-    one = np.sqrt(normals**2 @ np.broadcast_to(np.asarray(sigma, float), normals.shape[1]) ** 2)
-    return one / np.sqrt(t if t.ndim == 2 else t.reshape(-1, 1))
-
-
-def answer_information(z: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
-    """phi(z)² / (p (1 - p)) with p = Phi(z): the Fisher information on z of an event of probability p."""
-    return np.exp(-(z**2)) / (2 * np.pi * special.ndtr(z) * special.ndtr(-z))
-
-
-def least_squares_point(
-    distances: Float[np.ndarray, "N K"], weights: Float[np.ndarray, "N K"], normals: Float[np.ndarray, "K D"]
-) -> Float[np.ndarray, "N D"]:
-    """The x that minimises sum_k weights_k (c_k · x - distances_k)², for normals that span the D dimensions."""
-    products = (normals[:, :, None] * normals[:, None, :]).reshape(len(normals), -1)
-    left = (weights @ products).reshape(-1, *2 * normals.shape[1:])
-    return np.linalg.solve(left, ((weights * distances) @ normals)[..., None])[..., 0]
-
-
-@lru_cache(maxsize=64)
-def ceilings(task: EvidenceTask) -> Ceilings:
-    """The ceilings of `task`; see `Ceilings`. Stimuli of drawn length are averaged over.
-
-    Exact for D <= 2 with a flat prior and boundaries that are not the user's own; else averages over trials drawn
-    from the generator of purpose "ideal" (deterministic). The prior is the task's own, without its excluded orthants.
-
-    Raises:
-        ValueError: if `encoder_noise` is above 0.
-    """
-    from mtrnn_envs.ideal_observer.expected_accuracy import fixed_duration
-    from mtrnn_envs.ideal_observer.stopping import solve
-
-    check_ideal(task)
-    fixed = fixed_duration(task)
-    if not task.reaction_time:
-        return Ceilings(**fixed)
-    try:
-        best = solve(task)
-    except ValueError as error:
-        return Ceilings(**fixed, stopping_method=f"not computed: {error}")
-    return Ceilings(
-        **fixed,
-        value=best.value,
-        response_step=best.response_step,
-        response_accuracy=best.accuracy,
-        stopping_method=best.method,
-    )
 
 
 def _weighted_points(task: EvidenceTask, means: Any, counts: Any, n_points: int = N_WEIGHTED) -> tuple[Any, Any]:

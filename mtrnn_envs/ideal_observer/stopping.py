@@ -30,8 +30,9 @@ from mtrnn_envs.ideal_observer.expected_accuracy import Distinct, distinct_tasks
 from mtrnn_envs.ideal_observer.label_probabilities import grid_answers
 from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, flat_prior, running_means
 from mtrnn_envs.ideal_observer.stopping_grid import mean_over_tasks, spacing, time_grid, transition
-from mtrnn_envs.reward import payoff_table
+from mtrnn_envs.reward import reward_table
 from mtrnn_envs.rng.seeding import generator
+from mtrnn_envs.trials import sample
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask
@@ -72,16 +73,16 @@ class Stopping:
         """Whether to answer now, after `t` samples with sufficient statistic `mean`.
 
         `p` is P(label = +1) of every task given `mean`; where it is not given it is computed, which takes most of the
-        time. `[N, K]` with one stop per task, `[N]` with one common stop. What to answer is `best_levels`.
+        time. `[N, K]` with one stop per task, `[N]` with one common stop. What to answer is `best_options`.
         """
         return self._rule(np.asarray(mean, float), t, p)
 
 
-def expected_payoffs(
+def expected_rewards(
     task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]
 ) -> tuple[Float[np.ndarray, "*N"], Float[np.ndarray, "*N"]]:
     """What the best answer pays on average given P(label = +1), and how often it is right."""
-    table = payoff_table(task)[:, 1:]
+    table = reward_table(task)[:, 1:]
     best, right = np.full(np.shape(probabilities), -np.inf), np.zeros(np.shape(probabilities))
     for level in range(table.shape[1]):
         pay = table[0, level] + probabilities * (table[1, level] - table[0, level])
@@ -91,9 +92,9 @@ def expected_payoffs(
     return best, right
 
 
-def best_levels(task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]) -> Any:
+def best_options(task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]) -> Any:
     """The answer level, from 1, that pays most on average given P(label = +1)."""
-    table = payoff_table(task)[:, 1:]
+    table = reward_table(task)[:, 1:]
     p = np.asarray(probabilities)[..., None]
     return 1 + np.argmax(table[0] + p * (table[1] - table[0]), axis=-1)
 
@@ -146,7 +147,7 @@ def _dynamic_programming(task: EvidenceTask, distinct: Distinct) -> Stopping:
     stops: list[tuple[Any, Any]] = []
     value: Any = None
     for t in range(deadline, 0, -1):
-        pay, right = expected_payoffs(task, grid_answers(task, distinct.boundary, grids[t - 1], t))
+        pay, right = expected_rewards(task, grid_answers(task, distinct.boundary, grids[t - 1], t))
         if common:
             pay, right = (mean_over_tasks(v, distinct) for v in (pay, right))
         wait = np.zeros(pay.shape)
@@ -195,7 +196,7 @@ def _grid_rule(task: EvidenceTask, distinct: Distinct, grids: Any, waits: Any, c
     waits = [_splines(wait) for wait in waits]
 
     def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> Any:
-        pay = expected_payoffs(task, answer_probabilities(task, mean, t) if p is None else p)[0]
+        pay = expected_rewards(task, answer_probabilities(task, mean, t) if p is None else p)[0]
         low = np.array([g[0] for g in grids[t - 1]])
         step = np.array([g[1] - g[0] for g in grids[t - 1]])
 
@@ -239,14 +240,14 @@ def _thresholds(task: EvidenceTask) -> Stopping:
             f"stimulus={task.stimulus!r} with n_tasks={n_tasks} is too large for a lower bound on the best value of "
             f"stopping, which takes {deadline * n_tasks} answers a trial"
         )
-    trials = task.sample(n, generator(0, "ideal"))
+    trials = sample(task, n, generator(0, "ideal"))
     means = running_means(trials)
     length = np.broadcast_to(np.asarray(trials.n_samples), n)
     p = np.stack([answer_probabilities(task, means[:, t], t + 1, n_points) for t in range(deadline)])
-    expected = expected_payoffs(task, p)[0]
-    chosen = best_levels(task, p)
-    paid = payoff_table(task)[(trials.labels[None] > 0).astype(int), chosen]
-    hit = (chosen > payoff_table(task).shape[1] // 2) == (trials.labels[None] > 0)
+    expected = expected_rewards(task, p)[0]
+    chosen = best_options(task, p)
+    paid = reward_table(task)[(trials.labels[None] > 0).astype(int), chosen]
+    hit = (chosen > reward_table(task).shape[1] // 2) == (trials.labels[None] > 0)
     if common:
         expected, paid, hit = (v.mean(axis=2, keepdims=True) for v in (expected, paid, hit))
     train, test = slice(0, n // 2), slice(n // 2, n)
@@ -272,7 +273,7 @@ def _thresholds(task: EvidenceTask) -> Stopping:
 
     def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> Any:
         p = answer_probabilities(task, mean, t, n_points) if p is None else p
-        pay = expected_payoffs(task, p)[0]
+        pay = expected_rewards(task, p)[0]
         return pay.mean(axis=1) >= thresholds[t - 1] if common else pay >= thresholds[t - 1]
 
     return Stopping(

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_envs.rng.seeding import seed_sequence
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 # The multipliers of a round, what the key grows by after it, and the lower 32 bits of an int64.
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -69,7 +69,7 @@ class Counter:
     """
 
     def __init__(self, seed: int, purpose: str, index: int = 0, device: Any = None) -> None:
-        sequence = seed_sequence(whole("seed", seed, 0), purpose, whole("index", index, 0))
+        sequence = seed_sequence(check_int("seed", seed, 0), purpose, check_int("index", index, 0))
         self._words: list[int] = sequence.generate_state(4, np.uint32).tolist()
         self._name = f"Counter({seed}, {purpose!r}, {index}, {device!r})"
         self._next = 0

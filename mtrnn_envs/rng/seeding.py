@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
 
 def seeded(seed: Any, split: str) -> tuple[np.random.Generator, int]:
     """The generator of the stream of `split` under `seed` (drawn from the system if None), and the seed."""
-    seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else whole("seed", seed, 0)
+    seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else check_int("seed", seed, 0)
     return generator(seed, split), seed
 
 

@@ -20,7 +20,8 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as check_gymnasium_api
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from mtrnn_envs.dynamics import TOLERANCE, Dynamics, differences, jacobians, run
+from mtrnn_envs.dynamics import TOLERANCE, differences, jacobians, run
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.recording import hidden_of
 from mtrnn_envs.reward import open_commitments, score
 from mtrnn_envs.stream import Stream

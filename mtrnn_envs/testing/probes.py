@@ -35,11 +35,11 @@ class Average:
         self.slopes = np.linalg.lstsq(x, task.boundary.margins(x))[0] * 20
 
     def start(self, n: int) -> Any:
-        """See `mtrnn_envs.dynamics.Dynamics`."""
+        """See `mtrnn_envs.protocols.Dynamics`."""
         return np.zeros((n, N_UNITS))
 
     def __call__(self, states: Any, inputs: Any) -> Any:
-        """See `mtrnn_envs.dynamics.Dynamics`."""
+        """See `mtrnn_envs.protocols.Dynamics`."""
         return states + np.asarray(inputs, float)[:, 1 : 1 + self.task.n_dims] @ self.axes.T
 
     def predict(

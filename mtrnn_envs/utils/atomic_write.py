@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary name beside `path` to write to; on leaving, it is synced and renamed to `path`.
 
     Folders are made as needed. If the block raises, what was written is removed and `path` stays as it was.

@@ -8,11 +8,11 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-# Of the nouns of `known` that take more than an s.
+# Of the nouns of `check_choice` that take more than an s.
 PLURALS = {"axis": "axes", "study": "studies"}
 
 
-def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
+def check_int(name: str, value: Any, low: int, high: int | None = None) -> int:
     """`value` as an int, if it is a whole number from `low` to `high` (or without end); no bool is one.
 
     Raises:
@@ -38,7 +38,7 @@ class UnknownKeyword(ValueError, TypeError):
     """
 
 
-def known(name: Any, names: Iterable[str], noun: str, of: str) -> str:
+def check_choice(name: Any, names: Iterable[str], noun: str, of: str) -> str:
     """`name`, if it is one of `names`, a `noun` each, `of` something.
 
     Raises:

@@ -25,8 +25,9 @@ from mtrnn_agents.stable_baselines import StableBaselinesAgent, make_sb3_env, pp
 from mtrnn_agents.supervised.loop import one_thread
 from mtrnn_agents.trial_ppo.settings import Training as TrialTraining
 from mtrnn_envs import EvidenceTask, record
-from mtrnn_envs.dynamics import Dynamics, run
+from mtrnn_envs.dynamics import run
 from mtrnn_envs.environments.vector_env import EvidenceVectorEnv
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.testing import check_agent
 from mtrnn_envs.testing.envs import global_generators_untouched
 from mtrnn_envs.trials import observe

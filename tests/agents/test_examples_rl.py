@@ -18,6 +18,7 @@ import torch
 
 import mtrnn_envs
 from mtrnn_envs import record
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.testing import check_agent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -38,7 +39,7 @@ def test_stock_recurrent_ppo_is_recorded_and_decoded() -> None:
     printed = run("04_stock_recurrent_ppo.py", "--steps", "6000", "--envs", "16", "--trials", "400")
     agent, ideal = ([cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()[2:4])
     assert agent[0].startswith("RecurrentPPO, ")
-    assert float(ideal[1]) == pytest.approx(mtrnn_envs.EvidenceTask(n_tasks=6).ideal().accuracy, abs=1e-4)
+    assert float(ideal[1]) == pytest.approx(ideal_performance(mtrnn_envs.EvidenceTask(n_tasks=6)).accuracy, abs=1e-4)
     assert 0.4 < float(agent[1]) <= float(ideal[1])
     # A network that is hardly trained still carries what it has seen, if not as far as where it was not decoded.
     assert 0.2 < float(agent[2]) <= float(ideal[2])

@@ -12,6 +12,7 @@ from mtrnn_agents import LeakyRNN, PolicyAgent, SupervisedAgent, Training, load,
 from mtrnn_agents.stable_baselines import StableBaselinesAgent, ppo_history
 from mtrnn_envs import EvidenceTask, plugins
 from mtrnn_envs.experiments.monitoring import ideals
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 
 TASK = EvidenceTask(n_tasks=3, stimulus=3, encoder=None)
 NETWORK = LeakyRNN(n_units=8)
@@ -53,7 +54,7 @@ def test_what_is_no_agent_is_refused(tmp_path: Path) -> None:
 
 def test_numbers_stand_beside_the_best_of_their_kind() -> None:
     fixed, own_time = EvidenceTask(), EvidenceTask(payoff="quadratic", decision=0)
-    best, in_time = fixed.ideal(), own_time.ideal()
+    best, in_time = ideal_performance(fixed), ideal_performance(own_time)
     assert ideals(fixed, ["loss", "accuracy", "reward"]) == {"accuracy": best.accuracy, "reward": best.accuracy}
     # Who stops early knows less than who waits: beside a reward, accuracy has no ideal.
     assert ideals(own_time, ["reward", "accuracy"]) == {"reward": in_time.value}
@@ -63,5 +64,5 @@ def test_numbers_stand_beside_the_best_of_their_kind() -> None:
     }
     assert ideals(EvidenceTask(encoder_noise=0.1), ["accuracy"]) == {}
     deep = replace(own_time, n_dims=3, n_tasks=3, stimulus=3)
-    assert deep.ideal().stopping_method.startswith("lower bound")
+    assert ideal_performance(deep).stopping_method.startswith("lower bound")
     assert ideals(deep, ["reward", "response_step"]) == {}  # no lower bound is called ideal

@@ -19,7 +19,8 @@ from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.trial_ppo.action_heads import Head
 from mtrnn_agents.trial_ppo.objective import Rollout, generalized_advantages, learned_from, objective, roll_out
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.trial_rewards import first_step, payments
+from mtrnn_envs.trial_rewards import first_step, trial_rewards
+from mtrnn_envs.trials import sample
 
 
 @given(
@@ -54,7 +55,7 @@ def acted(task: EvidenceTask, factored: bool, n: int = 32, seed: int = 0) -> tup
     network, head = LeakyRNN(n_units=8, noise=0.1), Head.of(task, factored)
     weights = network.first_weights(Sizes(task.n_features, head.n_outputs, task.n_steps), torch.Generator())
     rng = np.random.default_rng(seed)
-    rollout, paid, _ = roll_out(task, network, weights, head, task.sample(n, rng), rng, 0.9)
+    rollout, paid, _ = roll_out(task, network, weights, head, sample(task, n, rng), rng, 0.9)
     return network, head, weights, rollout, paid
 
 
@@ -126,7 +127,7 @@ def test_factored_and_plain_gradients_agree_in_expectation_and_the_factored_vari
     k, n, rounds = 4, 50, 400
     task = EvidenceTask(n_tasks=k, encoder=None, fixation=0, stimulus=1)
     rng = np.random.default_rng(0)
-    trials = task.sample(n, rng)
+    trials = sample(task, n, rng)
     logits = torch.linspace(-1, 1, k).repeat(n, 1, 1)
     p = torch.sigmoid(logits[:, 0]).double().numpy()
     positive = trials.labels > 0
@@ -139,7 +140,7 @@ def test_factored_and_plain_gradients_agree_in_expectation_and_the_factored_vari
             leaves = logits.clone().requires_grad_()
             outputs = torch.cat([leaves, torch.zeros(n, 1, head.n_values)], -1)
             actions = torch.from_numpy((rng.random((n, 1, k)) < p[:, None]).astype(np.int64))
-            paid = payments(task, trials, actions.numpy())
+            paid = trial_rewards(task, trials, actions.numpy())
             rewards = paid.rewards if name == "factored" else paid.rewards.sum(-1, keepdims=True)
             log_p = torch.log_softmax(torch.stack([0 * leaves, leaves], -1), -1).gather(-1, actions[..., None])[..., 0]
             ones = torch.ones(n, 1, k)

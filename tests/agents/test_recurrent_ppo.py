@@ -35,7 +35,7 @@ from mtrnn_agents.stable_baselines.whole_trial_ppo import (
 from mtrnn_agents.supervised.loop import one_thread
 from mtrnn_agents.training import files as storage
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.plugins import AgentPlugin
+from mtrnn_envs.protocols import AgentPlugin
 from mtrnn_envs.reward import action_sizes
 
 

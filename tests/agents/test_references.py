@@ -14,6 +14,7 @@ from mtrnn_agents import baselines as references
 from mtrnn_agents.decision_rule import accumulator_probability
 from mtrnn_envs import EvidenceTask, Recording, Stream, record
 from mtrnn_envs.ideal_observer import stopping as optimal_stopping
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.ideal_observer.observer import answer_probabilities
 from mtrnn_envs.targets import targets
 from mtrnn_envs.testing import check_agent
@@ -82,7 +83,7 @@ def test_the_integrator_passes_the_conformance_suite_where_time_is_fixed(fields:
 def test_the_oracle_earns_the_best_value_through_the_environment(
     fields: dict, value: float | None, step: float | None
 ) -> None:
-    agent, best = OptimalStopping(timed(**fields)), timed(**fields).ideal()
+    agent, best = OptimalStopping(timed(**fields)), ideal_performance(timed(**fields))
     recording = recorded(agent, 2000, 10_000, **fields)
     rewards, answered = recording.rewards.sum(axis=1), recording.answers != 0
     assert agent.stopping.method.startswith("dynamic programming")

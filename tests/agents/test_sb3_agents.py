@@ -37,8 +37,9 @@ from mtrnn_agents.training.history import OF_TRAINING
 from mtrnn_agents.trial_ppo.settings import Training as TrialTraining
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.environments.vector_env import EvidenceVectorEnv
-from mtrnn_envs.plugins import AgentPlugin
-from mtrnn_envs.reward import action_sizes, claimed, is_discrete, sides
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
+from mtrnn_envs.protocols import AgentPlugin
+from mtrnn_envs.reward import action_sizes, choices, is_discrete, reported_probability
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.testing.envs import assert_same, check_agent, global_generators_untouched, random_action
 
@@ -141,10 +142,10 @@ def test_probabilities_are_those_of_the_distribution_of_sb3(kwargs: dict[str, An
     values = np.arange(size)
     if task.reaction_time:
         levels = values + 1 if task.commit == "common" else values
-        told = claimed(task, levels)
+        told = reported_probability(task, levels)
     else:
         levels = values if task.withhold else values + 1
-        told = (sides(task, levels) > 0).astype(float)
+        told = (choices(task, levels) > 0).astype(float)
     for observation, starts in walk(model, 30):
         before = state
         _, state = agent.predict(observation, state, starts, deterministic=True)
@@ -792,7 +793,7 @@ def test_tensorboard_has_the_course(tmp_path: Path) -> None:
         points = events.Scalars(name)
         assert [point.step for point in points] == list(agent.history["steps"])
         np.testing.assert_allclose([point.value for point in points], agent.history[name], rtol=1e-6)
-    assert events.Scalars("accuracy_ideal")[0].value == pytest.approx(SMALL.ideal().accuracy)
+    assert events.Scalars("accuracy_ideal")[0].value == pytest.approx(ideal_performance(SMALL).accuracy)
 
 
 def test_another_runs_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -898,7 +899,7 @@ def test_presets_learn(preset: str) -> None:
     task = EvidenceTask(n_tasks=4, encoder=None)
     assert PRESETS[preset].total_steps > 60_000
     agent = train_quietly(task, 0, replace(PRESETS[preset], total_steps=60_000))
-    assert (agent.evaluation["accuracy"] - 0.5) / (task.ideal().accuracy - 0.5) > 0.7
+    assert (agent.evaluation["accuracy"] - 0.5) / (ideal_performance(task).accuracy - 0.5) > 0.7
 
 
 def test_answers_in_binary_are_answers_of_the_task(tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ import mtrnn_envs
 from mtrnn_agents import IdealObserver, LeakyRNN, RandomAgent, SupervisedAgent, Training, load, train, untrained
 from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_envs import EvidenceTask, observe
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.recording import record
 from mtrnn_envs.reward import action_sizes
 from mtrnn_envs.rng.seeding import generator, torch_generator
 from mtrnn_envs.targets import KINDS, targets
+from mtrnn_envs.trials import sample
 
 QUICK = Training(network=LeakyRNN(n_units=32), n_updates=300, batch_size=16)
 TIMED = {"payoff": "quadratic", "decision": 0}
@@ -39,7 +41,7 @@ VARIANTS = [
 @pytest.mark.parametrize("kwargs", VARIANTS)
 def test_targets(kind: str, kwargs: dict) -> None:
     task = EvidenceTask(**kwargs)
-    trials = task.sample(7, generator(0, "train"))
+    trials = sample(task, 7, generator(0, "train"))
     found = targets(trials, kind)
     assert found.values.shape == (7, task.n_steps, task.n_answers)
     for n, trial in enumerate(trials[i : i + 1] for i in range(7)):
@@ -55,7 +57,7 @@ def test_targets(kind: str, kwargs: dict) -> None:
 @pytest.mark.parametrize("kwargs", VARIANTS)
 def test_targets_in_torch_are_those_in_numpy(kwargs: dict) -> None:
     task = EvidenceTask(**kwargs)
-    mine = task.sample(5, torch_generator(0, "train"))
+    mine = sample(task, 5, torch_generator(0, "train"))
     parts = {name: getattr(mine, name) for name in ("latents", "noise", "encoder_noise", "lengths", "context")}
     theirs = mtrnn_envs.Trials(task, **{name: None if v is None else v.numpy() for name, v in parts.items()})
     for kind in KINDS:
@@ -85,7 +87,7 @@ def test_agent_acts_in_every_kind_of_task(kwargs: dict, network: str) -> None:
     assert env.action_space.contains(action)
     assert np.size(action) == len(action_sizes(task))
     # The state of the whole sequence is the state met step by step.
-    rows = task.sample(3, generator(1, "test"))
+    rows = sample(task, 3, generator(1, "test"))
     state = None
     for t, shown in enumerate(observe(rows).transpose(1, 0, 2)):
         _, state = agent.predict(shown, state, np.full(3, t == 0))
@@ -126,7 +128,7 @@ def test_probabilities_of_accumulators_are_calibrated(kwargs: dict) -> None:
     task = EvidenceTask(n_tasks=6, **kwargs)
     training = replace(QUICK, labels="accumulator", loss="squared_error", bound=2.0, n_updates=4000)
     agent = train(task, 0, training, progress=False)
-    trials = task.sample(4000, generator(1, "test"))
+    trials = sample(task, 4000, generator(1, "test"))
     state, checked = None, 0
     for t, shown in enumerate(observe(trials).transpose(1, 0, 2)[: 7 if task.reaction_time else None]):
         _, state = agent.predict(shown, state, np.full(4000, t == 0))
@@ -139,13 +141,13 @@ def test_probabilities_of_accumulators_are_calibrated(kwargs: dict) -> None:
             assert abs(p[here].mean() - positive[here].mean()) < tolerance, (t, low)
             checked += 1
     assert checked >= 30
-    assert agent.evaluation["cross_entropy"] < task.ideal().cross_entropy + 0.03
+    assert agent.evaluation["cross_entropy"] < ideal_performance(task).cross_entropy + 0.03
 
 
 def test_a_network_with_noise_is_random_unless_deterministic() -> None:
     task, training = EvidenceTask(n_tasks=2), Training(network=LeakyRNN(n_units=8, noise=0.5))
     first = untrained(task, 0, training)
-    shown = observe(task.sample(5, generator(0, "test")))[:, 3]
+    shown = observe(sample(task, 5, generator(0, "test")))[:, 3]
     seen = [first.hidden(first.predict(shown, deterministic=chance)[1]) for chance in (True, True, False, False)]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[2], seen[3])
@@ -211,8 +213,8 @@ def test_ideal_observer_reaches_its_ceiling_through_the_environment(seed: int) -
     task = EvidenceTask(encoder=None)
     env = gym.make_vec("MultiTaskEvidence-v0", 250, split="test", encoder=None)
     each = record(Silent(task), env, 2000, seed=seed).correct.mean(axis=1)
-    assert abs(each.mean() - task.ideal().accuracy) < 3.5 * each.std() / np.sqrt(len(each))
-    assert task.ideal().accuracy == pytest.approx(0.9603, abs=2e-4)
+    assert abs(each.mean() - ideal_performance(task).accuracy) < 3.5 * each.std() / np.sqrt(len(each))
+    assert ideal_performance(task).accuracy == pytest.approx(0.9603, abs=2e-4)
 
 
 def test_ideal_observer_refuses_what_it_cannot_see() -> None:

@@ -38,8 +38,10 @@ from mtrnn_agents.supervised.settings import SCHEDULES, Evaluation, History, fro
 from mtrnn_agents.training import files as storage
 from mtrnn_agents.training import resumable as keeping
 from mtrnn_envs import EvidenceTask, observe, plugins
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.rng.philox import Counter
 from mtrnn_envs.targets import targets
+from mtrnn_envs.trials import sample
 
 TASK = EvidenceTask(n_tasks=4, stimulus=8)
 QUICK = Training(network=LeakyRNN(n_units=24), n_updates=300, batch_size=16, learning_rate=1.5e-2, evaluate_every=100)
@@ -52,7 +54,7 @@ def flat(agent: Any) -> np.ndarray:
 
 def accuracy(agent: Any, n: int = 2000) -> float:
     """Share of right answers at the last step of fresh trials."""
-    trials = agent.task.sample(n, Counter(9, "test"))
+    trials = sample(agent.task, n, Counter(9, "test"))
     state = None
     for t, shown in enumerate(observe(trials).transpose(1, 0, 2)):
         _, state = agent.predict(shown, state, np.full(n, t == 0), deterministic=True)
@@ -89,8 +91,8 @@ def test_the_recipe_comes_close_to_the_ideal_observer_and_lays_the_plane_out() -
 
     agent = train(task, 0, replace(PRESETS["dense"], n_updates=30_000), progress=False, metrics=metrics)
     assert agent.history is not None
-    assert abs(accuracy(agent, 8000) - task.ideal().accuracy) < 0.006
-    assert agent.history.cross_entropy[-1] < task.ideal().cross_entropy + 0.012
+    assert abs(accuracy(agent, 8000) - ideal_performance(task).accuracy) < 0.006
+    assert agent.history.cross_entropy[-1] < ideal_performance(task).cross_entropy + 0.012
     assert agent.history.metrics["r2_ood"][-1] > 0.85
 
 
@@ -124,7 +126,7 @@ def test_validation_shares_nothing_with_training() -> None:
 
 def test_batches_are_the_trials_and_their_targets() -> None:
     task = EvidenceTask(stimulus=(2, 5), n_tasks=3)
-    trials = task.sample(12, Counter(0, "train"))
+    trials = sample(task, 12, Counter(0, "train"))
     batch = batch_of(trials, QUICK, 3)
     assert batch.observations.shape == (3, 4, task.n_steps, task.n_features)
     values, valid = targets(trials, "stimulus")
@@ -569,12 +571,12 @@ def test_tensorboard_has_the_curves(tmp_path: Path) -> None:
     )
     assert [e.value for e in events.Scalars("accuracy")] == pytest.approx(agent.history.accuracy)
     assert [e.step for e in events.Scalars("accuracy")] == list(agent.history.updates)
-    assert events.Scalars("accuracy_ideal")[0].value == pytest.approx(TASK.ideal().accuracy)
+    assert events.Scalars("accuracy_ideal")[0].value == pytest.approx(ideal_performance(TASK).accuracy)
 
 
 def test_progress_bar_tells_loss_and_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
     train(TASK, 0, QUICK, metrics=lambda states, latents: {"r2": 0.5})
     shown = capsys.readouterr().err
-    assert f"of {TASK.ideal().accuracy:.4f}" in shown
+    assert f"of {ideal_performance(TASK).accuracy:.4f}" in shown
     assert "r2=0.500" in shown
     assert "300/300" in shown

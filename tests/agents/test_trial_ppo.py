@@ -27,7 +27,9 @@ from mtrnn_agents.trial_ppo.ppo import evaluate, load, train, untrained
 from mtrnn_agents.trial_ppo.settings import PRESETS, Training
 from mtrnn_envs import EvidenceTask, Stream, record
 from mtrnn_envs.experiments.cli.main import main
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.testing import check_agent
+from mtrnn_envs.trials import sample
 
 TASK = EvidenceTask(n_tasks=4, stimulus=5, encoder=None)
 RT = EvidenceTask(n_tasks=4, stimulus=6, encoder=None, payoff="quadratic", decision=0)
@@ -92,10 +94,10 @@ def test_every_network_is_an_agent_in_every_environment(kind: str, env_id: str) 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_every_network_learns_from_reward(kind: str) -> None:
     training = replace(QUICK, network=NETWORKS[kind](n_units=24), n_iterations=60, n_trials=128, evaluate_every=60)
-    ideal = TASK.ideal().accuracy
+    ideal = ideal_performance(TASK).accuracy
     agent = train(TASK, 0, training, progress=False)
     before = untrained(TASK, 0, training)
-    trials = TASK.sample(4000, np.random.default_rng(0))
+    trials = sample(TASK, 4000, np.random.default_rng(0))
     found = [evaluate(TASK, training, one.weights, trials, None)["accuracy"] for one in (before, agent)]
     above = [(accuracy - 0.5) / (ideal - 0.5) for accuracy in found]
     assert above[0] < 0.5
@@ -107,7 +109,7 @@ def test_every_network_learns_from_reward(kind: str) -> None:
 def test_when_to_answer_is_learned_from_reward(commit: str) -> None:
     """It neither answers at once nor never, gets most of what the best rule gets, and means what it claims."""
     task = replace(RT, commit=commit, stimulus=10)
-    best = task.ideal()
+    best = ideal_performance(task)
     assert best.value is not None
     training = replace(QUICK, network=LeakyRNN(n_units=32), n_iterations=150, n_trials=128, n_minibatches=4)
     agent = train(task, 0, replace(training, evaluate_every=150), progress=False)
@@ -268,7 +270,7 @@ def test_the_command_trains_reports_and_goes_on(tmp_path: Path, capsys: pytest.C
     assert "on validation trials, after " in said
     assert " steps:" in said
     assert "entropy" not in said, "what is told of training was not found on validation trials"
-    best = load(tmp_path).task.ideal()
+    best = ideal_performance(load(tmp_path).task)
     assert f"ideal {best.value:.4f}" in said
     assert "from mtrnn_agents.trial_ppo import load" in said
     assert load(tmp_path).network == NETWORKS["gru"](n_units=8)

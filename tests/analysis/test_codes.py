@@ -14,6 +14,7 @@ import pytest
 from helpers import codes
 
 from mtrnn_envs import EvidenceTask, plugins
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 
 SEEDS = [0, 1, 2]
 N_NULL = 39  # the least p is 1/40
@@ -60,7 +61,7 @@ def test_a_linear_code_is_abstract_in_whatever_units(code: str, seed: int) -> No
 def test_the_ideal_state_is_a_linear_code_on_single_units(seed: int) -> None:
     states, x = codes.ideal_states(EvidenceTask(), 4000, seed)
     decoded = found("decoding", states, x)
-    assert decoded.value == pytest.approx(EvidenceTask().ideal().r2_prior, abs=0.004)
+    assert decoded.value == pytest.approx(ideal_performance(EvidenceTask()).r2_prior, abs=0.004)
     assert found("parallelism", states, x).value == pytest.approx(1, abs=0.01)
     assert found("unit_alignment", states, x).value > 0.9
     turned = found("decoding", codes.rotated(np.random.default_rng(seed), states), x)

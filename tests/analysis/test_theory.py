@@ -41,8 +41,9 @@ from mtrnn_analysis.theory.rank_condition import rank_condition, rank_curve
 from mtrnn_analysis.theory.sample_curve import ideal_r2, sample_curve
 from mtrnn_envs import EvidenceTask, Stream, Trials, record
 from mtrnn_envs.components.boundaries import Linear
-from mtrnn_envs.ideal_observer.latent_posterior import standard_errors
-from mtrnn_envs.ideal_observer.observer import multilaterate, running_means
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
+from mtrnn_envs.ideal_observer.latent_posterior import running_means, standard_errors
+from mtrnn_envs.ideal_observer.multilateration import multilaterate
 from mtrnn_envs.testing.probes import check_probe
 
 RNG = np.random.default_rng
@@ -373,7 +374,7 @@ def test_the_mean_of_the_evidence_follows_its_curve_and_the_ideal_observer_is_ab
     assert found.value == pytest.approx(found.worth[-1] / 20)
     assert np.isnan([found.answers_at_end, found.decoded_at_end]).all()
     assert np.all(found.ideal_theory > found.mean_theory)
-    assert found.ideal_theory[-1] == pytest.approx(task.ideal().r2_prior, abs=1e-6)
+    assert found.ideal_theory[-1] == pytest.approx(ideal_performance(task).r2_prior, abs=1e-6)
     assert np.isnan(found.answers).all()
     assert found.p == pytest.approx(1 / 20)
 

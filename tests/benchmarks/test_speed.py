@@ -16,6 +16,7 @@ from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.components.encoder import CHUNK, layers
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.testing.envs import task_of
+from mtrnn_envs.trials import sample
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=20, warmup=False)
 ROUNDS = 5
@@ -88,7 +89,7 @@ def test_batch_sampler(benchmark, ratios):
     task, rng = EvidenceTask(encoder=None), generator(0, "train")
 
     def batch():
-        trials = task.sample(256, rng)
+        trials = sample(task, 256, rng)
         return observe(trials), trials.labels
 
     bound = noise_bound() * task.n_steps * 256

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from mtrnn_agents import untrained
-from mtrnn_analysis import Finding
+from mtrnn_analysis import ProbeResult
 from mtrnn_analysis.report.leaderboard import there
 from mtrnn_analysis.report.summaries import number
 from mtrnn_envs import EvidenceTask, plugins
@@ -98,7 +98,7 @@ def test_what_the_shell_is_told_of_recordings_and_probes_does_what_is_said(monke
 
 
 def spread(states, rng):
-    return Finding(value=float(states.std()), n=len(states), settings={})
+    return ProbeResult(value=float(states.std()), n=len(states), settings={})
 
 
 def test_no_number_is_missing():

@@ -6,6 +6,7 @@ import pytest
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.components.boundaries import KINDS, Linear, Product, build, labels
 from mtrnn_envs.rng.seeding import torch_generator
+from mtrnn_envs.trials import sample
 
 RNG = np.random.default_rng(0)
 
@@ -86,7 +87,7 @@ def saddle(latents):
 
 def test_a_users_own_function_is_named_by_its_place():
     task = EvidenceTask(n_tasks=2, boundaries=f"{__name__}:saddle")
-    trials = task.sample(500, RNG)
+    trials = sample(task, 500, RNG)
     xor = np.sign(trials.latents[:, 0] * trials.latents[:, 1])
     assert np.array_equal(trials.labels, np.stack([xor, -xor], axis=1))
 
@@ -129,11 +130,11 @@ def test_a_function_that_cannot_be_used_is_refused_at_once(name, message):
 def test_a_function_for_numpy_alone_is_refused_where_tensors_are_drawn():
     task = EvidenceTask(n_tasks=2, boundaries=f"{__name__}:only_numpy")
     with pytest.raises(ValueError, match=r"gives a ndarray of shape .* for a Tensor"):
-        _ = task.sample(3, torch_generator(0, "train")).labels
+        _ = sample(task, 3, torch_generator(0, "train")).labels
 
 
 def test_a_function_cannot_change_the_latents():
-    trials = EvidenceTask(n_tasks=2, boundaries=f"{__name__}:meddler").sample(3, RNG)
+    trials = sample(EvidenceTask(n_tasks=2, boundaries=f"{__name__}:meddler"), 3, RNG)
     before = trials.latents.copy()
     assert trials.labels.shape == (3, 2)
     assert np.array_equal(trials.latents, before)

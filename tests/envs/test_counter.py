@@ -13,6 +13,7 @@ from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.rng import philox as counter
 from mtrnn_envs.rng.philox import Counter, philox
 from mtrnn_envs.rng.seeding import PURPOSES, generator, seed_sequence
+from mtrnn_envs.trials import sample
 from mtrnn_envs.utils.arrays import empty, fill_exponential, fill_integers, fill_normal, fill_uniform
 
 # Counter, key and output of Philox4x32-10 in the file kat_vectors of Random123, in hexadecimal.
@@ -128,7 +129,7 @@ def test_streams_share_no_draw():
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_trials_are_the_same_in_numpy_and_torch(task):
-    mine, theirs = (task.sample(257, Counter(5, "train", 2, device)) for device in (None, "cpu"))
+    mine, theirs = (sample(task, 257, Counter(5, "train", 2, device)) for device in (None, "cpu"))
     for name in (field.name for field in fields(mine) if field.name != "task"):
         a, b = getattr(mine, name), getattr(theirs, name)
         assert (a is None) == (b is None)
@@ -139,13 +140,13 @@ def test_trials_are_the_same_in_numpy_and_torch(task):
             np.testing.assert_allclose(a, b.numpy(), rtol=0, atol=1e-5 if task.noise == "gumbel" else 1e-12)
     np.testing.assert_array_equal(mine.labels, theirs.labels.numpy())
     np.testing.assert_allclose(observe(mine), observe(theirs).numpy(), rtol=0, atol=1e-5)
-    assert not np.array_equal(mine.latents, task.sample(257, Counter(5, "train", 3)).latents)
+    assert not np.array_equal(mine.latents, sample(task, 257, Counter(5, "train", 3)).latents)
 
 
 def test_no_global_generator_is_touched():
     before = torch.random.get_rng_state(), str(np.random.get_state())  # noqa: NPY002 (to see that it stays)
     for device in (None, "cpu"):
-        TASKS["everything"].sample(9, Counter(0, "train", 0, device))
+        sample(TASKS["everything"], 9, Counter(0, "train", 0, device))
     assert torch.equal(before[0], torch.random.get_rng_state())
     assert before[1] == str(np.random.get_state())  # noqa: NPY002
 
@@ -164,5 +165,5 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="purpose='late' is not one of"):
         Counter(0, "late")
     with pytest.raises(ValueError, match=r"rng=7 is neither .* nor a mtrnn_envs\.counter\.Counter"):
-        EvidenceTask().sample(3, 7)
+        sample(EvidenceTask(), 3, 7)
     assert repr(Counter(1, "test", 2, "cpu")) == "Counter(1, 'test', 2, 'cpu')"

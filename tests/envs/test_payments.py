@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import mtrnn_envs
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.reward import action_sizes, is_discrete
-from mtrnn_envs.trial_rewards import first_step, payments
+from mtrnn_envs.trial_rewards import first_step, trial_rewards
+from mtrnn_envs.trials import sample
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{env_id: (env_id, {}) for env_id in mtrnn_envs.IDS},
@@ -49,7 +50,7 @@ def test_sums_over_tasks_are_what_the_environment_pays(name: str) -> None:
     task: EvidenceTask = env.unwrapped.task
     rng, n = np.random.default_rng(0), 20
     trials, actions = Stream(task, "train", 3).take(n), drawn_actions(task, n, 0.8, np.random.default_rng(1))
-    paid = payments(task, trials, actions)
+    paid = trial_rewards(task, trials, actions)
     env.reset(seed=3)
     for i in range(n):
         terminated, t, info = False, 0, {}
@@ -80,12 +81,12 @@ def test_what_does_not_count_makes_no_difference(name: str, part: int, step: int
     env_id, fields = VARIANTS[name]
     task = EvidenceTask(**{**mtrnn_envs.IDS[env_id][0], **fields, "n_tasks": 4, "encoder": None})
     rng = np.random.default_rng(seed)
-    trials, actions = task.sample(4, rng), drawn_actions(task, 4, 0.9, rng)
-    before = payments(task, trials, actions)
+    trials, actions = sample(task, 4, rng), drawn_actions(task, 4, 0.9, rng)
+    before = trial_rewards(task, trials, actions)
     part, step = part % actions.shape[2], step % actions.shape[1]
     other = actions.copy()
     other[:, step, part] = (other[:, step, part] + 1) % action_sizes(task)[part]
-    after = payments(task, trials, other)
+    after = trial_rewards(task, trials, other)
     idle = ~before.counts[:, step, part]
     np.testing.assert_array_equal(before.rewards[idle], after.rewards[idle])
     np.testing.assert_array_equal(before.counts[idle], after.counts[idle])
@@ -94,9 +95,9 @@ def test_what_does_not_count_makes_no_difference(name: str, part: int, step: int
 def test_a_task_is_paid_for_its_own_answers_alone() -> None:
     task = EvidenceTask(n_tasks=3, payoff="quadratic", decision=0, encoder=None)
     rng = np.random.default_rng(0)
-    trials, actions = task.sample(50, rng), drawn_actions(task, 50, 0.9, rng)
+    trials, actions = sample(task, 50, rng), drawn_actions(task, 50, 0.9, rng)
     other = actions.copy()
     other[..., 1] = rng.permutation(other[..., 1])
-    before, after = payments(task, trials, actions).rewards, payments(task, trials, other).rewards
+    before, after = trial_rewards(task, trials, actions).rewards, trial_rewards(task, trials, other).rewards
     np.testing.assert_array_equal(before[..., [0, 2]], after[..., [0, 2]])
     assert not np.array_equal(before[..., 1], after[..., 1])

@@ -16,10 +16,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from mtrnn_agents import RandomAgent
 from mtrnn_envs import IDS, EvidenceTask, Stream, observe
 from mtrnn_envs.recording import AXES, Recording, record
-from mtrnn_envs.reward import Question, action_sizes, claimed, levels
+from mtrnn_envs.reward import LabelsAndTiming, action_sizes, reported_probability, response_options
 from mtrnn_envs.reward import score as score_step
 from mtrnn_envs.testing.envs import task_of
-from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.atomic_write import atomic_write
 
 MODES = [mode.value for mode in AutoresetMode]
 # Without the encoder: only then are all kinds of environments equal bit for bit.
@@ -106,7 +106,7 @@ def test_recording_agrees_with_the_stream_and_with_score(kwargs: dict, seed: int
     np.testing.assert_array_equal(recording.last_hidden()[:, 0], recording.valid.sum(axis=1))
     assert (recording.actions[~recording.valid] == -1).all()
     # Rewards and answers are what `score` makes of the actions.
-    committed, reward, question = None, np.zeros_like(recording.rewards), Question(trials.asked, trials.timing)
+    committed, reward, question = None, np.zeros_like(recording.rewards), LabelsAndTiming(trials.asked, trials.timing)
     for t in range(task.n_steps):
         outcome = score_step(task, question, t, np.maximum(recording.actions[:, t], 0), committed)
         committed, reward[:, t] = outcome.committed, outcome.reward
@@ -114,12 +114,12 @@ def test_recording_agrees_with_the_stream_and_with_score(kwargs: dict, seed: int
     assert (recording.rewards[~recording.valid] == 0).all()
     if committed is not None:
         np.testing.assert_array_equal(recording.response_steps, committed.response_steps)
-        claim = claimed(task, committed.levels)
+        claim = reported_probability(task, committed.levels)
         np.testing.assert_array_equal(recording.confidence, np.maximum(claim, 1 - claim))
         np.testing.assert_array_equal(recording.answers == 0, committed.levels == 0)
     else:
         last = recording.actions[np.arange(20), recording.last_steps]
-        np.testing.assert_array_equal(recording.answers > 0, levels(task, last) == 2)
+        np.testing.assert_array_equal(recording.answers > 0, response_options(task, last) == 2)
         assert recording.confidence is None
 
 
@@ -277,7 +277,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path) -> None:
     path.write_text("old")
 
     def write() -> None:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 

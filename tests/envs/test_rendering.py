@@ -10,7 +10,7 @@ from mtrnn_envs.environments import drawing as raster
 from mtrnn_envs.environments import rendering
 from mtrnn_envs.environments.rendering import Frame, Window, draw, pixel
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Periods
+from mtrnn_envs.trials import Periods, sample
 
 TASKS = {
     "default": EvidenceTask(),
@@ -28,7 +28,7 @@ TASKS = {
 
 def frame(task: EvidenceTask, n: int = 5, seed: int = 0, right: bool | None = None, **changes) -> Frame:
     """A moment of a trial after `n` samples; with `right`, all answers are given, all right or all wrong."""
-    trials = task.sample(1, np.random.default_rng(seed))
+    trials = sample(task, 1, np.random.default_rng(seed))
     fields = {
         "task": task,
         "latents": trials.latents[0],

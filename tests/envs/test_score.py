@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.reward import action_sizes, claimed, levels, open_commitments, payoff_table, score, sides, verdict
+from mtrnn_envs.reward import (
+    action_sizes,
+    choices,
+    open_commitments,
+    reported_probability,
+    response_options,
+    reward_table,
+    score,
+    task_outcomes,
+)
 from mtrnn_envs.testing.envs import task_of
 
 RT = EvidenceTask(payoff="quadratic", decision=0)
@@ -14,8 +23,8 @@ LEVELS = np.arange(7)
 
 def test_levels_claim_the_midpoints_of_their_bins():
     """K = 3 per side: q is the midpoint of its third of [1/2, 1]."""
-    np.testing.assert_allclose(claimed(RT, LEVELS), [0.5, 1 / 12, 3 / 12, 5 / 12, 7 / 12, 9 / 12, 11 / 12])
-    assert sides(RT, LEVELS).tolist() == [0, -1, -1, -1, 1, 1, 1]
+    np.testing.assert_allclose(reported_probability(RT, LEVELS), [0.5, 1 / 12, 3 / 12, 5 / 12, 7 / 12, 9 / 12, 11 / 12])
+    assert choices(RT, LEVELS).tolist() == [0, -1, -1, -1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +36,7 @@ def test_levels_claim_the_midpoints_of_their_bins():
     ],
 )
 def test_payoffs_by_confidence_in_the_chosen_side(payoff, right, wrong):
-    table = payoff_table(EvidenceTask(payoff=payoff, decision=0))
+    table = reward_table(EvidenceTask(payoff=payoff, decision=0))
     for label, row in ((-1, 0), (1, 1)):
         assert table[row, 0] == 0
         for level in range(1, 7):
@@ -40,7 +49,7 @@ def test_payoffs_by_confidence_in_the_chosen_side(payoff, right, wrong):
 @pytest.mark.parametrize("payoff", ["quadratic", "log"])
 def test_honesty_pays(payoff):
     """For every belief p the best level is that whose bin p lies in."""
-    table = payoff_table(EvidenceTask(payoff=payoff, decision=0, n_confidence=10))
+    table = reward_table(EvidenceTask(payoff=payoff, decision=0, n_confidence=10))
     p = np.linspace(0.001, 0.999, 999)
     p = p[np.abs(p * 20 - np.round(p * 20)) > 0.05]  # off the edges of the bins
     best = np.argmax(np.outer(1 - p, table[0, 1:]) + np.outer(p, table[1, 1:]), axis=1)
@@ -48,7 +57,7 @@ def test_honesty_pays(payoff):
         assert np.array_equal(best, np.floor(p * 20))
     else:  # the log score's indifference points are not the edges of the bins, but close to them
         assert np.all(np.abs(best - np.floor(p * 20)) <= 1)
-    fine = payoff_table(EvidenceTask(payoff="quadratic", decision=0, n_confidence=60))
+    fine = reward_table(EvidenceTask(payoff="quadratic", decision=0, n_confidence=60))
     value = np.max(np.outer(1 - p, fine[0]) + np.outer(p, fine[1]), axis=1)
     np.testing.assert_allclose(value, (2 * p - 1) ** 2, atol=1e-3)
 
@@ -62,7 +71,7 @@ def test_fixed_duration_pays_the_share_of_right_answers_at_the_decision_alone():
     for t, outcome in enumerate(outcomes):
         np.testing.assert_allclose(outcome.reward, share / 2 if t >= 5 else 0)
         assert np.all(outcome.ended == (t == 6))
-    paid = verdict(task, trials, outcomes[-1])
+    paid = task_outcomes(task, trials, outcomes[-1])
     np.testing.assert_allclose(paid.task_reward.sum(1), share / 2)
 
 
@@ -80,7 +89,7 @@ def test_answering_early_costs_where_withholding_is_possible():
 def test_reaction_time_trials_by_brute_force(cost):
     """An answer to the t-th stimulus observation has response step t, cost t · time_cost, and is final."""
     task = EvidenceTask(payoff="quadratic", decision=0, n_tasks=3, stimulus=6, fixation=2, time_cost=cost)
-    rng, table = np.random.default_rng(1), payoff_table(task)
+    rng, table = np.random.default_rng(1), reward_table(task)
     trials = Stream(task, "train", 0).take(200)
     actions = np.where(rng.random((8, 200, 3)) < 0.7, 0, rng.integers(1, 7, (8, 200, 3)))
     rewards, ended = np.zeros((8, 200)), np.zeros(200, bool)
@@ -91,7 +100,7 @@ def test_reaction_time_trials_by_brute_force(cost):
         rewards[t] = np.where(ended, 0, outcome.reward)
         ended |= outcome.ended
     assert ended.all()
-    paid, committed = verdict(task, trials, outcome), outcome.committed
+    paid, committed = task_outcomes(task, trials, outcome), outcome.committed
     assert committed is not None
     for n in range(200):
         for k in range(3):
@@ -101,7 +110,7 @@ def test_reaction_time_trials_by_brute_force(cost):
             level = actions[answered[0], n, k] if answered else 0
             expected = table[int(trials.labels[n, k] > 0), level] - cost * (step or 6)
             assert paid.task_reward[n, k] == pytest.approx(expected / 3)
-            assert paid.correct[n, k] == (sides(task, np.array(level)) == trials.labels[n, k])
+            assert paid.correct[n, k] == (choices(task, np.array(level)) == trials.labels[n, k])
     # Rewards add over tasks and steps.
     np.testing.assert_allclose(rewards.sum(0), paid.task_reward.sum(1))
 
@@ -118,15 +127,15 @@ def test_one_common_stop_answers_all_tasks_at_once():
     second = score(task, trials, 1, stops, first.committed)
     assert second.ended
     assert second.reward == pytest.approx(1 - 0.01)
-    assert verdict(task, trials, second).task_reward.sum() == pytest.approx(1 - 0.02)
+    assert task_outcomes(task, trials, second).task_reward.sum() == pytest.approx(1 - 0.02)
 
 
 def test_levels_refuse_what_is_out_of_range():
     for bad in (np.array([[2, 0]]), np.array([[-1, 0]]), np.array([[256, 0]])):
         with pytest.raises(ValueError, match="in component 0 of environment 0 is not one of"):
-            levels(EvidenceTask(n_tasks=2), bad)
+            response_options(EvidenceTask(n_tasks=2), bad)
     with pytest.raises(ValueError, match="in component 0 of environment 0 is not one of"):
-        levels(EvidenceTask(n_tasks=2, payoff="log", decision=0, commit="common"), np.array([[2, 0, 0]]))
+        response_options(EvidenceTask(n_tasks=2, payoff="log", decision=0, commit="common"), np.array([[2, 0, 0]]))
 
 
 @pytest.mark.parametrize("env_id", ["MultiTaskEvidence-v0", "MultiTaskEvidenceRT-v0"])

@@ -11,6 +11,7 @@ from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.rng.seeding import generator, torch_generator
 from mtrnn_envs.targets import KINDS, targets
+from mtrnn_envs.trials import sample
 
 TASKS = {
     "default": EvidenceTask(),
@@ -54,7 +55,7 @@ def in_torch(trials: Trials) -> Trials:
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 @pytest.mark.parametrize("bound", [0.4, 1, 5.0])
 def test_accumulators_are_those_of_plain_loops(task, bound):
-    trials = task.sample(40, generator(0, "train"))
+    trials = sample(task, 40, generator(0, "train"))
     values, valid = targets(trials, "accumulator", bound)
     assert values.dtype == np.float32
     assert values.min() >= 0
@@ -66,7 +67,7 @@ def test_accumulators_are_those_of_plain_loops(task, bound):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_numpy_and_torch_agree(kind, task):
-    trials = task.sample(50, generator(1, "train"))
+    trials = sample(task, 50, generator(1, "train"))
     for mine, theirs in zip(targets(trials, kind, 0.7), targets(in_torch(trials), kind, 0.7), strict=True):
         assert isinstance(theirs, torch.Tensor)
         assert mine.dtype == theirs.numpy().dtype
@@ -74,7 +75,7 @@ def test_numpy_and_torch_agree(kind, task):
 
 
 def test_what_has_reached_the_bound_stays_there():
-    values = targets(EvidenceTask(sigma=0.5).sample(500, generator(0, "train")), "accumulator", 0.8).values
+    values = targets(sample(EvidenceTask(sigma=0.5), 500, generator(0, "train")), "accumulator", 0.8).values
     reached = (values == 0) | (values == 1)
     assert 0.2 < reached[:, -1].mean() < 0.999
     for t in range(1, values.shape[1]):
@@ -85,7 +86,7 @@ def test_what_has_reached_the_bound_stays_there():
 def test_the_mean_of_a_free_accumulator_is_time_times_the_signed_distance(seed):
     """With unit normals a(t) has the variance t sigma² about it; 5 standard errors."""
     task, n, bound, sigma = EvidenceTask(boundaries="affine", n_tasks=4), 4000, 100.0, 0.2
-    trials = task.sample(n, generator(seed, "train"))
+    trials = sample(task, n, generator(seed, "train"))
     assert isinstance(task.boundary, Linear)
     distance = task.boundary.margins(trials.latents)
     a = bound * (2 * targets(trials, "accumulator", bound).values.astype(float) - 1)
@@ -101,7 +102,7 @@ def test_the_mean_of_a_free_accumulator_is_time_times_the_signed_distance(seed):
 def test_memory_with_what_was_in_it_before_changes_nothing():
     """Arrays are not cleared when they are made: whatever stands in them must be overwritten."""
     for task in TASKS.values():
-        trials = task.sample(9, torch_generator(0, "train"))
+        trials = sample(task, 9, torch_generator(0, "train"))
         for kind, fill in KINDS.items():
             out = torch.full((task.n_steps, 9, task.n_answers), torch.nan).transpose(0, 1)
             fill(trials, 0.7, out)
@@ -109,12 +110,12 @@ def test_memory_with_what_was_in_it_before_changes_nothing():
 
 
 def test_bad_arguments():
-    trials = EvidenceTask().sample(3, generator(0, "train"))
+    trials = sample(EvidenceTask(), 3, generator(0, "train"))
     with pytest.raises(ValueError, match=r"kind='late' is not one of \['accumulator', 'decision', 'stimulus'\]"):
         targets(trials, "late")
     for bound in (0.0, -1.0, np.inf, np.nan):
         with pytest.raises(ValueError, match=f"bound={bound!r} is not a finite number above 0"):
             targets(trials, "accumulator", bound)
-    curved = EvidenceTask(boundaries="product").sample(3, generator(0, "train"))
+    curved = sample(EvidenceTask(boundaries="product"), 3, generator(0, "train"))
     with pytest.raises(ValueError, match="boundaries='product' have no accumulators, which need linear ones: 'linear'"):
         targets(curved, "accumulator")

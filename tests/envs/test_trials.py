@@ -15,14 +15,14 @@ from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.components.encoder import N_ENCODED, N_HIDDEN, encode, layers
 from mtrnn_envs.components.noise import draw_noise
 from mtrnn_envs.rng.seeding import generator, torch_generator
-from mtrnn_envs.trials import Trials
+from mtrnn_envs.trials import Trials, sample
 
 BARE = EvidenceTask(encoder=None)
 
 
 def both(task: EvidenceTask, n: int, seed: int = 0) -> list[Trials]:
     """Trials drawn by numpy and by torch."""
-    return [task.sample(n, generator(seed, "test")), task.sample(n, torch_generator(seed, "test"))]
+    return [sample(task, n, generator(seed, "test")), sample(task, n, torch_generator(seed, "test"))]
 
 
 def as_numpy(trials: Trials) -> Trials:
@@ -58,7 +58,7 @@ TASKS = {
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_numpy_and_torch_agree_on_the_same_latents_and_noise(task):
-    tensors = task.sample(300, torch_generator(0, "test"))
+    tensors = sample(task, 300, torch_generator(0, "test"))
     arrays = as_numpy(tensors)
     np.testing.assert_array_equal(arrays.labels, tensors.labels.numpy())
     np.testing.assert_array_equal(arrays.asked, tensors.asked.numpy())
@@ -69,7 +69,7 @@ def test_numpy_and_torch_agree_on_the_same_latents_and_noise(task):
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_observations_keep_their_promises_step_by_step(task):
-    trials = task.sample(64, generator(1, "test"))
+    trials = sample(task, 64, generator(1, "test"))
     seen = observe(trials)
     assert seen.dtype == np.float32
     assert seen.shape == (64, task.n_steps, task.n_features)
@@ -95,7 +95,7 @@ def test_observations_keep_their_promises_step_by_step(task):
 
 def test_observing_into_any_memory_gives_the_same():
     for task in TASKS.values():
-        trials = task.sample(20, generator(2, "test"))
+        trials = sample(task, 20, generator(2, "test"))
         out = np.empty((task.n_steps, 20, task.n_features), np.float32).transpose(1, 0, 2)
         np.testing.assert_array_equal(observe(trials, out), observe(trials))
 
@@ -208,4 +208,4 @@ def test_the_encoder_is_three_layers_of_a_torch_network():
 @pytest.mark.parametrize("n", [0, -1, True])
 def test_a_wrong_number_of_trials_is_named(n):
     with pytest.raises(ValueError, match=f"n={n!r}"):
-        BARE.sample(n, generator(0, "train"))
+        sample(BARE, n, generator(0, "train"))

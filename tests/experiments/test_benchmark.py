@@ -24,6 +24,7 @@ from mtrnn_envs.experiments.benchmark.suite import NAMES, SETTINGS, Setting, see
 from mtrnn_envs.experiments.cli.main import main
 from mtrnn_envs.experiments.fingerprints import code_of
 from mtrnn_envs.experiments.studies.backends import Backend, Failure
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.ideal_observer.observer import trial_probabilities
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.stream import shown_task
@@ -168,8 +169,8 @@ def test_an_agent_that_forgets_is_told_apart() -> None:
 
     last = score(Forgetful, BY_NAME["n24"], 0, bare=True)
     task = shown_task(task_of(BY_NAME["n24"], 0), "test")
-    of_one = replace(task, encoder=None, encoder_seed=0, stimulus=1).ideal().accuracy
-    of_all = replace(task, encoder=None, encoder_seed=0).ideal().accuracy
+    of_one = ideal_performance(replace(task, encoder=None, encoder_seed=0, stimulus=1)).accuracy
+    of_all = ideal_performance(replace(task, encoder=None, encoder_seed=0)).accuracy
     assert last["scores"]["performance"] == pytest.approx((of_one - 0.5) / (of_all - 0.5), abs=0.03)
     assert last["scores"]["performance"] < 0.85
 

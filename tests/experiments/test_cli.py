@@ -22,6 +22,7 @@ from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_envs import IDS, EvidenceTask, plugins
 from mtrnn_envs.experiments.cli.main import main
 from mtrnn_envs.experiments.monitoring import decoding, digest
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 
 SMALL = ["--task.n-tasks", "3", "--training.n-updates", "40", "--training.network.n-units", "8"]
 SMALL_TASK = EvidenceTask(n_tasks=3)
@@ -70,7 +71,7 @@ def plain(text: str) -> str:
 def test_what_the_console_script_trains_is_loaded_by_the_line_that_it_prints(tmp_path: Path) -> None:
     script, folder = Path(sysconfig.get_path("scripts"), "mtrnn"), tmp_path / "a"
     shown = finished(script, "train", *SMALL, "--folder", folder)
-    ideal = SMALL_TASK.ideal()
+    ideal = ideal_performance(SMALL_TASK)
     for line in (
         "after 40 updates",
         rf"accuracy +0\.\d{{4}}, ideal {ideal.accuracy:.4f}",

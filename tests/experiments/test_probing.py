@@ -16,7 +16,7 @@ import pytest
 
 from mtrnn_agents import PRESETS, train
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Recording, plugins
 from mtrnn_envs.experiments.cli.main import main
 from mtrnn_envs.experiments.probe_output import numbers, table, write
@@ -28,7 +28,7 @@ HERE = "test_probing"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Spread(Finding):
+class Spread(ProbeResult):
     by_unit: np.ndarray
     inner: Any
     shares: dict[str, float]
@@ -44,7 +44,7 @@ def spread(states, latents, rng, trials=None, confidence=None, *, n_null=9) -> S
     _refuse_nan(states)
     null = np.array([np.std(rng.permuted(states, axis=0)[:10]) for _ in range(n_null)])
     value = float(np.std(states[:10]))
-    inner = Finding(value=0.5, n=3, settings={"hidden": 7.0})
+    inner = ProbeResult(value=0.5, n=3, settings={"hidden": 7.0})
     return Spread(
         value=value,
         null=null,
@@ -57,42 +57,42 @@ def spread(states, latents, rng, trials=None, confidence=None, *, n_null=9) -> S
     )
 
 
-def of_dynamics(dynamics, untrained, task, rng) -> Finding:
-    return Finding(value=float(dynamics.start(2).sum()), n=task.n_dims, settings={"untrained": str(untrained)})
+def of_dynamics(dynamics, untrained, task, rng) -> ProbeResult:
+    return ProbeResult(value=float(dynamics.start(2).sum()), n=task.n_dims, settings={"untrained": str(untrained)})
 
 
-def prints(latents, rng) -> Finding:
+def prints(latents, rng) -> ProbeResult:
     print("here I am")
-    return Finding(value=0.0, n=1, settings={})
+    return ProbeResult(value=0.0, n=1, settings={})
 
 
-def changes(latents, rng) -> Finding:
+def changes(latents, rng) -> ProbeResult:
     latents[0] = 9
-    return Finding(value=0.0, n=1, settings={})
+    return ProbeResult(value=0.0, n=1, settings={})
 
 
-def draws_anew(latents, rng) -> Finding:
-    return Finding(value=float(np.random.default_rng().random()), n=1, settings={})
+def draws_anew(latents, rng) -> ProbeResult:
+    return ProbeResult(value=float(np.random.default_rng().random()), n=1, settings={})
 
 
-def draws_globally(latents, rng) -> Finding:
-    return Finding(value=float(np.random.random()), n=1, settings={})  # noqa: NPY002
+def draws_globally(latents, rng) -> ProbeResult:
+    return ProbeResult(value=float(np.random.random()), n=1, settings={})  # noqa: NPY002
 
 
-def takes_nan(states, rng) -> Finding:
-    return Finding(value=0.0, n=1, settings={})
+def takes_nan(states, rng) -> ProbeResult:
+    return ProbeResult(value=0.0, n=1, settings={})
 
 
-def wants_more(latents, moon, rng) -> Finding:
-    return Finding(value=0.0, n=1, settings={})
+def wants_more(latents, moon, rng) -> ProbeResult:
+    return ProbeResult(value=0.0, n=1, settings={})
 
 
-def has_no_default(latents, rng, *, n_null) -> Finding:
-    return Finding(value=0.0, n=1, settings={"n_null": n_null})
+def has_no_default(latents, rng, *, n_null) -> ProbeResult:
+    return ProbeResult(value=0.0, n=1, settings={"n_null": n_null})
 
 
-def has_p_without_null(latents, rng) -> Finding:
-    return Finding(value=0.0, p=0.5, n=1, settings={})
+def has_p_without_null(latents, rng) -> ProbeResult:
+    return ProbeResult(value=0.0, p=0.5, n=1, settings={})
 
 
 def gives_a_number(latents, rng) -> float:
@@ -358,8 +358,8 @@ def test_a_probe_that_fails_takes_no_other_with_it() -> None:
     assert told == [f"{HERE}:fails: failed: ZeroDivisionError: division by zero"]
 
 
-def fails(latents, rng) -> Finding:
-    return Finding(value=1 / 0, n=1, settings={})
+def fails(latents, rng) -> ProbeResult:
+    return ProbeResult(value=1 / 0, n=1, settings={})
 
 
 def test_an_agent_that_was_not_recorded_is_refused() -> None:
@@ -393,7 +393,7 @@ def test_words_and_infinities_are_kept(tmp_path: Path) -> None:
     recording, _ = recording_of(n_tasks=2)
 
     @dataclass(frozen=True, eq=False, kw_only=True)
-    class Told(Finding):
+    class Told(ProbeResult):
         verdict: str
         lasts: float
 

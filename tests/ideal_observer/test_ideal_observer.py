@@ -10,11 +10,11 @@ from scipy import integrate, stats
 from mtrnn_envs.components.boundaries import Linear, labels
 from mtrnn_envs.ideal_observer import label_probabilities as answers
 from mtrnn_envs.ideal_observer.expected_accuracy import draw_statistics
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.ideal_observer.latent_posterior import marginal
+from mtrnn_envs.ideal_observer.multilateration import multilaterate
 from mtrnn_envs.ideal_observer.observer import (
     answer_probabilities,
-    ceilings,
-    multilaterate,
     posterior,
     posterior_density,
     running_means,
@@ -22,6 +22,7 @@ from mtrnn_envs.ideal_observer.observer import (
 )
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.trials import sample
 
 VARIANTS = [
     {"n_dims": 1, "n_tasks": 3, "boundaries": "affine"},
@@ -52,7 +53,7 @@ def name(fields):
 @pytest.mark.parametrize("n_samples", [1, 4])
 def test_posterior_and_answers_agree_with_importance_sampling_of_the_raw_evidence(fields, n_samples):
     task = EvidenceTask(stimulus=n_samples, **{"n_tasks": 12, **fields})
-    trials = task.sample(6, generator(7, "test"))
+    trials = sample(task, 6, generator(7, "test"))
     p = trial_probabilities(trials)
     mean, variance = posterior(task, running_means(trials)[:, -1], n_samples)
     for i, samples in enumerate(trials.evidence.astype(float)):
@@ -161,21 +162,21 @@ def test_densities_integrate_to_one_with_the_mean_of_the_posterior():
     ids=str,
 )
 def test_known_accuracies_of_the_ideal_observer(fields, accuracy, within):
-    assert ceilings(EvidenceTask(**fields)).accuracy == pytest.approx(accuracy, abs=within)
+    assert ideal_performance(EvidenceTask(**fields)).accuracy == pytest.approx(accuracy, abs=within)
 
 
 def test_known_ceilings_at_the_defaults():
-    best = ceilings(EvidenceTask())
+    best = ideal_performance(EvidenceTask())
     assert best.method == "exact (quadrature)"
     assert set(best.standard_errors.values()) == {0.0}
     assert best.r2_prior == pytest.approx(0.978, abs=2e-4)
     assert best.r2_prior_affine == pytest.approx(1 - 0.2**2 / 20 / (1 / 12 + 0.2**2 / 20), abs=1e-12)
-    trials = EvidenceTask().sample(8000, generator(5, "test"))
+    trials = sample(EvidenceTask(), 8000, generator(5, "test"))
     p = np.where(trials.labels > 0, trial_probabilities(trials), 1 - trial_probabilities(trials))
     losses = -np.log(p).mean(axis=1)
     assert abs(losses.mean() - best.cross_entropy) < 4 * losses.std() / np.sqrt(len(losses))
     assert best.value is None
-    assert EvidenceTask().ideal() is best
+    assert ideal_performance(EvidenceTask()) is best
 
 
 @pytest.mark.parametrize(
@@ -196,8 +197,8 @@ def test_known_ceilings_at_the_defaults():
 )
 def test_ceilings_are_what_the_ideal_answers_score_on_sampled_trials(fields):
     task = EvidenceTask(**fields)
-    best = ceilings(task)
-    trials = task.sample(1500, generator(4, "test"))
+    best = ideal_performance(task)
+    trials = sample(task, 1500, generator(4, "test"))
     p = trial_probabilities(trials)
     right = np.mean((p > 0.5) == (trials.labels > 0), axis=1)
     surprise = -np.log(np.where(trials.labels > 0, p, 1 - p).clip(1e-9)).mean(axis=1)
@@ -217,25 +218,27 @@ def test_an_affine_decoder_of_the_running_mean_reaches_its_ceiling_and_not_more(
     variants: list[dict[str, Any]] = [{}, {"excluded_orthants": ("+-",)}, {"noise": "gumbel"}]
     for fields in [*variants, {"latent_correlation": 0.9, "sigma": 0.8}]:
         task = EvidenceTask(**fields)
-        trials = task.sample(20_000, generator(5, "test"))
+        trials = sample(task, 20_000, generator(5, "test"))
         inputs = np.column_stack([trials.evidence.mean(axis=1), np.ones(len(trials))])
         error = trials.latents - inputs @ np.linalg.lstsq(inputs, trials.latents)[0]
         squares = 12 * np.mean(error**2, axis=1)
-        assert abs(1 - squares.mean() - ceilings(task).r2_prior_affine) < 4 * squares.std() / np.sqrt(len(squares))
+        assert abs(1 - squares.mean() - ideal_performance(task).r2_prior_affine) < 4 * squares.std() / np.sqrt(
+            len(squares)
+        )
 
 
 def test_ceilings_say_how_they_were_got():
-    assert "quasi-Monte Carlo answers, 512 points; averages over" in ceilings(EvidenceTask(n_dims=5)).method
-    held_out = ceilings(EvidenceTask(excluded_orthants=("++",)))
+    assert "quasi-Monte Carlo answers, 512 points; averages over" in ideal_performance(EvidenceTask(n_dims=5)).method
+    held_out = ideal_performance(EvidenceTask(excluded_orthants=("++",)))
     assert "without the excluded orthants ++" in held_out.method
     assert "exact" not in held_out.method
     assert held_out.standard_errors["accuracy"] > 0
-    assert "latent_correlation=0.8" in ceilings(EvidenceTask(latent_correlation=0.8)).method
+    assert "latent_correlation=0.8" in ideal_performance(EvidenceTask(latent_correlation=0.8)).method
 
 
 def test_what_is_not_computed_is_refused_by_name():
     task = EvidenceTask(encoder_noise=0.1)
-    for call in (ceilings, lambda t: posterior(t, np.zeros((1, 2)), 1)):
+    for call in (ideal_performance, lambda t: posterior(t, np.zeros((1, 2)), 1)):
         with pytest.raises(ValueError, match=r"encoder_noise=0\.1.*not computed"):
             call(task)
     with pytest.raises(ValueError, match="n_samples=0 must be 1 or more"):
@@ -243,18 +246,18 @@ def test_what_is_not_computed_is_refused_by_name():
 
 
 def test_ceilings_of_one_latent_hold_with_an_orthant_left_out():
-    half = ceilings(EvidenceTask(n_dims=1, n_tasks=1, excluded_orthants=("+",)))
+    half = ideal_performance(EvidenceTask(n_dims=1, n_tasks=1, excluded_orthants=("+",)))
     assert half.accuracy == pytest.approx(1, abs=1e-9)  # the one boundary is where the prior ends
     assert half.r2_prior > half.r2_prior_affine
 
 
 def test_gumbel_evidence_is_worth_more_than_its_mean():
-    assert ceilings(EvidenceTask(noise="gumbel")).r2_prior > ceilings(EvidenceTask()).r2_prior + 0.005
+    assert ideal_performance(EvidenceTask(noise="gumbel")).r2_prior > ideal_performance(EvidenceTask()).r2_prior + 0.005
 
 
 def test_the_latents_follow_from_the_answers_alone():
     task = EvidenceTask()
-    trials = task.sample(8000, generator(2, "test"))
+    trials = sample(task, 8000, generator(2, "test"))
     assert isinstance(task.boundary, Linear)
     normals, offsets = task.boundary.normals, task.boundary.offsets
     flat = stats.norm.cdf(np.sqrt(20) * running_means(trials)[:, -1] @ normals.T / 0.2)
@@ -282,7 +285,7 @@ def test_multilateration_inverts_the_flat_prior_formula_exactly():
 
 def test_calibration_the_labels_follow_the_ideal_probabilities():
     task = EvidenceTask(boundaries="affine", stimulus=3)
-    trials = task.sample(4000, generator(11, "test"))
+    trials = sample(task, 4000, generator(11, "test"))
     p = trial_probabilities(trials)
     truth = labels(task.boundary, trials.latents) > 0
     for low in np.arange(0, 1, 0.1):

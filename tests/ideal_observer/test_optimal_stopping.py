@@ -5,11 +5,13 @@ import pytest
 
 from mtrnn_envs.ideal_observer import stopping as optimal_stopping
 from mtrnn_envs.ideal_observer.expected_accuracy import distinct_tasks, draw_statistics
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, ceilings, running_means
-from mtrnn_envs.ideal_observer.stopping import alive, best_levels, expected_payoffs, solve
-from mtrnn_envs.reward import payoff_table
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
+from mtrnn_envs.ideal_observer.observer import answer_probabilities, running_means
+from mtrnn_envs.ideal_observer.stopping import alive, best_options, expected_rewards, solve
+from mtrnn_envs.reward import reward_table
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.trials import sample
 
 
 def reaction_time(**fields):
@@ -18,9 +20,9 @@ def reaction_time(**fields):
 
 def run(task, n, seed, n_points=32):
     """Plays the policy on sampled trials: reward and mean response step of each trial."""
-    best, trials = solve(task), task.sample(n, generator(seed, "test"))
+    best, trials = solve(task), sample(task, n, generator(seed, "test"))
     means, length = running_means(trials), np.broadcast_to(np.asarray(trials.n_samples), n)
-    table, label = payoff_table(task), (trials.labels > 0).astype(int)
+    table, label = reward_table(task), (trials.labels > 0).astype(int)
     still = np.ones((n, task.n_tasks), bool)
     paid, taken = np.zeros(still.shape), np.zeros(still.shape)
     for t in range(1, means.shape[1] + 1):
@@ -32,7 +34,7 @@ def run(task, n, seed, n_points=32):
         answer = np.zeros(still.shape, bool)
         answer[rows] = still[rows] & (stop[:, None] if stop.ndim == 1 else stop)
         level = np.zeros(still.shape, int)
-        level[rows] = best_levels(task, p)
+        level[rows] = best_options(task, p)
         paid[answer] = table[label, level][answer]
         still &= ~answer
     return (paid - task.time_cost * taken).mean(axis=1), taken.mean(axis=1)
@@ -166,7 +168,7 @@ def test_no_fixed_moment_and_no_common_stop_beats_the_best_policy():
     assert common.value < each.value
     for t in (2, 6, 12, 20):
         p = answer_probabilities(reaction_time(n_tasks=6), *statistics(6, t))
-        pay = expected_payoffs(reaction_time(n_tasks=6), p)[0].mean(axis=1)
+        pay = expected_rewards(reaction_time(n_tasks=6), p)[0].mean(axis=1)
         assert pay.mean() - 0.01 * t < common.value + 3 * pay.std() / np.sqrt(len(pay))
 
 
@@ -205,7 +207,7 @@ def test_the_lower_bound_is_below_the_best_value_and_near_it(commit):
 )
 def test_what_is_not_solved_is_called_a_lower_bound_that_its_policy_earns(fields):
     task = reaction_time(n_tasks=3, stimulus=6, **fields)
-    best = ceilings(task)
+    best = ideal_performance(task)
     assert best.stopping_method.startswith("lower bound")
     reward, _ = run(task, 400, seed=2, n_points=64)
     spread = np.hypot(standard_error(reward), solve(task).standard_error)
@@ -218,10 +220,10 @@ def test_one_cued_task_is_worth_the_mean_over_tasks():
 
 
 def test_ceilings_of_reaction_time_tasks_hold_the_best_value():
-    best = ceilings(reaction_time())
+    best = ideal_performance(reaction_time())
     assert (best.value, best.stopping_method[:19]) == (solve(reaction_time()).value, "dynamic programming")
     assert best.accuracy == pytest.approx(0.9603, abs=1e-4)
-    too_large = ceilings(reaction_time(n_dims=3, n_tasks=2000, stimulus=200))
+    too_large = ideal_performance(reaction_time(n_dims=3, n_tasks=2000, stimulus=200))
     assert too_large.value is None
     assert "stimulus=200 with n_tasks=2000" in too_large.stopping_method
 
@@ -236,8 +238,8 @@ def test_what_cannot_be_stopped_is_refused_by_name():
 def test_answers_are_the_best_of_the_levels_there_are():
     task = reaction_time()
     p = np.array([0.0, 0.3, 0.5001, 0.7, 1.0])
-    assert best_levels(task, p).tolist() == [1, 2, 4, 5, 6]
-    pay, right = expected_payoffs(task, p)
+    assert best_options(task, p).tolist() == [1, 2, 4, 5, 6]
+    pay, right = expected_rewards(task, p)
     np.testing.assert_allclose(right, [1, 0.7, 0.5001, 0.7, 1])
     assert pay[0] == pytest.approx(1 - 4 / 12**2)
 

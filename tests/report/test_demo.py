@@ -24,6 +24,7 @@ from mtrnn_analysis.figures import (
 from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.recording import Recording
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -79,7 +80,7 @@ def test_courses_of_training(tmp_path: Path) -> None:
 
 def test_courses_are_drawn_as_what_they_lack() -> None:
     task = EvidenceTask()
-    best = task.ideal()
+    best = ideal_performance(task)
     courses = [Course("a", (10, 20), (best.accuracy - 0.1, best.accuracy - lack), (0.5, 0.9)) for lack in (0.02, 0.04)]
     left, right = courses_figure([*courses, courses[0]._replace(name="b")], task).axes
     thick = [line for line in left.lines if line.get_linewidth() > 1]

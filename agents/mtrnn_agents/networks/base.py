@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 Weights: TypeAlias = dict[str, Tensor]
 State: TypeAlias = tuple[Tensor, ...]
@@ -130,7 +130,7 @@ def zeros(weights: Weights, n: int, *shape: int) -> Tensor:
 
 def whole_field(settings: Any, name: str, low: int) -> None:
     """Makes the field `name` of frozen `settings` an int; `ValueError` if it is not a whole number of `low` or more."""
-    object.__setattr__(settings, name, whole(name, getattr(settings, name), low))
+    object.__setattr__(settings, name, check_int(name, getattr(settings, name), low))
 
 
 def real_field(settings: Any, name: str, low: float, high: float, *, low_is_allowed: bool = False) -> None:

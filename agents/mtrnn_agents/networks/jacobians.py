@@ -1,4 +1,4 @@
-"""Networks as dynamical systems, in float64 and without their noise: `mtrnn_envs.dynamics.Dynamics` of each kind.
+"""Networks as dynamical systems, in float64 and without their noise: `mtrnn_envs.protocols.Dynamics` of each kind.
 
 Those of our own networks are numpy with derivatives written out, a dozen times as fast as automatic ones; a network of
 one's own has them by torch. Axis letters: N points, F inputs, H units, S components of the state. Weights are
@@ -20,7 +20,7 @@ from scipy.special import expit
 from mtrnn_agents.networks.base import Network, Weights
 from mtrnn_agents.networks.gated import GRU, LSTM
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
-from mtrnn_envs.dynamics import Dynamics
+from mtrnn_envs.protocols import Dynamics
 
 
 @dataclass(frozen=True, eq=False)

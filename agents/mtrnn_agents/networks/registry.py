@@ -10,7 +10,7 @@ from mtrnn_agents.networks.base import Network
 from mtrnn_agents.networks.gated import GRU, LSTM
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.networks.transformer import Transformer
-from mtrnn_envs.utils.validation import known
+from mtrnn_envs.utils.validation import check_choice
 
 NETWORKS: dict[str, type[Any]] = {
     "leaky-rnn": LeakyRNN,
@@ -47,6 +47,6 @@ def from_fields(values: Mapping[str, Any]) -> Network:
     settings = dict(values)
     if "kind" not in settings:
         raise ValueError(f"{settings} has no 'kind'; the kinds are {', '.join(NETWORKS)}")
-    kind = known(settings.pop("kind"), NETWORKS, "kind", "network")
+    kind = check_choice(settings.pop("kind"), NETWORKS, "kind", "network")
     names = [field.name for field in fields(NETWORKS[kind])]
-    return NETWORKS[kind](**{known(name, names, "field", kind): value for name, value in settings.items()})
+    return NETWORKS[kind](**{check_choice(name, names, "field", kind): value for name, value in settings.items()})

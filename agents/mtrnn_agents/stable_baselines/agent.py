@@ -35,11 +35,11 @@ from mtrnn_agents.training import history as course
 from mtrnn_agents.training.history import Course
 from mtrnn_agents.trial_ppo.action_heads import answer_probabilities
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.dynamics import Dynamics
 from mtrnn_envs.environments.env import action_space, observation_space
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.reward import action_sizes, is_discrete
 from mtrnn_envs.rng.seeding import generator
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 
 class Memory(NamedTuple):
@@ -115,7 +115,7 @@ class StableBaselinesAgent:
         self.observation_space = observation_space(task)
         self.action_space: Any = action_space(task)
         self.run, self.history = run, dict(history or {})
-        self.seed = whole("seed", seed, 0)
+        self.seed = check_int("seed", seed, 0)
         self._rng = generator(self.seed, "actions")
 
     @property

@@ -16,7 +16,7 @@ from torch import nn
 from mtrnn_agents.stable_baselines import history_features as features
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.environments.env import action_space
-from mtrnn_envs.utils.validation import known
+from mtrnn_envs.utils.validation import check_choice
 
 KINDS: dict[str, type[ActorCriticPolicy]] = {
     "MlpPolicy": ActorCriticPolicy,
@@ -114,15 +114,15 @@ def build(about: Mapping[str, Any]) -> ActorCriticPolicy:
     Raises:
         ValueError: if it is of no known kind.
     """
-    kind = KINDS[known(about["kind"], KINDS, "kind", "policies")]
+    kind = KINDS[check_choice(about["kind"], KINDS, "kind", "policies")]
     space, *sizes = about["actions"]
     with torch.random.fork_rng(devices=[]):
         return kind(
             spaces.Box(-np.inf, np.inf, (about["n_inputs"],), np.float32),
-            SPACES[known(space, SPACES, "action space", "policies")](*sizes),
+            SPACES[check_choice(space, SPACES, "action space", "policies")](*sizes),
             lambda _: 0.0,
             net_arch=about["net_arch"],
-            activation_fn=ACTIVATIONS[known(about["activation"], ACTIVATIONS, "activation", "policies")],
+            activation_fn=ACTIVATIONS[check_choice(about["activation"], ACTIVATIONS, "activation", "policies")],
             ortho_init=False,
             share_features_extractor=about["share_features_extractor"],
             **about.get("lstm", {}),

@@ -20,7 +20,7 @@ from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
 from mtrnn_agents.stable_baselines.training_loop import MakeModel, OnPolicyTraining, first, learn, load
 from mtrnn_agents.supervised.settings import checked_settings
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.experiments.monitoring import Metrics
+from mtrnn_envs.protocols import Metrics
 
 __all__ = ["PRESETS", "Training", "load", "train", "untrained"]
 

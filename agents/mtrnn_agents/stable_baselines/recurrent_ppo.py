@@ -24,7 +24,7 @@ from mtrnn_agents.stable_baselines.whole_trial_ppo import WholeTrialPPO
 from mtrnn_agents.supervised.settings import checked_settings, checked_task
 from mtrnn_agents.trial_ppo.action_heads import waiting_parts
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.experiments.monitoring import Metrics
+from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.reward import action_sizes
 
 __all__ = ["PRESETS", "Training", "load", "train", "untrained"]

@@ -46,10 +46,10 @@ from mtrnn_agents.training.progress import Monitor, monitor
 from mtrnn_agents.training.resumable import carried_on, folder_of
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.environments.vector_env import EvidenceVectorEnv
-from mtrnn_envs.experiments.monitoring import Metrics
+from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.reward import action_sizes
 from mtrnn_envs.rng.seeding import seed_sequence
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 __all__ = ["MakeModel", "OnPolicyTraining", "learn", "load"]
 
@@ -140,7 +140,7 @@ def learn(
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
     task, training = checked_task(task), checked_settings(training, OnPolicyTraining)
-    place, run = folder_of(folder), identity(name, task, whole("seed", seed, 0), training)
+    place, run = folder_of(folder), identity(name, task, check_int("seed", seed, 0), training)
     if place is not None and (place / AGENT).exists():
         agent = StableBaselinesAgent.load(place / AGENT)
         refuse_other(place / AGENT, dict(agent.run or {}), run)
@@ -175,7 +175,7 @@ def first(
     multi_binary: bool = True,
 ) -> StableBaselinesAgent:
     """The agent that `learn` starts from, with the same arguments: the control for what is owed to first weights."""
-    run = identity(name, task, whole("seed", seed, 0), training)
+    run = identity(name, task, check_int("seed", seed, 0), training)
     with one_thread(), own_generators(seed_sequence(seed, "network")):
         model = _model(make_model, task, seed, training, kind, multi_binary)
     return StableBaselinesAgent(model, task, kind=kind, seed=seed, run=run)

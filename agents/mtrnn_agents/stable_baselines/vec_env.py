@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 # What a vector environment calls by another name than one of its environments does.
 RENAMED = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
@@ -184,7 +184,7 @@ def make_sb3_env(env_id: str, num_envs: int, *, seed: int | None = None, **kwarg
         ValueError: if the seed is not allowed, or an argument of the environments is not.
     """
     if seed is not None:
-        seed = whole("seed", seed, 0)
+        seed = check_int("seed", seed, 0)
     envs = VecMonitor(SB3VecEnv(gym.make_vec(env_id, num_envs=num_envs, **kwargs)))
     if seed is not None:
         envs.seed(seed)

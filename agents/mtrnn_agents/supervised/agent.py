@@ -20,7 +20,7 @@ from mtrnn_agents.supervised import settings
 from mtrnn_agents.supervised.settings import History, Training
 from mtrnn_agents.training import files as storage
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.dynamics import Dynamics
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.rng.seeding import torch_generator
 
 

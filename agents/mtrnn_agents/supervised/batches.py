@@ -20,6 +20,7 @@ from mtrnn_agents.supervised.settings import Training
 from mtrnn_envs import EvidenceTask, Trials, observe
 from mtrnn_envs.rng.philox import Counter
 from mtrnn_envs.targets import targets
+from mtrnn_envs.trials import sample
 from mtrnn_envs.utils.arrays import empty
 
 # Trials of a block: enough to make drawing cheap, few enough to stay in the processor's cache for a while.
@@ -74,12 +75,12 @@ def training_trials(run: Run, training: Training, block: int, device: Any = None
     """All trials of block `block`, counted from 0."""
     size = updates_of_block(training)
     task = training.task_at(run.task, block * size)
-    return task.sample(size * training.batch_size, Counter(run.seed, "train", block, device))
+    return sample(task, size * training.batch_size, Counter(run.seed, "train", block, device))
 
 
 def validation_trials(run: Run) -> Trials:
     """The trials (numpy) on which a network is evaluated, which share nothing with those that it is trained on."""
-    return run.task.sample(N_VALIDATION, Counter(run.seed, "validation"))
+    return sample(run.task, N_VALIDATION, Counter(run.seed, "validation"))
 
 
 def batch_of(trials: Trials, training: Training, n_updates: int = 1, noise: Any = None) -> Batch:

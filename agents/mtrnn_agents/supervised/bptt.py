@@ -28,8 +28,8 @@ from mtrnn_agents.supervised.settings import PRESETS, Training, checked_settings
 from mtrnn_agents.training.checkpoint import CHECKPOINT, Progress, finished, first_weights, resume
 from mtrnn_agents.training.resumable import folder_of
 from mtrnn_envs import EvidenceTask, Trials, observe
-from mtrnn_envs.experiments.monitoring import Metrics
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.protocols import Metrics
+from mtrnn_envs.utils.validation import check_int
 
 __all__ = ["PRESETS", "Training", "ensemble", "from_fields", "load", "train", "untrained"]
 
@@ -68,7 +68,7 @@ def train(
         FloatingPointError: if training diverges; the state before that is kept in the folder.
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
-    run = Run(checked_task(task), whole("seed", seed, 0))
+    run = Run(checked_task(task), check_int("seed", seed, 0))
     training = checked_settings(Training() if training is None else training, Training)
     place = folder_of(folder)
     if (agent := finished(SupervisedAgent, run, training, place)) is not None:
@@ -94,7 +94,7 @@ def ensemble(runs: Sequence[tuple[EvidenceTask, int]], training: Training | None
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> SupervisedAgent:
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
-    run, training = Run(task, whole("seed", seed, 0)), training or Training()
+    run, training = Run(task, check_int("seed", seed, 0)), training or Training()
     return SupervisedAgent(task, training, first_weights(run, training), seed)
 
 

@@ -22,9 +22,11 @@ from mtrnn_agents.training.checkpoint import finished, resume
 from mtrnn_agents.training.resumable import kept_in
 from mtrnn_agents.training.signals import held_back
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.experiments.monitoring import Metrics, digest
+from mtrnn_envs.experiments.monitoring import digest
+from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.rng.philox import Counter
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.trials import sample
+from mtrnn_envs.utils.validation import check_int
 
 Cell: TypeAlias = tuple[Run, Path | None]
 # An agent, or why there is none.
@@ -62,14 +64,14 @@ def ensemble(
         KeyboardInterrupt: if interrupted; the states are kept in the folder.
     """
     training = training or Training()
-    cells = [Run(task, whole("seed", seed, 0)) for task, seed in runs]
+    cells = [Run(task, check_int("seed", seed, 0)) for task, seed in runs]
     place = _device(device)
     folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in cells]
     found = [finished(SupervisedAgent, run, training, where) for run, where in zip(cells, folders, strict=True)]
     left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
     for run, where in left:  # what is wrong is said before anything is trained
         resume(run, training, where)
-        batch_of(run.task.sample(1, Counter(run.seed, "train")), training)
+        batch_of(sample(run.task, 1, Counter(run.seed, "train")), training)
     if place.type == "cpu":
         new = _in_processes(left, training, n_jobs, progress, metrics)
     else:
@@ -94,7 +96,7 @@ def _in_processes(
     cells: Sequence[Cell], training: Training, n_jobs: int | None, progress: bool, metrics: Metrics | None
 ) -> list[Outcome]:
     """Each network in a process of its own, as many at once as there are cores."""
-    parallel = Parallel(n_jobs=-1 if n_jobs is None else whole("n_jobs", n_jobs, 1), return_as="generator")
+    parallel = Parallel(n_jobs=-1 if n_jobs is None else check_int("n_jobs", n_jobs, 1), return_as="generator")
     call, outcomes = uuid.uuid4().hex, []
     # Ctrl-C reaches all processes. Each saves its state and gives the interrupt as a result; then it is raised here.
     with held_back() as interrupt:

@@ -27,7 +27,7 @@ from mtrnn_agents.training.checkpoint import Progress, first_weights, save
 from mtrnn_agents.training.progress import Monitor, monitor
 from mtrnn_agents.training.resumable import carried_on
 from mtrnn_envs import Trials
-from mtrnn_envs.experiments.monitoring import Metrics
+from mtrnn_envs.protocols import Metrics
 
 
 class Together(NamedTuple):

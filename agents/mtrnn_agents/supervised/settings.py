@@ -13,7 +13,7 @@ from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.training import history as course
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.targets import KINDS
-from mtrnn_envs.utils.validation import known
+from mtrnn_envs.utils.validation import check_choice
 
 if TYPE_CHECKING:
     AnyNetwork = Network
@@ -121,7 +121,7 @@ def to_fields(training: Any) -> dict[str, Any]:
 def from_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """Settings from names and values; an unknown name raises `ValueError` saying which was probably meant."""
     names = [f.name for f in fields(cast(Any, kind))]
-    parts = {known(name, names, "field", kind.__name__): value for name, value in values.items()}
+    parts = {check_choice(name, names, "field", kind.__name__): value for name, value in values.items()}
     if "network" in parts:
         parts["network"] = networks.from_fields(parts["network"])
     return kind(**parts)

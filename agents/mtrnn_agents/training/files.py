@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from mtrnn_envs import __version__
-from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.atomic_write import atomic_write
 
 SCHEMA = 3
 HEADER = "mtrnn_agents"
@@ -25,7 +25,7 @@ HEADER = "mtrnn_agents"
 def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """Writes `arrays` and, as JSON, what they are about; the file is whole or not there (`OSError`)."""
     header = json.dumps({"schema": SCHEMA, "kind": kind, "version": __version__, **about})
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, temporary, {HEADER: header})
         except SafetensorError as error:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
 
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.reward import action_sizes, claimed, n_confidence
+from mtrnn_envs.reward import action_sizes, n_confidence, reported_probability
 
 
 class Head(NamedTuple):
@@ -158,7 +158,7 @@ def answer_probabilities(task: EvidenceTask, logits: Float[np.ndarray, "N A L"])
     levels = answer_levels(task)
     given = softmax(logits[..., levels > 0].astype(np.float64), axis=-1)
     answers = levels[levels > 0]
-    told = claimed(task, answers) if task.reaction_time else (answers > n_confidence(task)).astype(float)
+    told = reported_probability(task, answers) if task.reaction_time else (answers > n_confidence(task)).astype(float)
     return given @ told
 
 

@@ -18,7 +18,7 @@ from mtrnn_agents.training.history import Course
 from mtrnn_agents.trial_ppo.action_heads import Head, draw, likeliest, stated
 from mtrnn_agents.trial_ppo.settings import Training
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.dynamics import Dynamics
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.reward import is_discrete
 from mtrnn_envs.rng.seeding import torch_generator
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from mtrnn_agents.networks.base import Network, Weights, noise_of, read
 from mtrnn_agents.trial_ppo.action_heads import Head, draw, entropies, log_probabilities
 from mtrnn_envs import EvidenceTask, Trials, observe
-from mtrnn_envs.trial_rewards import Payments, first_step, payments
+from mtrnn_envs.trial_rewards import TrialRewards, first_step, trial_rewards
 
 
 class Rollout(NamedTuple):
@@ -78,7 +78,7 @@ def roll_out(
     trials: Trials,
     rng: np.random.Generator,
     gae_lambda: float,
-) -> tuple[Rollout, Payments, Float[Tensor, ""]]:
+) -> tuple[Rollout, TrialRewards, Float[Tensor, ""]]:
     """Lets the policy act on `trials` (numpy), from first to last; tells what that paid, and the policy's entropy.
 
     The evidence does not depend on what is answered, so all steps are made at once; what came after the end of a trial
@@ -91,7 +91,7 @@ def roll_out(
     outputs = read(weights, network.sequence(weights, observations, noise)[:, first_step(task) :])
     uniform = torch.from_numpy(rng.random((*outputs.shape[:2], head.n_parts), np.float32))
     actions = draw(head, outputs, uniform)
-    paid = payments(task, trials, actions.numpy())
+    paid = trial_rewards(task, trials, actions.numpy())
     advantages, returns, open_ = learned_from(head, paid, head.values(outputs).numpy(), gae_lambda)
     rollout = Rollout(
         observations,
@@ -109,7 +109,7 @@ def mean_entropy(head: Head, outputs: Float[Tensor, "N S O"], rollout: Rollout) 
 
 
 def learned_from(
-    head: Head, paid: Payments, values: Float[np.ndarray, "N S E"], gae_lambda: float
+    head: Head, paid: TrialRewards, values: Float[np.ndarray, "N S E"], gae_lambda: float
 ) -> tuple[Float[np.ndarray, "N S P"], Float[np.ndarray, "N S E"], Bool[np.ndarray, "N S E"]]:
     """Advantages (scaled), returns, and where these are open, from what was paid and what values were given.
 

@@ -37,11 +37,12 @@ from mtrnn_agents.trial_ppo.agent import PolicyAgent, head_of, sizes_of
 from mtrnn_agents.trial_ppo.objective import Objective, objective, roll_out
 from mtrnn_agents.trial_ppo.settings import PRESETS, Training
 from mtrnn_envs import EvidenceTask, Trials, observe
-from mtrnn_envs.experiments.monitoring import Metrics
+from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.rng.philox import Counter
 from mtrnn_envs.rng.seeding import generator, torch_generator
-from mtrnn_envs.trial_rewards import first_step, payments
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.trial_rewards import first_step, trial_rewards
+from mtrnn_envs.trials import sample
+from mtrnn_envs.utils.validation import check_int
 
 __all__ = ["PRESETS", "Training", "from_fields", "load", "train", "untrained"]
 
@@ -101,7 +102,7 @@ def train(
         FloatingPointError: if training diverges; the state before that is kept in the folder.
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
-    run = Run(checked_task(task), whole("seed", seed, 0))
+    run = Run(checked_task(task), check_int("seed", seed, 0))
     training = checked_settings(Training() if training is None else training, Training)
     place = folder_of(folder)
     if (agent := state.finished(PolicyAgent, run, training, place)) is not None:
@@ -138,7 +139,7 @@ def train(
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> PolicyAgent:
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
-    run, training = Run(task, whole("seed", seed, 0)), training or Training()
+    run, training = Run(task, check_int("seed", seed, 0)), training or Training()
     return PolicyAgent(task, training, first_weights(run, training), seed)
 
 
@@ -186,7 +187,7 @@ def improved(run: Run, training: Training, layout: Layout, fixed: Weights, now: 
     """The state after one more rollout, which follows from this one alone."""
     task, head, index = run.task, head_of(run.task, training), now.n_iterations
     rng = generator(run.seed, "actions", index)
-    trials = task.sample(training.n_trials, Counter(run.seed, "train", index))
+    trials = sample(task, training.n_trials, Counter(run.seed, "train", index))
     flat, first, second = (torch.from_numpy(v.copy()) for v in (now.weights, *now.moments))
     acting = layout.unpack(flat) | fixed
     rollout, paid, entropy = roll_out(task, training.network, acting, head, trials, rng, training.gae_lambda)
@@ -228,7 +229,7 @@ def evaluate(
     """
     hidden = training.network.sequence(weights, torch.from_numpy(observe(trials)))
     actions = likeliest(head_of(task, training), read(weights, hidden[:, first_step(task) :]))
-    paid = payments(task, trials, actions.numpy())
+    paid = trial_rewards(task, trials, actions.numpy())
     found = {"reward": float(paid.rewards.sum((1, 2)).mean()), "accuracy": float((paid.answers == trials.asked).mean())}
     if paid.response_steps is not None:
         deadline = np.broadcast_to(trials.n_samples, len(trials))[:, None]

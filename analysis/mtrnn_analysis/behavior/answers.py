@@ -15,8 +15,8 @@ from mtrnn_analysis.nulls import permutations_within
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.components.boundaries import Custom, Linear
 from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, flat_prior, running_means
-from mtrnn_envs.ideal_observer.stopping import best_levels, solve
-from mtrnn_envs.reward import sides
+from mtrnn_envs.ideal_observer.stopping import best_options, solve
+from mtrnn_envs.reward import choices
 
 # Statistics of which the ideal observer's answers are computed: where they are a quadrature, and where they are not.
 MOST_EXACT, MOST_SAMPLED = 4000, 500
@@ -156,8 +156,8 @@ def optimal_run(trials: Trials) -> Run:
             p, stop = p[rows, trials.context][:, None], stop[rows, trials.context][:, None]
         probabilities[t - 1] = p
         now = stop & (steps == 0) & (length >= t)[:, None]
-        steps[now], level[now] = t, best_levels(task, p)[now]
-    return Run(sides(task, level), steps_taken(steps, trials), probabilities, best.method)
+        steps[now], level[now] = t, best_options(task, p)[now]
+    return Run(choices(task, level), steps_taken(steps, trials), probabilities, best.method)
 
 
 def equal_mass(values: Num[np.ndarray, "*N"], n_bins: int) -> Int[np.ndarray, "*N"]:

@@ -23,9 +23,9 @@ from mtrnn_analysis.behavior.answers import (
     steps_taken,
 )
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import Trials
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 LEAST = 50  # answers
 
@@ -62,7 +62,7 @@ class Diffusion(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Chronometric(Finding):
+class Chronometric(ProbeResult):
     """Response steps against |distance|, the agent's and those of the best policy.
 
     Tasks left open count with the number of stimulus steps of the trial: later than that was not possible (they are
@@ -143,8 +143,8 @@ def chronometric(
     """
     check_reaction_time(trials.task)
     for name, number, low in (("n_null", n_null, 0), ("n_bootstrap", n_bootstrap, 2), ("n_bins", n_bins, 2)):
-        whole(name, number, low)
-    whole("n_optimal", n_optimal, 0)
+        check_int(name, number, low)
+    check_int("n_optimal", n_optimal, 0)
     check_answers(answers, LEAST, labels=labels, response_steps=response_steps, trials=trials.latents)
     task, context, n = trials.task, trials.context, len(answers)
     distance = distances(task, trials.latents, context)

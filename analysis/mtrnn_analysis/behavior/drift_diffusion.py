@@ -20,17 +20,17 @@ from mtrnn_analysis.behavior.answers import (
     equal_mass,
     steps_taken,
 )
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.components.boundaries import Linear
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 LEAST = 50  # answers
 FLOOR = 1e-9  # of likelihoods: no single answer rules a model out
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DriftDiffusion(Finding):
+class DriftDiffusion(ProbeResult):
     """A drift-diffusion model of the answers.
 
         a(t) = a(t - 1) + gain |x| + N(0, 1),   answered right once a(t) >= B(t), wrong once a(t) <= -B(t),
@@ -119,8 +119,8 @@ def drift_diffusion(
     _check_model(task)
     if not isinstance(task.stimulus, int):
         raise ValueError(f"stimulus={task.stimulus!r} is drawn per trial; one deadline for all is needed")
-    whole("n_most", n_most, LEAST)
-    whole("n_bins", n_bins, 2)
+    check_int("n_most", n_most, LEAST)
+    check_int("n_bins", n_bins, 2)
     check_answers(answers, LEAST, labels=labels, response_steps=response_steps, trials=trials.latents)
     deadline = task.stimulus
     distance = distances(task, trials.latents, trials.context)

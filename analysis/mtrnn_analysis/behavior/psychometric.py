@@ -21,12 +21,12 @@ from mtrnn_analysis.behavior.answers import (
 )
 from mtrnn_analysis.behavior.psychometric_fit import Curves, deviance, fit_curves
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.ideal_observer.observer import flat_prior
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 LEAST = 50  # answers
 MOST_LEFT_OUT = 0.05  # of the bootstrap samples
@@ -34,7 +34,7 @@ N_FINE, N_COARSE, N_DRAWN = 512, 16, 24  # bins: of the fits to many samples, of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Psychometric(Finding):
+class Psychometric(ProbeResult):
     """A psychometric curve, and the ideal observer's on the same evidence.
 
         P(answer +1 | x) = lapse_low + (1 - lapse_low - lapse_high) Phi(slope (x - bias))
@@ -132,8 +132,8 @@ def psychometric(
         ValueError: if an argument is out of its range, fewer than 50 answers are given, the answers are separated by
             a step (no slope is steep enough), or the task has no ideal observer.
     """
-    whole("n_null", n_null, 0)
-    whole("n_bootstrap", n_bootstrap, 0)
+    check_int("n_null", n_null, 0)
+    check_int("n_bootstrap", n_bootstrap, 0)
     if not 0 <= most_lapse < 0.5:
         raise ValueError(f"most_lapse={most_lapse!r} is not in [0, 0.5)")
     check_answers(answers, LEAST, response_steps=response_steps, trials=trials.latents)

@@ -19,12 +19,12 @@ from mtrnn_analysis.behavior.answers import (
     steps_taken,
 )
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.ideal_observer.expected_accuracy import stimulus_lengths
-from mtrnn_envs.ideal_observer.stopping import expected_payoffs, solve
-from mtrnn_envs.reward import payoffs
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.ideal_observer.stopping import expected_rewards, solve
+from mtrnn_envs.reward import rewards_of
+from mtrnn_envs.utils.validation import check_int
 
 LEAST = 50  # answers
 N_QUANTILES = 5  # of response steps, in the conditional accuracy function
@@ -32,7 +32,7 @@ FASTEST = 1e-4  # a step is taken to cost this much at least where times are com
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SpeedAccuracy(Finding):
+class SpeedAccuracy(ProbeResult):
     """An agent among the policies of when to answer.
 
     "Pay" is what answers earn before the cost of time; reward = pay - time_cost * mean step, a trial, mean over tasks.
@@ -132,9 +132,9 @@ def speed_accuracy(
     """
     task, context, n = trials.task, trials.context, len(answers)
     check_reaction_time(task)
-    whole("n_null", n_null, 0)
-    whole("n_bootstrap", n_bootstrap, 0)
-    whole("n_ideal", n_ideal, 1)
+    check_int("n_null", n_null, 0)
+    check_int("n_bootstrap", n_bootstrap, 0)
+    check_int("n_ideal", n_ideal, 1)
     if not all(factor > 0 for factor in cost_factors):
         raise ValueError(f"cost_factors={cost_factors!r} must be numbers above 0")
     others = {"labels": labels, "response_steps": response_steps, "confidence": confidence, "trials": trials.latents}
@@ -143,7 +143,7 @@ def speed_accuracy(
     level = _levels(task, answers, confidence)
 
     def rewards(order: np.ndarray | slice) -> np.ndarray:
-        return (payoffs(task, labels, level[order]) - task.time_cost * steps[order]).mean(axis=1)
+        return (rewards_of(task, labels, level[order]) - task.time_cost * steps[order]).mean(axis=1)
 
     best = solve(task)
     chance = _chance(task, labels, trials)
@@ -155,7 +155,7 @@ def speed_accuracy(
     m = min(n, n_ideal)
     p = optimal_run(trials[:m]).probabilities
     fixed = np.arange(1, stimulus_lengths(task)[0] + 1)
-    fixed_pay = np.array([expected_payoffs(task, p[t - 1])[0].mean() for t in fixed])
+    fixed_pay = np.array([expected_rewards(task, p[t - 1])[0].mean() for t in fixed])
     fixed_accuracy = np.array([np.maximum(p[t - 1], 1 - p[t - 1]).mean() for t in fixed])
     fixed_rewards = fixed_pay - task.time_cost * fixed
     costs, frontier = _frontier(task, cost_factors)
@@ -181,7 +181,7 @@ def speed_accuracy(
         chance_reward=chance,
         fixed_reward=float(fixed_rewards.max()),
         fixed_step=int(fixed[np.argmax(fixed_rewards)]),
-        pay=float(payoffs(task, labels, level).mean()),
+        pay=float(rewards_of(task, labels, level).mean()),
         mean_step=float(steps.mean()),
         accuracy=float(right.mean()),
         answered=float(given.mean()),
@@ -207,7 +207,7 @@ def speed_accuracy(
 
 
 def _levels(task: EvidenceTask, answers: np.ndarray, confidence: np.ndarray) -> Int[np.ndarray, "N A"]:
-    """The level of each answer, from 1; 0 for none: what `mtrnn_envs.reward.claimed` is the inverse of."""
+    """The level of each answer, from 1; 0 for none: what `mtrnn_envs.reward.reported_probability` is the inverse of."""
     claimed = np.where(answers > 0, confidence, 1 - confidence)
     level = np.rint(2 * task.n_confidence * claimed + 0.5).astype(np.int64)
     return np.where(answers != 0, np.clip(level, 1, 2 * task.n_confidence), 0)
@@ -216,7 +216,7 @@ def _levels(task: EvidenceTask, answers: np.ndarray, confidence: np.ndarray) -> 
 def _chance(task: EvidenceTask, labels: np.ndarray, trials: Trials) -> float:
     """What is earned without evidence: the most common label at the level that pays most, at once; or never."""
     up = (labels > 0).mean(axis=0)
-    at_once = expected_payoffs(task, up)[0] - task.time_cost
+    at_once = expected_rewards(task, up)[0] - task.time_cost
     return float(np.maximum(at_once, -task.time_cost * np.mean(trials.n_samples)).mean())
 
 

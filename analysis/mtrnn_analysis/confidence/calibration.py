@@ -10,9 +10,9 @@ from jaxtyping import Float, Int, Int8
 from mtrnn_analysis.behavior.answers import equal_mass, ideal_at, steps_taken
 from mtrnn_analysis.confidence.claims import Claims, calibrated_draws, claims, directions
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 CLIP = 1e-6  # claims are taken to be this far from 0 and 1, or further, in logarithms
 
@@ -45,7 +45,7 @@ class Brier:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Calibration(Finding):
+class Calibration(ProbeResult):
     """Calibration of claims, beside what perfect calibration looks like in as many trials.
 
     Attributes:
@@ -133,8 +133,8 @@ def calibration(
     Raises:
         ValueError: if an argument is out of its range, there are no claims, or fewer than 50.
     """
-    whole("n_null", n_null, 0)
-    whole("n_bins", n_bins, 1)
+    check_int("n_null", n_null, 0)
+    check_int("n_bins", n_bins, 1)
     told = claims(task, answers, labels, probabilities, confidence)
     c, right = told.confidence[told.given], told.right[told.given].astype(float)
     mass = np.unique(c, return_inverse=True)[1] if told.n_levels else equal_mass(c, n_bins)

@@ -11,9 +11,9 @@ from scipy.special import logit
 from mtrnn_analysis.behavior.answers import bin_means, equal_mass, ideal_at, interval, resampled, shuffles, steps_taken
 from mtrnn_analysis.confidence.claims import claims
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import Trials
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 IDEAL_CLIP = 1e-3  # answers of which the ideal observer is surer are left out of the regression
 CLIP = 1e-6  # the agent's probabilities are taken to be this far from 0 and 1, or further
@@ -21,7 +21,7 @@ N_DRAWN = 10  # bins of the figure
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Metacognition(Finding):
+class Metacognition(ProbeResult):
     """Type-2 sensitivity, and the agent's log-odds against the ideal observer's.
 
     Attributes:
@@ -111,8 +111,8 @@ def metacognition(
         ValueError: if an argument is out of its range, there are fewer than 50 claims, all of them are right or all
             wrong, or the task has no ideal observer.
     """
-    whole("n_null", n_null, 0)
-    whole("n_bootstrap", n_bootstrap, 0)
+    check_int("n_null", n_null, 0)
+    check_int("n_bootstrap", n_bootstrap, 0)
     told = claims(trials.task, answers, labels, probabilities, confidence)
     given, right, n = told.given, told.right, len(answers)
     n_right = int(np.count_nonzero(right & given))

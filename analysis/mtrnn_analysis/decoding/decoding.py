@@ -23,10 +23,10 @@ from mtrnn_analysis.decoding.holdout import dealt, fold_splits, region_splits, r
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Split, Tested, cross_validate
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import Orthants, checked, orthants
-from mtrnn_analysis.result import NO_NULL, Finding
+from mtrnn_analysis.result import NO_NULL, ProbeResult
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     from mtrnn_envs import EvidenceTask, Trials
@@ -84,7 +84,7 @@ class Control:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Decoding(Finding):
+class Decoding(ProbeResult):
     """Decoding of x* in and out of distribution; `value` and `null` are `r2_prior` out of distribution.
 
     Attributes:
@@ -196,8 +196,8 @@ def decode_beside(
     n_null: int,
 ) -> Decoding:
     """`decode` of states and, in the same folds, of the other states of its controls, by name, each `[N, _]`."""
-    whole("n_folds", n_folds, 3)
-    whole("n_null", n_null, 0)
+    check_int("n_folds", n_folds, 3)
+    check_int("n_null", n_null, 0)
     if not penalties or not all(0 < penalty < np.inf for penalty in penalties):
         raise ValueError(f"penalties={penalties!r} must be one or more numbers above 0")
     groups = orthants(latents, least=2 * n_folds)

@@ -15,18 +15,18 @@ from mtrnn_analysis.decoding.controls import posterior_mean
 from mtrnn_analysis.decoding.decoding import decode, mean_r2
 from mtrnn_analysis.decoding.ridge import PENALTIES
 from mtrnn_analysis.orthants import orthants
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.ideal_observer.observer import running_means
 from mtrnn_envs.trials import samples_seen
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Course(Finding):
+class Course(ProbeResult):
     """Decoding of x* at every step; `value` is `r2_prior` out of distribution at the last step that has one.
 
     Attributes:
@@ -87,7 +87,7 @@ def course(
     Raises:
         ValueError: if an argument is out of its range, or no step has enough trials.
     """
-    whole("least", least, 2 * n_folds)
+    check_int("least", least, 2 * n_folds)
     if not len(hidden) == len(valid) == len(latents):
         raise ValueError(f"hidden has {len(hidden)} trials, valid {len(valid)}, latents {len(latents)}")
     if trials is not None and not np.array_equal(trials.latents, latents):

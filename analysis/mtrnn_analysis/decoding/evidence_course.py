@@ -14,7 +14,7 @@ from jaxtyping import Float
 from mtrnn_analysis.decoding.controls import states_of
 from mtrnn_analysis.decoding.decoding import decode, mean_r2
 from mtrnn_analysis.decoding.released_holdout import released_holdout
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.trials import samples_seen
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class EvidenceCourse(Finding):
+class EvidenceCourse(ProbeResult):
     """Decoding after each sample; `value` is the mean over samples of `ood` - `theory`: 0 if the states hold as much of
     x* out of distribution as the mean of the samples tells.
 

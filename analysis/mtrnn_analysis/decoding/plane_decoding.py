@@ -17,15 +17,15 @@ from mtrnn_analysis.decoding.released_holdout import released_holdout
 from mtrnn_analysis.decoding.ridge import PENALTIES
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.utils.validation import whole
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Planes(Finding):
+class Planes(ProbeResult):
     """Decoding of x*, two latents at a time; `value` and `null` are `r2_prior` out of distribution, means over planes.
 
     Attributes:
@@ -107,7 +107,7 @@ def plane_decoding(
             same trials, or an argument is out of its range.
     """
     states, latents = checked(states, latents)
-    whole("n_planes", n_planes, 1)
+    check_int("n_planes", n_planes, 1)
     if latents.shape[1] < 2:
         raise ValueError("latents has D=1; a plane needs two latents: use decode")
     others = {} if trials is None else others_of(trials, latents, valid, untrained)

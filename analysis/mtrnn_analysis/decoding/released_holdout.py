@@ -17,16 +17,16 @@ from mtrnn_analysis.decoding.holdout import dealt, region_splits, single
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Split, Targets, cross_validate
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import checked, orthants
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 # Most orthants that are left out in turn; of more (from D = 7 on), some are drawn.
 MOST = 64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Released(Finding):
+class Released(ProbeResult):
     """`r2_prior` of x* by the faulty test of the public code (`value`, `null`, `p`), and by the right one.
 
     Attributes:
@@ -102,8 +102,8 @@ def released_holdout(
             any, arrays are not finite or not of the same trials, or an argument is out of its range.
     """
     states, latents = checked(states, latents)
-    whole("n_folds", n_folds, 2)
-    whole("n_null", n_null, 0)
+    check_int("n_folds", n_folds, 2)
+    check_int("n_null", n_null, 0)
     n_latents = latents.shape[1]
     if n_latents < 2:
         raise ValueError("latents has D=1; with one latent the public code draws the right trials: use decode")

@@ -17,10 +17,10 @@ from mtrnn_analysis.decoding.logistic import logistic_path
 from mtrnn_analysis.decoding.ridge import Split
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import Orthants, checked, orthants
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.boundaries import Linear, affine, labels
 from mtrnn_envs.ideal_observer.observer import trial_probabilities
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
@@ -32,7 +32,7 @@ MOST_INNER = 4
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Transfer(Finding):
+class Transfer(ProbeResult):
     """Accuracy on questions never trained, in an orthant left out; `value` is the mean over pairs.
 
     Attributes:
@@ -114,8 +114,8 @@ def transfer(
             question is decided within one orthant, and cannot be learned in the other), or no question cuts an orthant.
     """
     states, latents = checked(states, latents)
-    whole("n_questions", n_questions, 1)
-    whole("n_null", n_null, 0)
+    check_int("n_questions", n_questions, 1)
+    check_int("n_null", n_null, 0)
     if not 0 < least_share < 0.5:
         raise ValueError(f"least_share={least_share!r} is not a number in (0, 0.5)")
     if trials is not None and not np.array_equal(trials.latents, latents):

@@ -11,8 +11,8 @@ import numpy as np
 from mtrnn_analysis.dynamics.fixed_points import FixedPoints, affordable_starts, fixed_points
 from mtrnn_analysis.dynamics.perturbations import Perturbations, perturbations
 from mtrnn_analysis.dynamics.rollout import Rollout, rollout
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.dynamics import Dynamics
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.trials import Trials
 
 NOT_IN_STATE = "x* is not in the state"
@@ -49,7 +49,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Attractor(Finding):
+class Attractor(ProbeResult):
     """The verdict. `value` is the share of the evidence that holds; it has no null: see `attractor`.
 
     Attributes:

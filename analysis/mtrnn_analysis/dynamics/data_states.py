@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 
 from mtrnn_analysis.geometry.axes import encoding
 from mtrnn_analysis.orthants import orthants
-from mtrnn_envs.dynamics import Dynamics, run
+from mtrnn_envs.dynamics import run
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.trials import Trials, observe
 
 

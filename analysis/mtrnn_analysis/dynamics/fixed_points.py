@@ -18,11 +18,12 @@ from mtrnn_analysis.dynamics.data_states import DataStates, data_states, nearest
 from mtrnn_analysis.dynamics.levenberg_marquardt import minimise_speed
 from mtrnn_analysis.dynamics.spectra import Spectra, overlap, principal_angles, slow_directions, spectra
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import NO_NULL, Finding
-from mtrnn_envs.dynamics import Dynamics, jacobians, resting_observation
+from mtrnn_analysis.result import NO_NULL, ProbeResult
+from mtrnn_envs.dynamics import jacobians, resting_observation
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 # Of the eigenvalues of F - h with the largest real parts, so many are told.
 N_REAL_PARTS = 4
@@ -34,7 +35,7 @@ N_PATHS = 60
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class FixedPoints(Finding):
+class FixedPoints(ProbeResult):
     """What `fixed_points` found. `value` is the share of starts that led to a point of a continuum: see there.
 
     Numbers of "points" are of those that the minimisation ended at, one for each start; none is left out and none
@@ -190,8 +191,8 @@ def fixed_points(
     """
     n_starts = affordable_starts(dynamics, 128) if n_starts is None else n_starts
     for name, count, least in (("n_starts", n_starts, 1), ("n_trials", n_trials, 4), ("n_null", n_null, 0)):
-        whole(name, count, least)
-    whole("max_iterations", max_iterations, 1)
+        check_int(name, count, least)
+    check_int("max_iterations", max_iterations, 1)
     slow = float(task.longest.stimulus) if slow is None else slow
     tiny = float(np.finfo(float).tiny)
     _check("jitter", jitter, 0, math.inf)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtrnn_envs.dynamics import Dynamics, jacobians
+from mtrnn_envs.dynamics import jacobians
+from mtrnn_envs.protocols import Dynamics
 
 # Damping of the first step, and the least; both for |J - I| of about 1, as that of any stable network is.
 FIRST_DAMPING, LEAST_DAMPING = 1e-3, 1e-14

@@ -15,10 +15,11 @@ from mtrnn_analysis.decoding.ridge import Ridge
 from mtrnn_analysis.dynamics.rollout import Ends, decoder_at, ends, halves
 from mtrnn_analysis.geometry.axes import encoding
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.dynamics import Dynamics, run
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.dynamics import run
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.trials import Trials
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 ACROSS = ("data", "isotropic")
 # Directions in which states vary by less, relative to the direction in which they vary most, are ones in which they do
@@ -27,7 +28,7 @@ RELATIVE_VARIATION = 1e-7
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Perturbations(Finding):
+class Perturbations(ProbeResult):
     """What `perturbations` found; `value` is what remains of pushes along the coding axes, less that of pushes across.
 
     Attributes:
@@ -115,11 +116,11 @@ def perturbations(
             that vary.
     """
     n_null, multiple, n_pushed = (
-        whole("n_null", n_null, 1),
-        whole("multiple", multiple, 1),
-        whole("n_pushed", n_pushed, 1),
+        check_int("n_null", n_null, 1),
+        check_int("multiple", multiple, 1),
+        check_int("n_pushed", n_pushed, 1),
     )
-    known(across, ACROSS, "kind of direction", "pushes across")
+    check_choice(across, ACROSS, "kind of direction", "pushes across")
     if not 0 < size <= 0.5:
         raise ValueError(f"size={size!r} is not a step of x* in (0, 0.5]")
     fitted, others = halves(trials, rng, n_trials)

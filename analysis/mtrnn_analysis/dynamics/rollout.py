@@ -19,12 +19,13 @@ from mtrnn_analysis.decoding.decoding import r2_prior
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Ridge, Split, choose, decoder
 from mtrnn_analysis.dynamics.drift import PRECISION, bias_field, dispersion, growth, half_life, ideal_r2, time_constant
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import observe
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
-from mtrnn_envs.dynamics import Dynamics, resting_observation
+from mtrnn_envs.dynamics import resting_observation
+from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.trials import Trials
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 AFTER = ("stimulus", "trial")
 FEWEST_TRIALS = 20
@@ -44,7 +45,7 @@ class Ends(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Rollout(Finding):
+class Rollout(ProbeResult):
     """What `rollout` found; `value` is r2_prior of x* at the last step of the rollout.
 
     Attributes:
@@ -152,7 +153,7 @@ def rollout(
         ValueError: if an argument is out of its range.
     """
     marks = _marks(trials, multiples)
-    n_bins = whole("n_bins", n_bins, 1)
+    n_bins = check_int("n_bins", n_bins, 1)
     fitted, tested = halves(trials, rng, n_trials)
     seen = ends(dynamics, fitted, after=after, cue=cue).states
     frozen = decoder_at(seen[:, : dynamics.n_units], fitted.latents, rng)
@@ -212,7 +213,7 @@ def ends(dynamics: Dynamics, trials: Trials, *, after: str = "stimulus", cue: fl
     Raises:
         ValueError: if `after` is neither, or a state is not finite.
     """
-    known(after, AFTER, "end", "a rollout")
+    check_choice(after, AFTER, "end", "a rollout")
     task, when = trials.task, trials.timing
     last = np.broadcast_to((when.stimulus_off if after == "stimulus" else when.end) - 1, len(trials))
     seen = np.asarray(observe(trials), np.float64)
@@ -251,7 +252,7 @@ def halves(trials: Trials, rng: np.random.Generator, n_trials: int) -> tuple[Tri
     Raises:
         ValueError: if there are fewer than 20.
     """
-    n = min(len(trials), whole("n_trials", n_trials, FEWEST_TRIALS))
+    n = min(len(trials), check_int("n_trials", n_trials, FEWEST_TRIALS))
     if n < FEWEST_TRIALS:
         raise ValueError(f"trials has {n} trials; {FEWEST_TRIALS} or more are needed, half of them to fit a decoder to")
     order = rng.permutation(len(trials))[:n]
@@ -271,7 +272,7 @@ def decoder_at(states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D
 def _marks(trials: Trials, multiples: tuple[int, ...]) -> tuple[int, ...]:
     if not multiples or any(b <= a for a, b in zip((0, *multiples), multiples, strict=False)):
         raise ValueError(f"multiples={multiples!r} must be whole numbers above 0 that rise")
-    return tuple(whole("multiples", m, 1) * trials.task.n_steps for m in multiples)
+    return tuple(check_int("multiples", m, 1) * trials.task.n_steps for m in multiples)
 
 
 def _r2(latents: np.ndarray, decoded: np.ndarray) -> float:

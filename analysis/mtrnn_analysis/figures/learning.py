@@ -12,6 +12,7 @@ from matplotlib.ticker import NullFormatter
 
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, STYLE, VERMILLION
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 
 
 class Course(NamedTuple):
@@ -38,7 +39,7 @@ def courses_figure(courses: Sequence[Course], task: EvidenceTask) -> Figure:
     Thin lines are networks, thick ones medians over those of one name; what lacks less than 1e-3, about the error of
     accuracy on 2048 trials, is drawn there.
     """
-    names, ideal = list(dict.fromkeys(course.name for course in courses)), task.ideal()
+    names, ideal = list(dict.fromkeys(course.name for course in courses)), ideal_performance(task)
     best = {"accuracy": ideal.accuracy, "r2_ood": ideal.r2_prior}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6, 2.7), layout="constrained")

@@ -16,7 +16,7 @@ except ImportError as error:
 import numpy as np
 from matplotlib.figure import Figure
 
-from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.atomic_write import atomic_write
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 INK, GREY, PALE = "#222222", "#7A7F87", "#C9CDD3"
@@ -44,7 +44,7 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) -> list[P
     """Writes `figure` as PNG and PDF beside each other, each whole or not at all; gives their paths."""
     paths = [Path(path).with_suffix(suffix) for suffix in (".png", ".pdf")]
     for target in paths:
-        with mpl.rc_context(STYLE), replacing(target) as temporary:
+        with mpl.rc_context(STYLE), atomic_write(target) as temporary:
             dates = {"CreationDate": None} if target.suffix == ".pdf" else None
             figure.savefig(temporary, format=target.suffix[1:], dpi=dpi, metadata=dates, facecolor="white")
     return paths

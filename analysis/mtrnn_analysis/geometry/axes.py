@@ -14,12 +14,12 @@ from jaxtyping import Float
 
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked, varying
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.utils.validation import whole
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.utils.validation import check_int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Axes(Finding):
+class Axes(ProbeResult):
     """Angles between axes, in degrees from 0 to 90. `value`, `null`, `p`: mean angle between encoding axes, corrected
     for noise; vectors with the covariance of the states; p for greater.
 
@@ -147,7 +147,7 @@ def axes(
     """
     states, latents = checked(states, latents)
     varying(states)
-    (n, n_dims), n_null = latents.shape, whole("n_null", n_null, 0)
+    (n, n_dims), n_null = latents.shape, check_int("n_null", n_null, 0)
     if n_dims < 2:
         raise ValueError(f"latents has D={n_dims}; axes needs 2 or more: there are no angles between latents with one")
     if not 0 < penalty < np.inf:

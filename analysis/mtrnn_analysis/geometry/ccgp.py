@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 
 from mtrnn_analysis.nulls import mixed_places, p_value
 from mtrnn_analysis.orthants import checked, dichotomies, orthants, varying
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 PAIRS = ("one_sign", "all")
 # Of this many latents all balanced dichotomies are scored: 3 for D = 2, 35 for D = 3; there are 6435 for D = 4.
@@ -24,7 +24,7 @@ CHUNK = 256
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Ccgp(Finding):
+class Ccgp(ProbeResult):
     """Cross-condition generalisation performance. `value`, `null`, `p`: mean over the latents, geometric null.
 
     Attributes:
@@ -109,8 +109,8 @@ def ccgp(
     """
     states, latents = checked(states, latents)
     varying(states)
-    n_dims, pairs = latents.shape[1], known(pairs, PAIRS, "choice", "pairs")
-    n_null = whole("n_null", n_null, 0)
+    n_dims, pairs = latents.shape[1], check_choice(pairs, PAIRS, "choice", "pairs")
+    n_null = check_int("n_null", n_null, 0)
     if n_dims < 2:
         raise ValueError(f"latents has D={n_dims}; CCGP needs 2 or more, as it generalises across the other latents")
     if not 0 <= shrinkage <= 1:

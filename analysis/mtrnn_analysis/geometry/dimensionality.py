@@ -16,8 +16,8 @@ from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked, varying
 from mtrnn_analysis.polynomials import greatest_degree, polynomials
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.utils.validation import whole
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.utils.validation import check_int
 
 SHARES = (0.8, 0.9, 0.95)
 # Permutations that tell whether there is a signal at all, of the states given and at each step.
@@ -25,7 +25,7 @@ N_GATE, N_GATE_STEP = 99, 19
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Dimensionality(Finding):
+class Dimensionality(ProbeResult):
     """Dimensionality. `value`, `null`, `p`: participation ratio of all states; units independent; p for smaller.
 
     Attributes:
@@ -114,11 +114,11 @@ def dimensionality(
     """
     states, latents = checked(states, latents)
     varying(states)
-    (n, n_dims), n_null = latents.shape, whole("n_null", n_null, 0)
-    n_splits = whole("n_splits", n_splits, 1)
+    (n, n_dims), n_null = latents.shape, check_int("n_null", n_null, 0)
+    n_splits = check_int("n_splits", n_splits, 1)
     if n < 4 * (n_dims + 2):
         raise ValueError(f"states has {n} trials; 4 (D + 2) = {4 * (n_dims + 2)} or more are needed for D={n_dims}")
-    degree = greatest_degree(n, n_dims) if degree is None else whole("degree", degree, 1)
+    degree = greatest_degree(n, n_dims) if degree is None else check_int("degree", degree, 1)
     if 4 * comb(n_dims + degree, n_dims) > n:
         raise ValueError(
             f"degree={degree} has {comb(n_dims + degree, n_dims)} polynomials of {n_dims} latents; {n} trials allow "

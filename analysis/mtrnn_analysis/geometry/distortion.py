@@ -15,8 +15,8 @@ from mtrnn_analysis.geometry.axes import encoding
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import checked, varying
 from mtrnn_analysis.polynomials import greatest_degree, polynomials
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.utils.validation import whole
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.utils.validation import check_int
 
 # Trials for each slope and intercept in a bin, on average, where the number of bins is not given.
 TRIALS_PER_COEFFICIENT, MOST_BINS = 20, 8
@@ -27,7 +27,7 @@ ROLES = ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 1, 2))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Distortion(Finding):
+class Distortion(ProbeResult):
     """Local distortion. `value`, `null`, `p`: variation of the metric over x*, corrected for noise; a linear map with
     the same noise; p for greater.
 
@@ -113,9 +113,9 @@ def distortion(
     """
     states, latents = checked(states, latents)
     varying(states)
-    (n, n_dims), n_null = latents.shape, whole("n_null", n_null, 0)
-    n_splits, most = whole("n_splits", n_splits, 1), (n // (TRIALS_PER_COEFFICIENT * (n_dims + 1))) ** (1 / n_dims)
-    n_bins = max(min(int(most + 1e-9), MOST_BINS), 2) if n_bins is None else whole("n_bins", n_bins, 2)
+    (n, n_dims), n_null = latents.shape, check_int("n_null", n_null, 0)
+    n_splits, most = check_int("n_splits", n_splits, 1), (n // (TRIALS_PER_COEFFICIENT * (n_dims + 1))) ** (1 / n_dims)
+    n_bins = max(min(int(most + 1e-9), MOST_BINS), 2) if n_bins is None else check_int("n_bins", n_bins, 2)
     grid = _Grid.of(latents, n_bins, n_splits, rng)
     fit = encoding(states, latents)
     about, basis = states - states.mean(axis=0), polynomials(latents, greatest_degree(n, n_dims))

@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 
 from mtrnn_analysis.nulls import mixed_places, p_value
 from mtrnn_analysis.orthants import checked, orthants, varying
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.utils.validation import whole
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.utils.validation import check_int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Parallelism(Finding):
+class Parallelism(ProbeResult):
     """The parallelism score. `value`, `null`, `p`: mean over the latents, corrected for noise, geometric null.
 
     Attributes:
@@ -93,7 +93,7 @@ def parallelism(
     """
     states, latents = checked(states, latents)
     varying(states)
-    n_dims, n_null = latents.shape[1], whole("n_null", n_null, 0)
+    n_dims, n_null = latents.shape[1], check_int("n_null", n_null, 0)
     if n_dims < 2:
         raise ValueError(f"latents has D={n_dims}; parallelism needs 2 or more: one coding vector is parallel to none")
     conditions = orthants(latents, least=2, complete=True)

@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import checked, dichotomies, orthants, varying
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.utils.validation import whole
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.utils.validation import check_int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Shattering(Finding):
+class Shattering(ProbeResult):
     """Shattering dimensionality. `value`, `null`, `p`: mean accuracy over dichotomies, labels permuted.
 
     Attributes:
@@ -90,7 +90,7 @@ def shattering(
     """
     states, latents = checked(states, latents)
     varying(states)
-    n_null, n_folds, most = whole("n_null", n_null, 0), whole("n_folds", n_folds, 2), whole("most", most, 1)
+    n_null, n_folds, most = check_int("n_null", n_null, 0), check_int("n_folds", n_folds, 2), check_int("most", most, 1)
     if not 0 < penalty < np.inf:
         raise ValueError(f"penalty={penalty!r} is not a number above 0")
     conditions = orthants(latents, least=n_folds, complete=True)

@@ -13,8 +13,9 @@ from mtrnn_analysis.decoding.decoding import decode
 from mtrnn_analysis.figures import Reference, Result, r2_figure, save, tasks_figure, trajectories_figure
 from mtrnn_analysis.report.tables import table
 from mtrnn_envs import EvidenceTask, Stream
+from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.recording import Recording
-from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.atomic_write import atomic_write
 
 # Trials from which controls are decoded; the standard error of their r2 is then below 0.001.
 N_CONTROL = 20_000
@@ -42,13 +43,13 @@ def multitask_report(
     rows = [_row(n, [r for r in results if r.n_tasks == n], tasks[0]) for n in sorted({r.n_tasks for r in results})]
     rows += [_row("untrained", untrained, None)]
     rows += [[found.name, "", "", "", found.r2_id, found.r2_ood, ""] for found in (*encoded, ceiling)]
-    rows += [["ideal observer", "", "", "", tasks[-1].ideal().r2_prior, "", ""]]
+    rows += [["ideal observer", "", "", "", ideal_performance(tasks[-1]).r2_prior, "", ""]]
     header = ["tasks", "networks", "accuracy", "ideal", "r2_prior ID", "r2_prior OOD", "OOD, range"]
     shares = [recording.correct.mean(axis=1) for recording in recordings]
     error = max(share.std() / np.sqrt(len(share)) for share in shares)
     note = f"Accuracy: {len(shares[0])} test trials, the same for all; standard error up to {error:.4f}."
     text = f"{table(header, rows)}\n\n{note}"
-    with replacing(folder / "table.md") as temporary:
+    with atomic_write(folder / "table.md") as temporary:
         temporary.write_text(text + "\n")
     save(tasks_figure(tasks), folder / "tasks")
     save(trajectories_figure(recordings), folder / "trajectories")
@@ -59,7 +60,7 @@ def multitask_report(
 
 def _row(name: object, results: Sequence[Result], like: EvidenceTask | None) -> list[object]:
     """The means over networks of one kind."""
-    ideal = "" if like is None else replace(like, n_tasks=name).ideal().accuracy
+    ideal = "" if like is None else ideal_performance(replace(like, n_tasks=name)).accuracy
     ood = [r.r2_ood for r in results]
     means = [float(np.mean(v)) for v in ([r.accuracy for r in results], [r.r2_id for r in results], ood)]
     return [str(name), str(len(results)), means[0], ideal, *means[1:], f"{min(ood):.3f} to {max(ood):.3f}"]

@@ -32,7 +32,7 @@ from mtrnn_envs.experiments.benchmark.runner import load, missing
 from mtrnn_envs.experiments.benchmark.scores import SCORES, blind, chance
 from mtrnn_envs.experiments.benchmark.suite import BUDGETS, NAMES, SETTINGS, VERSION, task_of
 from mtrnn_envs.experiments.monitoring import ideals
-from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.atomic_write import atomic_write
 
 NAME = "leaderboard.html"
 SEED = 0  # of the resampling behind intervals, anew for each agent: it says the same whoever is beside it
@@ -154,7 +154,7 @@ def write(folder: Path) -> Path:
             agents=[{"p": still(radar_figure(agent.scores)), **agent._asdict()} for agent in agents],
         )
     )
-    with replacing(folder / NAME) as temporary:
+    with atomic_write(folder / NAME) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return folder / NAME
 

@@ -42,8 +42,8 @@ from mtrnn_analysis.studies.claims import FAILS, HOLDS, OPEN, Judged, judge
 from mtrnn_analysis.studies.figures import figures
 from mtrnn_envs.experiments.studies.results import STUDIES, Results, as_csv, load
 from mtrnn_envs.experiments.studies.runner import status
-from mtrnn_envs.utils.atomic_write import replacing
-from mtrnn_envs.utils.validation import known
+from mtrnn_envs.utils.atomic_write import atomic_write
+from mtrnn_envs.utils.validation import check_choice
 
 NAME = "report.html"
 # Intervals are drawn anew for each study, so that it says the same whatever other studies are beside it.
@@ -67,7 +67,7 @@ def write(out: Path, names: Sequence[str] | None = None) -> Path:
     there = sorted(path.parent.name for path in (out / STUDIES).glob("*/study.json"))
     if not there:
         raise ValueError(f"{out} holds no study; run one first: there is no {STUDIES}/<name>/study.json in it")
-    chosen = [known(name, there, "study", str(out)) for name in (there if names is None else names)]
+    chosen = [check_choice(name, there, "study", str(out)) for name in (there if names is None else names)]
     studies = [_study(load(out, name), out) for name in chosen]
     environment = templates()
     environment.filters["linked"] = linked
@@ -80,7 +80,7 @@ def write(out: Path, names: Sequence[str] | None = None) -> Path:
         # Nothing in a script is markup, so that it must not be escaped; "</script" would end it.
         plotly=Markup(plotly_js().replace("</script", r"<\/script")) if turn else "",
     )
-    with replacing(out / NAME) as temporary:
+    with atomic_write(out / NAME) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out / NAME
 

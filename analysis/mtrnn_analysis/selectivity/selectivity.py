@@ -18,16 +18,16 @@ from numpy.polynomial import legendre
 
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked
-from mtrnn_analysis.result import NO_NULL, Finding
+from mtrnn_analysis.result import NO_NULL, ProbeResult
 from mtrnn_analysis.selectivity.directions import Directions, preferred_directions
 from mtrnn_analysis.selectivity.sparseness import ROUNDING, activity, sparseness
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 KINDS = ("dead", "constant", "faint", "unselective", "pure", "linear mixed", "nonlinear mixed")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Selectivity(Finding):
+class Selectivity(ProbeResult):
     """What the probe `selectivity` finds. `value` is the interaction share, see `selectivity`; `n` counts trials.
 
     Attributes:
@@ -143,7 +143,7 @@ def selectivity(
         ("n_maps", n_maps, 0),
         ("n_cells", n_cells, 1),
     ):
-        whole(name, value, low)
+        check_int(name, value, low)
     for name, value in (("least_gain", least_gain), ("least_sd", least_sd)):
         if not 0 <= value < 1:
             raise ValueError(f"{name}={value!r} is not a number from 0 to below 1")

@@ -18,17 +18,17 @@ from jaxtyping import Float, Int
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, decoder
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked
-from mtrnn_analysis.result import NO_NULL, Finding
+from mtrnn_analysis.result import NO_NULL, ProbeResult
 from mtrnn_analysis.selectivity.information import entropy, mutual_information
 from mtrnn_analysis.selectivity.sparseness import activity
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 # A unit tells something of a latent if Pearson's chi squared is above this quantile of what independence gives.
 INFORMATIVE = 0.999
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class UnitAlignment(Finding):
+class UnitAlignment(ProbeResult):
     """What the probe `unit_alignment` finds. `value` and `null` are of the disentanglement; `n` counts trials.
 
     Attributes:
@@ -166,7 +166,7 @@ def unit_alignment(
     """
     states, latents = checked(states, latents)
     for name, value, low in (("n_null", n_null, 0), ("n_bins", n_bins, 2), ("n_folds", n_folds, 2)):
-        whole(name, value, low)
+        check_int(name, value, low)
     if latents.shape[1] < 2:
         raise ValueError(
             f"latents has {latents.shape[1]}; alignment tells units of one from units of another: 2 or more"

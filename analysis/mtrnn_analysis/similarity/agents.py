@@ -18,7 +18,7 @@ from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked, varying
 from mtrnn_analysis.similarity.rsa import agreement, agreement_null, cells, dissimilarities
 from mtrnn_envs.recording import Recording
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 X_STAR = "x*"
 EXACT = 1e-12  # what is smaller than this, relative to what it is a difference of, is rounding
@@ -104,7 +104,7 @@ def compare(
         ValueError: if there is none, one has no states, an agent is called "x*", or latents differ: they are not of
             the same trials.
     """
-    whole("n_null", n_null, 0)
+    check_int("n_null", n_null, 0)
     if not recordings or X_STAR in recordings:
         raise ValueError(
             f"recordings has the names {list(recordings)}; one or more are needed, and none may be {X_STAR}"

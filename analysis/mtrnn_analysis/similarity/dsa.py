@@ -11,7 +11,7 @@ from jaxtyping import Float
 from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_analysis.orthants import checked
 from mtrnn_envs.recording import Recording
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 # Components with less than this share of the variance are rounding, and would be blown up by the whitening.
 LEAST_SHARE = 1e-6
@@ -44,9 +44,9 @@ def dsa(
         ImportError: if the package is not installed.
         ValueError: if an argument is out of its range, or trials have other lengths.
     """
-    known(score, ("wasserstein", "angular"), "score", "dsa")
+    check_choice(score, ("wasserstein", "angular"), "score", "dsa")
     for name, value in (("n_components", n_components), ("n_delays", n_delays), ("rank", rank)):
-        whole(name, value, 1)
+        check_int(name, value, 1)
     if len(recordings) < 2:
         raise ValueError(f"recordings has {len(recordings)} agents; 2 or more are needed")
     try:

@@ -13,8 +13,8 @@ from scipy.stats import rankdata
 
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked, varying
-from mtrnn_analysis.result import Finding
-from mtrnn_envs.utils.validation import whole
+from mtrnn_analysis.result import ProbeResult
+from mtrnn_envs.utils.validation import check_int
 
 # Trials of a condition: fewer are left out, as halves of two are needed to tell how reliable distances are.
 LEAST_TRIALS = 4
@@ -24,7 +24,7 @@ MOST_CELLS = 6  # along each latent
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Rsa(Finding):
+class Rsa(ProbeResult):
     """What the probe `rsa` finds. `value` is Spearman's correlation; `n` counts trials.
 
     Attributes:
@@ -65,7 +65,7 @@ def cells(latents: Float[np.ndarray, "N D"], n_cells: int | None = None) -> Int[
     n, n_dims = latents.shape
     if n_cells is None:
         n_cells = int(np.clip((n / AIMED_TRIALS) ** (1 / n_dims) + 1e-9, 2, MOST_CELLS))
-    whole("n_cells", n_cells, 2)
+    check_int("n_cells", n_cells, 2)
     cell = np.zeros(n, np.int64)
     for column in latents.T:
         edges = np.quantile(column, np.arange(1, n_cells) / n_cells)
@@ -174,7 +174,7 @@ def rsa(
             conditions have four trials or more.
     """
     states, latents = checked(states, latents)
-    whole("n_null", n_null, 0)
+    check_int("n_null", n_null, 0)
     varying(states)
     cell = cells(latents, n_cells)
     mine, model = dissimilarities(states, cell), dissimilarities(latents, cell)

@@ -45,7 +45,7 @@ from mtrnn_analysis.studies.networks import (
 )
 from mtrnn_envs.experiments.studies.results import Results
 from mtrnn_envs.experiments.studies.study import PAPER, Study
-from mtrnn_envs.utils.validation import known
+from mtrnn_envs.utils.validation import check_choice
 
 FIELDS = ("text", "source", "measure", "of", "minus", "minus_measure", "trend", "expect")
 SIGNS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -146,7 +146,7 @@ def _check(study: Study, declared: bool) -> None:
     axes = axes_of(study)
     for i, claim in enumerate(study.claims):
         for key in claim:
-            known(key, FIELDS, "field", f"claims[{i}]")
+            check_choice(key, FIELDS, "field", f"claims[{i}]")
         for key in ("text", "measure", "expect"):
             if key not in claim:
                 raise ValueError(f"claims[{i}] has no {key}; it needs text, measure and expect")
@@ -164,7 +164,7 @@ def _check(study: Study, declared: bool) -> None:
                     f"claims[{i}].trend={trend!r} has the levels {axes[trend]}; two or more must be numbers"
                 )
         elif trend is not None and trend not in study.measures:
-            known(trend, [*axes, *study.measures], "axis or measure", f"study {study.name!r}")
+            check_choice(trend, [*axes, *study.measures], "axis or measure", f"study {study.name!r}")
 
 
 def _expected(expect: str) -> Callable[[float], bool]:

@@ -39,7 +39,7 @@ from mtrnn_analysis.studies.time_courses import course, steps
 from mtrnn_analysis.studies.trajectories import trajectories
 from mtrnn_envs.experiments.studies.results import Results
 from mtrnn_envs.experiments.studies.study import PAPER, Study
-from mtrnn_envs.utils.validation import known
+from mtrnn_envs.utils.validation import check_choice
 
 __all__ = ["KINDS", "Drawn", "check", "figures"]
 
@@ -94,20 +94,20 @@ def _check(study: Study, declared: bool) -> None:
     for i, table in enumerate(study.figures):
         if "kind" not in table:
             raise ValueError(f"figures[{i}] has no kind; the kinds are {', '.join(KINDS)}")
-        kind = KINDS[known(table["kind"], KINDS, "kind", f"figures[{i}]")]
+        kind = KINDS[check_choice(table["kind"], KINDS, "kind", f"figures[{i}]")]
         for key in kind.needs:
             if key not in table:
                 raise ValueError(f"figures[{i}] has no {key}; a {table['kind']} needs {' and '.join(kind.needs)}")
         checks = {**kind.needs, **kind.may, **ALWAYS}
         for key, given in table.items():
             if key != "kind":
-                checks[known(key, checks, "key", f"figures[{i}], a {table['kind']}")](
+                checks[check_choice(key, checks, "key", f"figures[{i}], a {table['kind']}")](
                     _Value(study, declared, f"figures[{i}].{key}", given)
                 )
 
 
 def _axis(value: _Value) -> None:
-    known(value.given, axes_of(value.study), "axis", f"study {value.study.name!r}")
+    check_choice(value.given, axes_of(value.study), "axis", f"study {value.study.name!r}")
 
 
 def _number_axis(value: _Value) -> None:

@@ -19,7 +19,7 @@ from mtrnn_envs import plugins
 from mtrnn_envs.experiments.probe_output import HEADLINES
 from mtrnn_envs.experiments.studies.results import Results
 from mtrnn_envs.experiments.studies.study import Study
-from mtrnn_envs.utils.validation import known
+from mtrnn_envs.utils.validation import check_choice
 
 # Numbers of every cell, and the groups of columns that are of no probe.
 NUMBERS = ("accuracy", "reward", "response_step", "cross_entropy")
@@ -110,10 +110,10 @@ def levels_known(study: Study, levels: Any, key: str, declared: bool = True) -> 
         raise ValueError(f"{key}={levels!r} must be a table of a level by axis, such as {{ N = 24 }}")
     axes = axes_of(study)
     for axis, level in levels.items():
-        known(axis, axes, "axis", f"study {study.name!r}")
+        check_choice(axis, axes, "axis", f"study {study.name!r}")
         for each in level if isinstance(level, list | tuple) else [level]:
             if declared and not any(alike(each, other) for other in axes[axis]):
-                known(str(each), map(str, axes[axis]), "level", f"axis {axis!r}")
+                check_choice(str(each), map(str, axes[axis]), "level", f"axis {axis!r}")
 
 
 def alike(level: Any, other: Any) -> bool:
@@ -174,9 +174,9 @@ def column_of(study: Study, name: Any, declared: bool = True) -> str:
                 f"measures: {name!r} is {column!r}, of none of the probes of the study: {', '.join(probes)}"
             )
         names = [*study.measures, *NUMBERS, *(f"{probe}.value" for probe in probes)]
-        known(name, dict.fromkeys(names), "measure", f"study {study.name!r}")
+        check_choice(name, dict.fromkeys(names), "measure", f"study {study.name!r}")
     elif parts := _parts(probe):
-        known(column[len(probe) + 1 :].partition(".")[0], parts, "part", f"what the probe {probe!r} finds")
+        check_choice(column[len(probe) + 1 :].partition(".")[0], parts, "part", f"what the probe {probe!r} finds")
     return column
 
 

@@ -15,7 +15,7 @@ from scipy import special
 from mtrnn_analysis.decoding.decoding import decode, r2_prior
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import checked, orthants
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_analysis.theory.distances import (
     CLIP,
     CUT,
@@ -39,7 +39,7 @@ NOTHING = float("nan")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Multilateration(Finding):
+class Multilateration(ProbeResult):
     """x* from the answers alone. `value` is `r2_prior` of the form in `settings`; NaN where an input was missing.
 
     Attributes:

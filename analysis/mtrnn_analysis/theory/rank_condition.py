@@ -15,14 +15,14 @@ from scipy import special
 from mtrnn_analysis.decoding.decoding import mean_r2, r2_prior
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import checked
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, Lines, lines, located, samples
 from mtrnn_envs.components.boundaries import random_hyperplanes
 from mtrnn_envs.ideal_observer.latent_posterior import HALF, effective_samples
-from mtrnn_envs.ideal_observer.observer import answer_information
+from mtrnn_envs.ideal_observer.multilateration import answer_information
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 
 class RankCurve(NamedTuple):
@@ -42,7 +42,7 @@ class RankCurve(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RankCondition(Finding):
+class RankCondition(ProbeResult):
     """x* from n of an agent's answers. `value` is `r2_prior` at n = D (at n = K, if there are fewer than D tasks).
 
     Attributes:
@@ -116,7 +116,7 @@ def rank_condition(
     """
     if form not in FORMS:
         raise ValueError(f"form={form!r} is not one of {FORMS}")
-    whole("n_sets", n_sets, 1)
+    check_int("n_sets", n_sets, 1)
     t = samples(task, response_steps, trials)
     given = lines(probabilities, task, t, clip)
     z, latents = checked(given.z, latents)
@@ -185,8 +185,8 @@ def rank_curve(
     Raises:
         ValueError: if `n_dims` or `n_sets` is not a whole number of 1 or more, or `error` is not above 0.
     """
-    whole("n_dims", n_dims, 1)
-    whole("n_sets", n_sets, 1)
+    check_int("n_dims", n_dims, 1)
+    check_int("n_sets", n_sets, 1)
     if not error > 0:
         raise ValueError(f"error={error!r} is not a number above 0")
     numbers, r2 = np.arange(1, 2 * n_dims + 1), np.empty((2 * n_dims, n_sets))

@@ -15,7 +15,7 @@ from mtrnn_analysis.decoding.controls import replayed
 from mtrnn_analysis.decoding.decoding import mean_r2, r2_prior
 from mtrnn_analysis.decoding.ridge import ridge
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import Finding
+from mtrnn_analysis.result import ProbeResult
 from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, lines, located
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
@@ -24,7 +24,7 @@ from mtrnn_envs.ideal_observer.latent_posterior import running_means
 from mtrnn_envs.ideal_observer.observer import flat_prior
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 # The penalty of the decoders of single steps, relative to the mean variance of a unit times the trials fitted.
 PENALTY = 1e-4
@@ -41,7 +41,7 @@ def ideal_r2(task: EvidenceTask, n_samples: int) -> float:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SampleCurve(Finding):
+class SampleCurve(ProbeResult):
     """r² over samples. `value` is what share of all samples the agent's x* is worth at the last step of the trial.
 
     An estimate whose mean squared error is sigma² / n is worth n samples (a posterior mean may be worth more than were
@@ -119,7 +119,7 @@ def sample_curve(
     """
     if form not in FORMS:
         raise ValueError(f"form={form!r} is not one of {FORMS}")
-    whole("least", least, 8)
+    check_int("least", least, 8)
     if not np.array_equal(np.asarray(trials.latents), latents):
         raise ValueError("trials are not those of latents: their x* differ")
     if hidden is not None and not np.isfinite(hidden if valid is None else hidden[valid]).all():

@@ -37,8 +37,8 @@ from mtrnn_envs.experiments.studies.cell import PACKAGES as OF_STUDIES
 from mtrnn_envs.experiments.studies.cell import versions
 from mtrnn_envs.experiments.studies.runner import ours
 from mtrnn_envs.testing.probes import Average
-from mtrnn_envs.utils.atomic_write import replacing
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.atomic_write import atomic_write
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 SCHEMA = 1
 Job: TypeAlias = tuple[str, int]  # a setting, and a seed
@@ -85,9 +85,9 @@ def run(
     """
 
     make = entrant(agent)
-    chosen = list(dict.fromkeys(known(name, NAMES, "setting", VERSION) for name in settings))
-    whole("seeds", seeds, 1)
-    rising = [whole("budgets", budget, 1) for budget in budgets]
+    chosen = list(dict.fromkeys(check_choice(name, NAMES, "setting", VERSION) for name in settings))
+    check_int("seeds", seeds, 1)
+    rising = [check_int("budgets", budget, 1) for budget in budgets]
     if not rising or rising != sorted(set(rising)):
         raise ValueError(f"budgets={list(budgets)!r} must be numbers of trials, rising")
     about = {
@@ -95,10 +95,10 @@ def run(
         "code": code_of(make),
         "suite": VERSION,
         "suite_code": suite_code(),
-        "secret": whole("secret", secret, 0),
+        "secret": check_int("secret", secret, 0),
         "bare": bool(bare),
         "budgets": rising,
-        "n_trials": whole("n_trials", n_trials, 1),
+        "n_trials": check_int("n_trials", n_trials, 1),
         "versions": versions(PACKAGES),
     }
     place = Path(out)
@@ -148,7 +148,7 @@ def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int, prog
     if not part:  # what was there before it was whole
         path.with_name(f"{path.stem}-part.json").unlink(missing_ok=True)
     cells = list(there.values())
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({**whole_file, "cells": cells}, indent=1, allow_nan=False))
         load(temporary)
     return path
@@ -240,7 +240,7 @@ def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | 
     about = load(path)
     make, cells, said = entrant(about["agent"]), about["cells"], []
     chosen = np.random.default_rng(seed).choice(
-        len(cells), min(whole("n_cells", n_cells, 1), len(cells)), replace=False
+        len(cells), min(check_int("n_cells", n_cells, 1), len(cells)), replace=False
     )
     drawn = [cells[i] for i in sorted(chosen)]
     jobs = [(cell["setting"], cell["seed"]) for cell in drawn]
@@ -305,7 +305,7 @@ def _read(folder: Path, about: Mapping[str, Any], job: Job) -> dict[str, Any] | 
 
 def _one(about: Mapping[str, Any], folder: Path, job: tuple[str, int]) -> None:
     """Runs a cell, in a worker, and writes it."""
-    with replacing(_path(folder, about, job)) as temporary:
+    with atomic_write(_path(folder, about, job)) as temporary:
         temporary.write_text(json.dumps(_scored(about, job), allow_nan=False))
 
 

@@ -52,10 +52,10 @@ from mtrnn_envs.experiments.benchmark.suite import BUDGETS, N_TRIALS, Setting, c
 from mtrnn_envs.experiments.monitoring import ideals
 from mtrnn_envs.ideal_observer.expected_accuracy import stimulus_lengths
 from mtrnn_envs.ideal_observer.observer import answer_probabilities, running_means, trial_probabilities
-from mtrnn_envs.ideal_observer.stopping import best_levels, expected_payoffs
+from mtrnn_envs.ideal_observer.stopping import best_options, expected_rewards
 from mtrnn_envs.probing import probe
 from mtrnn_envs.recording import Recording, record
-from mtrnn_envs.reward import claimed
+from mtrnn_envs.reward import reported_probability
 from mtrnn_envs.stream import shown_task
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials, samples_seen
@@ -248,7 +248,7 @@ def chance(task: EvidenceTask) -> float:
 
     Fixed duration: 1/2. One of the 1 + 2K actions of a task waits, w = 1 / (1 + 2K), so that it is open at the t-th of
     T steps with probability w^(t-1), and answered in the end with 1 - w^T: the reward is (1 - w^T) times the mean entry
-    of `payoff_table`, less the time cost times the sum of w^(t-1).
+    of `reward_table`, less the time cost times the sum of w^(t-1).
     """
     if not task.reaction_time:
         return 0.5
@@ -352,8 +352,8 @@ def _best_claims(task: EvidenceTask, test: Tested) -> Float[np.ndarray, "N A"]:
         rows = np.flatnonzero((when == t).any(axis=1))
         ideal = _asked(answer_probabilities(task, means[rows, t - 1], int(t)), test.part(rows).recording)
         p[rows] = np.where(when[rows] == t, ideal, p[rows])
-    pays = expected_payoffs(task, p)[0] > 0
-    return claimed(task, np.where(pays | given, best_levels(task, p), 0))
+    pays = expected_rewards(task, p)[0] > 0
+    return reported_probability(task, np.where(pays | given, best_options(task, p), 0))
 
 
 def _asked(of_tasks: Float[np.ndarray, "N K"], recording: Recording) -> Float[np.ndarray, "N A"]:

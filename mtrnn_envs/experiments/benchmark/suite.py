@@ -15,7 +15,7 @@ import numpy as np
 from mtrnn_envs import IDS
 from mtrnn_envs.rng.seeding import generator, seed_sequence
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.utils.validation import whole
+from mtrnn_envs.utils.validation import check_int
 
 VERSION = "MTE-v1"
 N_SEEDS = 5
@@ -98,7 +98,7 @@ def task_of(setting: Setting, seed: int, secret: int = 0) -> EvidenceTask:
         seed: of boundaries and encoder, and of all that is unannounced.
         secret: of what is unannounced, too: whoever ranks agents gives a number that their makers did not know.
     """
-    whole("seed", seed, 0)
+    check_int("seed", seed, 0)
     fields = {**_drawn(seed, secret), **setting.fields} if setting.name == "unannounced" else setting.fields
     return EvidenceTask.from_fields({"boundary_seed": seed, "encoder_seed": seed, **fields})
 
@@ -111,7 +111,7 @@ def bare(task: EvidenceTask) -> EvidenceTask:
 def seed_of_tests(setting: Setting, seed: int, secret: int = 0, *, long: bool = False) -> int:
     """The seed of the environments that agents are tested in, or of the long test; no two tests share a trial."""
     which = 1 + NAMES.index(setting.name) + long * len(NAMES)
-    sequence = seed_sequence(whole("secret", secret, 0), "suite", whole("seed", seed, 0), which)
+    sequence = seed_sequence(check_int("secret", secret, 0), "suite", check_int("seed", seed, 0), which)
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(2))
 
 
@@ -122,7 +122,7 @@ def changed(task: EvidenceTask, fields: Mapping[str, Any]) -> EvidenceTask:
 
 def _drawn(seed: int, secret: int) -> dict[str, Any]:
     """What nobody knows before: 2 to 4 latents, as many tasks up to four times that, noise of 0.1 to 0.4, times."""
-    rng = generator(whole("secret", secret, 0), "suite", seed, 0)
+    rng = generator(check_int("secret", secret, 0), "suite", seed, 0)
     n_dims = int(rng.integers(2, 5))
     first = int(rng.integers(10, 21))
     return {

@@ -17,7 +17,7 @@ from mtrnn_envs import record as recorded
 from mtrnn_envs.experiments.monitoring import decoding, digest, ideals
 from mtrnn_envs.experiments.probe_output import table, write
 from mtrnn_envs.probing import probe_all
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 MOST_SAID = 10  # lines about what an agent could not do
 
@@ -40,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> int:
             commands = [f"  {command}  {function.__doc__}" for command, function in COMMANDS.items()]
             print("\n".join(["usage: mtrnn COMMAND [OPTIONS]", "", *commands, "", "mtrnn COMMAND --help says more."]))
         else:
-            COMMANDS[known(name, COMMANDS, "command", "mtrnn")](rest)
+            COMMANDS[check_choice(name, COMMANDS, "command", "mtrnn")](rest)
     except KeyboardInterrupt as stop:
         _say(str(stop) or "stopped")
         return 130
@@ -72,8 +72,8 @@ def train(args: Sequence[str]) -> None:
         agent=choice.agent,
         env_id=choice.env_id,
         preset=preset,
-        task=EvidenceTask(**IDS[known(choice.env_id, IDS, "environment", "mtrnn_envs")][0]),
-        training=agent.PRESETS[known(preset, agent.PRESETS, "preset", f"agent {choice.agent!r}")],
+        task=EvidenceTask(**IDS[check_choice(choice.env_id, IDS, "environment", "mtrnn_envs")][0]),
+        training=agent.PRESETS[check_choice(preset, agent.PRESETS, "preset", f"agent {choice.agent!r}")],
     )
     lists = {"agents": plugins.names("agent"), "environments": IDS, "presets": agent.PRESETS}
     lines = ["Trains an agent on a task. The same command again goes on where it was interrupted."]
@@ -108,7 +108,7 @@ def record(args: Sequence[str]) -> None:
     about = "Records whole trials of a trained agent: what it did, and the states it was in."
     do = _module("options").parsed(_module("arguments").Record(), args, "mtrnn record", about)
     agent = plugins.agent(do.plugin).load(do.agent)
-    n_envs = min(64, whole("n_trials", do.n_trials, 1))
+    n_envs = min(64, check_int("n_trials", do.n_trials, 1))
     env = gym.make_vec("MultiTaskEvidence-v0", n_envs, split=do.split, **asdict(agent.task))
     recording = recorded(agent, env, do.n_trials, do.seed)
     path = do.to or (do.agent / "recording.npz" if do.agent.is_dir() else do.agent.with_suffix(".npz"))
@@ -125,7 +125,7 @@ def probe(args: Sequence[str]) -> None:
     do = _module("options").parsed(_module("arguments").Probe(), args, "mtrnn probe", about)
     if do.all == bool(do.names):
         raise ValueError(f"names={do.names!r}, all={do.all}: give names of probes, or --all")
-    whole("seed", do.seed, 0)
+    check_int("seed", do.seed, 0)
     for name in do.names:
         plugins.probe(name)  # what there is not is said before the first one runs
     recording = Recording.load(do.recording)
@@ -155,7 +155,7 @@ def study(args: Sequence[str]) -> None:
     if name in ("-h", "--help"):
         print("usage: mtrnn study run STUDY [OPTIONS]\n       mtrnn study status [NAMES] [OPTIONS]")
     else:
-        what[known(name, what, "command", "mtrnn study")](rest)
+        what[check_choice(name, what, "command", "mtrnn study")](rest)
 
 
 def _run_study(args: Sequence[str]) -> None:
@@ -171,7 +171,7 @@ def _status(args: Sequence[str]) -> None:
     if not there:
         raise ValueError(f"out={str(do.out)!r} holds no studies; give the folder that they were run in")
     for name in do.names or there:
-        print(_module("running").status(do.out, known(name, there, "study", str(do.out))))
+        print(_module("running").status(do.out, check_choice(name, there, "study", str(do.out))))
 
 
 def reproduce(args: Sequence[str]) -> None:
@@ -183,7 +183,7 @@ def reproduce(args: Sequence[str]) -> None:
     if not do.names:
         raise ValueError(f"names: give 'all', or some of {', '.join(studies)}")
     names = studies if "all" in do.names else dict.fromkeys(do.names)
-    _run([studies[known(name, studies, "study", "mtrnn reproduce")] for name in names], do)
+    _run([studies[check_choice(name, studies, "study", "mtrnn reproduce")] for name in names], do)
 
 
 def _run(studies: Sequence[Any], do: Any) -> None:
@@ -258,13 +258,13 @@ def check_agent(args: Sequence[str]) -> None:
     """says in sentences what is wrong with an agent"""
     about = "Makes an agent, lets it learn a little if it learns, and says what is wrong with it."
     do = _module("options").parsed(_module("arguments").CheckAgent(), args, "mtrnn check-agent", about)
-    entrants, suite, budget = _module("entrants"), _module("suite"), whole("budget", do.budget, 1)
+    entrants, suite, budget = _module("entrants"), _module("suite"), check_int("budget", do.budget, 1)
     make, by_name = entrants.entrant(do.agent), {setting.name: setting for setting in suite.SETTINGS}
     if do.env_id is not None:
-        tasks = {do.env_id: EvidenceTask.from_fields(IDS[known(do.env_id, IDS, "environment", "mtrnn_envs")][0])}
+        tasks = {do.env_id: EvidenceTask.from_fields(IDS[check_choice(do.env_id, IDS, "environment", "mtrnn_envs")][0])}
     else:
         names = do.settings or suite.NAMES
-        tasks = {n: suite.task_of(by_name[known(n, by_name, "setting", suite.VERSION)], 0) for n in names}
+        tasks = {n: suite.task_of(by_name[check_choice(n, by_name, "setting", suite.VERSION)], 0) for n in names}
     wrong: list[str] = []
     for name, task in tasks.items():
         said = _made_and_checked(make, suite.bare(task) if do.bare else task, budget)

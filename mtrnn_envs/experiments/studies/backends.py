@@ -32,7 +32,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 Job = TypeVar("Job")
 Call = Callable[[], Any]
@@ -71,9 +71,9 @@ class Backend:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known(self.name, POOLS, "backend", "studies")
+        check_choice(self.name, POOLS, "backend", "studies")
         if self.n_jobs is not None:
-            whole("n_jobs", self.n_jobs, 1)
+            check_int("n_jobs", self.n_jobs, 1)
         if self.address is not None and self.name not in ("dask", "ray"):
             raise ValueError(f"address={self.address!r}: only dask and ray have one, not backend {self.name!r}")
         if self.parameters and self.name != "submitit":

@@ -31,8 +31,8 @@ from mtrnn_envs.experiments.probe_output import curves, numbers, plain, words
 from mtrnn_envs.probing import probe
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.utils.atomic_write import replacing
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.atomic_write import atomic_write
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 SCHEMA = 1
 AGENTS, CELLS = "agents", "cells"
@@ -69,8 +69,8 @@ class Cell:
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        whole("seed", self.seed, 0)
-        whole("n_trials", self.n_trials, 1)
+        check_int("seed", self.seed, 0)
+        check_int("n_trials", self.n_trials, 1)
         _ = self.tested  # is it a task?
 
     @property
@@ -119,7 +119,7 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
     with threadpool_limits(1):
         found = _found(cell, out)
     whole_cell = plain({"schema": SCHEMA, "cell": cell.identity, "versions": versions(), **found})
-    with replacing(path_of(out, cell.id)) as temporary:
+    with atomic_write(path_of(out, cell.id)) as temporary:
         temporary.write_text(json.dumps(whole_cell, allow_nan=False))
     return whole_cell
 
@@ -140,7 +140,7 @@ def read(out: Path, cell_id: str) -> dict[str, Any] | None:
         found = json.loads(path.read_text())
         schema = found["schema"]
         if schema == SCHEMA:
-            known(found["status"], ("done", "diverged"), "status", "cells")
+            check_choice(found["status"], ("done", "diverged"), "status", "cells")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -202,7 +202,7 @@ def add_cost(path: Path, cost: Mapping[str, Any]) -> None:
     """Adds a cost to the one in a file, if one is there; the host is that of the last, and whether it is whole."""
     before = json.loads(path.read_text()) if path.exists() else {}
     total = {name: v + before.get(name, 0) if isinstance(v, float) else v for name, v in cost.items()}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(total))
 
 

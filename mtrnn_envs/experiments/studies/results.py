@@ -24,7 +24,7 @@ from typing import Any
 
 from mtrnn_envs.experiments.studies import cell as cells
 from mtrnn_envs.experiments.studies.study import PAPER, Entry, Study, flat
-from mtrnn_envs.utils.atomic_write import replacing
+from mtrnn_envs.utils.atomic_write import atomic_write
 
 STUDIES = "studies"
 TABLES = ("table.csv", "table.parquet", "costs.csv")
@@ -109,7 +109,7 @@ def write_tables(results: Results, out: Path) -> None:
 
     folder, rows = out / STUDIES / results.study.name, results.rows()
     _write(folder / "table.csv", as_csv(rows))
-    with replacing(folder / "table.parquet") as temporary:
+    with atomic_write(folder / "table.parquet") as temporary:
         pyarrow.parquet.write_table(pyarrow.table(_typed(rows)), temporary)
     costs = [{"cell": e.cell.id, **each["cost"]} for e, each in zip(results.entries, results.found, strict=True)]
     _write(folder / "costs.csv", as_csv(costs))
@@ -157,5 +157,5 @@ def _typed(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text)

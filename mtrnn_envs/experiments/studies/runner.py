@@ -49,8 +49,8 @@ from mtrnn_envs.experiments.studies.cell import (
 )
 from mtrnn_envs.experiments.studies.results import PAPER, STUDIES, Results
 from mtrnn_envs.experiments.studies.study import Study
-from mtrnn_envs.utils.atomic_write import replacing
-from mtrnn_envs.utils.validation import known, whole
+from mtrnn_envs.utils.atomic_write import atomic_write
+from mtrnn_envs.utils.validation import check_choice, check_int
 
 FAILURES = "failures"
 WRITER, TOKEN = ".writer.json", ".run-"
@@ -200,7 +200,7 @@ def run_cells(
     `begin` is called once the folder is ours, before anything is run; `end` with the name of each group whose last cell
     is done or has failed. All else is as in `run_studies`.
     """
-    whole("retries", retries, 0)
+    check_int("retries", retries, 0)
     if device is not None and backend.name == "local":  # machines of a cluster may have what this one has not
         _there(device)
     cells = {cell.id: cell for group in groups.values() for cell in group}
@@ -329,7 +329,9 @@ def check(cells: Iterable[Cell]) -> None:
     for name, setting in probes:
         parameters = inspect.signature(plugins.probe(name)).parameters.values()
         if setting:
-            known(setting, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY], "setting", f"probe {name!r}")
+            check_choice(
+                setting, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY], "setting", f"probe {name!r}"
+            )
 
 
 @contextmanager
@@ -341,7 +343,7 @@ def ours(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-        with replacing(out / WRITER) as temporary:
+        with atomic_write(out / WRITER) as temporary:
             temporary.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "since": _now()}))
     except Timeout:
         raise OSError(f"out={str(out)!r}: {_writer(out)} is at work there; wait for it, or give another") from None
@@ -478,7 +480,7 @@ def _group(out: Path, token: str, device: Any, cells: Sequence[Cell]) -> None:
 def _keep(out: Path, cell: str, failure: Failure) -> None:
     """Adds an attempt to those at a cell that failed."""
     attempt = {"when": _now(), "host": failure.host, "kind": failure.kind, "traceback": failure.text}
-    with replacing(out / FAILURES / f"{cell}.json") as temporary:
+    with atomic_write(out / FAILURES / f"{cell}.json") as temporary:
         temporary.write_text(json.dumps([*_attempts(out, cell), attempt], indent=1))
 
 

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple, no_type_check
 from mtrnn_envs import IDS, plugins
 from mtrnn_envs.experiments.studies.cell import Cell
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.utils.validation import attribute_named, known, whole
+from mtrnn_envs.utils.validation import attribute_named, check_choice, check_int
 
 PAPER = "paper"  # the budget of a study as it is declared
 SINGLE = {"env_id", "agent", "preset", "trained", "n_trials"}
@@ -105,9 +105,9 @@ class Study:
             for name in names:
                 if not isinstance(value := getattr(self, name), kind) or (kind is not str and isinstance(value, str)):
                     raise ValueError(f"{name}={value!r} of study {self.name!r} must be {what}")
-        whole("seeds", self.seeds, 1)
+        check_int("seeds", self.seeds, 1)
         for name in self.seeded:
-            known(name, ("encoder_seed", "boundary_seed"), "field", "seeded")
+            check_choice(name, ("encoder_seed", "boundary_seed"), "field", "seeded")
         probes = self.probes if isinstance(self.probes, Mapping) else {name: {} for name in self.probes}
         axes = {name: _levels(name, levels) for name, levels in self.axes.items()}
         for name in ("also", "figures", "claims"):
@@ -125,7 +125,7 @@ class Study:
         budgets = {}
         for name, changes in self.budgets.items():
             for key in changes:
-                known(key, ("seeds", "settings", "axes", "also", "probes"), "part", f"budgets.{name}")
+                check_choice(key, ("seeds", "settings", "axes", "also", "probes"), "part", f"budgets.{name}")
             budgets[name] = dict(changes)
             if "axes" in changes:
                 budgets[name]["axes"] = {axis: _levels(axis, levels) for axis, levels in changes["axes"].items()}
@@ -155,7 +155,7 @@ class Study:
     def from_fields(cls, values: Mapping[str, Any]) -> Study:
         """A study from names and values."""
         names = [f.name for f in fields(cls)]
-        return cls(**{known(name, names, "field", "Study"): value for name, value in values.items()})
+        return cls(**{check_choice(name, names, "field", "Study"): value for name, value in values.items()})
 
     def to_fields(self) -> dict[str, Any]:
         """The study as plain JSON; `from_fields` gives it back."""
@@ -176,7 +176,7 @@ class Study:
         """
         if budget == PAPER:
             return self
-        changes = dict(self.budgets[known(budget, (PAPER, *self.budgets), "budget", f"study {self.name!r}")])
+        changes = dict(self.budgets[check_choice(budget, (PAPER, *self.budgets), "budget", f"study {self.name!r}")])
         changes["settings"] = {**self.settings, **flat(changes.get("settings", {}))}
         changes["axes"] = {**self.axes, **changes.get("axes", {})}
         return replace(self, **changes, budgets={})
@@ -224,7 +224,7 @@ def found(name: str) -> Study:
         return there
     from mtrnn_envs.experiments.studies.paper import STUDIES
 
-    return STUDIES[known(name, STUDIES, "study", "mtrnn reproduce")]
+    return STUDIES[check_choice(name, STUDIES, "study", "mtrnn reproduce")]
 
 
 def flat(settings: Settings, prefix: str = "") -> dict[str, Any]:
@@ -278,11 +278,11 @@ def _cell(study: Study, seed: int, settings: Settings, plugin: Callable[[str], A
     for path, value in settings.items():
         group, _, name = path.partition(".")
         if name:
-            parts[known(group, GROUPS, "group", f"settings of study {study.name!r}")][name] = value
+            parts[check_choice(group, GROUPS, "group", f"settings of study {study.name!r}")][name] = value
         else:
-            single[known(path, SINGLE, "setting", f"study {study.name!r}")] = value
+            single[check_choice(path, SINGLE, "setting", f"study {study.name!r}")] = value
     env_id = single.pop("env_id", "MultiTaskEvidence-v0")
-    start = IDS[known(env_id, IDS, "environment", "mtrnn_envs")][0]
+    start = IDS[check_choice(env_id, IDS, "environment", "mtrnn_envs")][0]
     task = EvidenceTask.from_fields({**start, **dict.fromkeys(study.seeded, seed), **parts["task"]})
     agent, preset = single.pop("agent", "supervised"), single.pop("preset", None)
     training = configured(plugin(agent), agent, preset, parts["training"])
@@ -303,11 +303,11 @@ def configured(plugin: Any, agent: str, preset: str | None, changes: Settings) -
     Of a nested dataclass another kind is named by "kind"; the plug-in's `from_fields` then makes it.
     """
     preset = preset or next(iter(plugin.PRESETS))
-    start = plugin.PRESETS[known(preset, plugin.PRESETS, "preset", f"agent {agent!r}")]
+    start = plugin.PRESETS[check_choice(preset, plugin.PRESETS, "preset", f"agent {agent!r}")]
     nested: dict[str, Any] = {}
     for path, value in changes.items():
         name, _, rest = path.partition(".")
-        known(name, [f.name for f in fields(start)], "field", f"training of agent {agent!r}")
+        check_choice(name, [f.name for f in fields(start)], "field", f"training of agent {agent!r}")
         if rest:
             nested.setdefault(name, {})[rest] = value
         else:
@@ -322,7 +322,7 @@ def configured(plugin: Any, agent: str, preset: str | None, changes: Settings) -
 def _changed(plugin: Any, agent: str, name: str, before: Any, changes: dict[str, Any]) -> Any:
     if "kind" not in changes:
         for key in changes:
-            known(key, [f.name for f in fields(before)], "field", f"training.{name} of agent {agent!r}")
+            check_choice(key, [f.name for f in fields(before)], "field", f"training.{name} of agent {agent!r}")
         return replace(before, **changes)
     make = getattr(plugin, "from_fields", None)
     if not callable(make):
