@@ -12,7 +12,7 @@ from mtrnn_agents.loading import load
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.supervised.agent import SupervisedAgent
 from mtrnn_agents.supervised.bptt import train, untrained
-from mtrnn_agents.supervised.ensemble import ensemble
+from mtrnn_agents.supervised.ensemble_training import ensemble
 from mtrnn_agents.supervised.settings import PRESETS, History, Training
 from mtrnn_agents.trial_ppo.agent import PolicyAgent
 

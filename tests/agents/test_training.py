@@ -32,7 +32,7 @@ from mtrnn_agents.supervised.batches import (
     stack,
     validation_trials,
 )
-from mtrnn_agents.supervised.ensemble import _as_one
+from mtrnn_agents.supervised.ensemble_training import _as_one
 from mtrnn_agents.supervised.optimiser import loss as mean_loss
 from mtrnn_agents.supervised.settings import SCHEDULES, Evaluation, History, from_fields, to_fields
 from mtrnn_agents.training import files as storage

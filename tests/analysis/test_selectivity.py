@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.linear_model
-from helpers.checked import checked
+from checked import checked
 from helpers.codes import conjunctive, expanded, latents_of, linear, rotated, unrelated
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.checked import checked
+from checked import checked
 from helpers.codes import conjunctive, expanded, latents_of, linear, rotated, unrelated
 from hypothesis import given, settings
 from hypothesis import strategies as st

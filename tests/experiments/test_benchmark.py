@@ -457,7 +457,9 @@ def test_a_broken_cell_is_named(tmp_path: Path) -> None:
 
 
 def test_the_schema_knows_the_settings_and_scores() -> None:
-    schema = json.loads(resources.files("mtrnn_envs.experiments").joinpath("benchmark.schema.json").read_text())
+    schema = json.loads(
+        resources.files("mtrnn_envs.experiments.benchmark").joinpath("benchmark.schema.json").read_text()
+    )
     cell = schema["properties"]["cells"]["items"]["properties"]
     assert cell["setting"]["enum"] == list(NAMES)
     assert cell["scores"]["required"] == list(SCORES)

@@ -34,7 +34,7 @@ VARIANTS = [
     {"boundaries": "quadric", "n_tasks": 8},
     {"boundaries": "quadric", "n_dims": 3, "n_tasks": 6},
     {"boundaries": "product", "n_dims": 3, "n_tasks": 16},
-    {"boundaries": "independent:cross", "n_tasks": 2},
+    {"boundaries": "helpers.independent:cross", "n_tasks": 2},
     {"noise": "gumbel"},
     {"noise": "gumbel", "n_dims": 3, "boundaries": "affine"},
     {"autocorrelation": 0.7},

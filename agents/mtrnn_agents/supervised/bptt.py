@@ -86,8 +86,8 @@ def train(
 
 
 def ensemble(runs: Sequence[tuple[EvidenceTask, int]], training: Training | None = None, **how: Any) -> list[Any]:
-    """Many networks at once: `mtrnn_agents.supervised.ensemble.ensemble`, for those who have this plug-in by name."""
-    from mtrnn_agents.supervised.ensemble import ensemble as together  # which imports this module
+    """Trains many networks at once; see `mtrnn_agents.supervised.ensemble_training`."""
+    from mtrnn_agents.supervised.ensemble_training import ensemble as together  # which imports this module
 
     return together(runs, training, **how)
 

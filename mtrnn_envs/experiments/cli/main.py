@@ -59,7 +59,7 @@ def _say(sentence: str) -> None:
 
 def train(args: Sequence[str]) -> None:
     """trains an agent on a task; what was interrupted goes on"""
-    options, arguments = _module("options"), _module("arguments")
+    options, arguments = _module("cli.dataclass_options"), _module("cli.commands")
     if "--" in args:
         raise ValueError(
             "'--' by itself ends the options, and is no orthant: write --task.excluded-orthants=-- for that one; "
@@ -106,7 +106,7 @@ def _report(do: Any, trained: Any, folder: Path, agent: Any) -> list[str]:
 def record(args: Sequence[str]) -> None:
     """lets a trained agent do trials, and keeps what it did and the states it was in"""
     about = "Records whole trials of a trained agent: what it did, and the states it was in."
-    do = _module("options").parsed(_module("arguments").Record(), args, "mtrnn record", about)
+    do = _module("cli.dataclass_options").parsed(_module("cli.commands").Record(), args, "mtrnn record", about)
     agent = plugins.agent(do.plugin).load(do.agent)
     n_envs = min(64, check_int("n_trials", do.n_trials, 1))
     env = gym.make_vec("MultiTaskEvidence-v0", n_envs, split=do.split, **asdict(agent.task))
@@ -122,7 +122,7 @@ def probe(args: Sequence[str]) -> None:
     from tqdm import tqdm
 
     about = f"Runs probes on a recording.\n\nprobes: {', '.join(plugins.names('probe'))}"
-    do = _module("options").parsed(_module("arguments").Probe(), args, "mtrnn probe", about)
+    do = _module("cli.dataclass_options").parsed(_module("cli.commands").Probe(), args, "mtrnn probe", about)
     if do.all == bool(do.names):
         raise ValueError(f"names={do.names!r}, all={do.all}: give names of probes, or --all")
     check_int("seed", do.seed, 0)
@@ -160,26 +160,30 @@ def study(args: Sequence[str]) -> None:
 
 def _run_study(args: Sequence[str]) -> None:
     about = "Runs what is not yet there of a study. The same command again goes on where it was stopped."
-    do = _module("options").parsed(_module("arguments").RunStudy(), args, "mtrnn study run", about)
-    _run([_module("study").found(do.study)], do)
+    do = _module("cli.dataclass_options").parsed(_module("cli.commands").RunStudy(), args, "mtrnn study run", about)
+    _run([_module("studies.study").found(do.study)], do)
 
 
 def _status(args: Sequence[str]) -> None:
     about = "Says how far studies are: cells done, failed and left."
-    do = _module("options").parsed(_module("arguments").StudyStatus(), args, "mtrnn study status", about)
+    do = _module("cli.dataclass_options").parsed(
+        _module("cli.commands").StudyStatus(), args, "mtrnn study status", about
+    )
     there = sorted(path.parent.name for path in (do.out / "studies").glob("*/study.json"))
     if not there:
         raise ValueError(f"out={str(do.out)!r} holds no studies; give the folder that they were run in")
     for name in do.names or there:
-        print(_module("running").status(do.out, check_choice(name, there, "study", str(do.out))))
+        print(_module("studies.runner").status(do.out, check_choice(name, there, "study", str(do.out))))
 
 
 def reproduce(args: Sequence[str]) -> None:
     """runs the studies of the paper's figures, and of what was asked beyond, and writes the report"""
-    studies = _module("reproduction").STUDIES
+    studies = _module("studies.paper").STUDIES
     lines = ["Reproduces figures. The same command again goes on where it was stopped.", "studies, or 'all':"]
     lines += [f"{name}: {each.title}" for name, each in studies.items()]
-    do = _module("options").parsed(_module("arguments").Reproduce(), args, "mtrnn reproduce", "\n\n".join(lines))
+    do = _module("cli.dataclass_options").parsed(
+        _module("cli.commands").Reproduce(), args, "mtrnn reproduce", "\n\n".join(lines)
+    )
     if not do.names:
         raise ValueError(f"names: give 'all', or some of {', '.join(studies)}")
     names = studies if "all" in do.names else dict.fromkeys(do.names)
@@ -188,7 +192,7 @@ def reproduce(args: Sequence[str]) -> None:
 
 def _run(studies: Sequence[Any], do: Any) -> None:
     """Runs studies, says what came of each, and writes the report."""
-    running = _module("running")
+    running = _module("studies.runner")
     writer = plugins.report("html") if do.report else None  # what it lacks is said before anything is run
     parameters: dict[str, Any] = dict(part.split("=", 1) for part in do.parameters if "=" in part)
     parameters = {name: int(value) if value.isdecimal() else value for name, value in parameters.items()}
@@ -210,11 +214,13 @@ def _run(studies: Sequence[Any], do: Any) -> None:
 
 def benchmark(args: Sequence[str]) -> None:
     """runs an agent through the benchmark, and says how it ranks"""
-    suite, bench = _module("suite"), _module("benchmark")
+    suite, bench = _module("benchmark.suite"), _module("benchmark.runner")
     lines = [f"The benchmark {suite.VERSION}. The same command again goes on where it was stopped.", "settings:"]
     lines += [f"{setting.name}: {setting.text}" for setting in suite.SETTINGS]
     lines += [f"agents that are installed: {', '.join(plugins.names('entrant'))}"]
-    do = _module("options").parsed(_module("arguments").Benchmark(), args, "mtrnn benchmark", "\n\n".join(lines))
+    do = _module("cli.dataclass_options").parsed(
+        _module("cli.commands").Benchmark(), args, "mtrnn benchmark", "\n\n".join(lines)
+    )
     if (do.verify is None) == (not do.agent):
         raise ValueError(f"agent={do.agent!r}, verify={do.verify}: give one of them")
     if do.verify is not None:
@@ -227,7 +233,7 @@ def benchmark(args: Sequence[str]) -> None:
         do.out.glob("[!.]*.json")
     ):  # the leaderboard is of all files there: said before anything is run
         bench.load(other)
-    backend = _module("backends").Backend(n_jobs=do.n_jobs)
+    backend = _module("studies.backends").Backend(n_jobs=do.n_jobs)
     how = {"seeds": do.seeds, "secret": do.secret, "bare": do.bare, "settings": do.settings or suite.NAMES}
     try:
         path = bench.run(do.agent, do.out, backend=backend, **how)
@@ -249,7 +255,9 @@ def benchmark(args: Sequence[str]) -> None:
 def leaderboard(args: Sequence[str]) -> None:
     """merges files of results of the benchmark into a table and a page"""
     about = "Merges all files of results in a folder into a table, and a page with a radar of each agent."
-    do = _module("options").parsed(_module("arguments").Leaderboard(), args, "mtrnn leaderboard", about)
+    do = _module("cli.dataclass_options").parsed(
+        _module("cli.commands").Leaderboard(), args, "mtrnn leaderboard", about
+    )
     print(plugins.report("leaderboard_text")(do.out))
     print(f"the leaderboard is {plugins.report('leaderboard')(do.out)}: open it in a browser")
 
@@ -257,8 +265,8 @@ def leaderboard(args: Sequence[str]) -> None:
 def check_agent(args: Sequence[str]) -> None:
     """says in sentences what is wrong with an agent"""
     about = "Makes an agent, lets it learn a little if it learns, and says what is wrong with it."
-    do = _module("options").parsed(_module("arguments").CheckAgent(), args, "mtrnn check-agent", about)
-    entrants, suite, budget = _module("entrants"), _module("suite"), check_int("budget", do.budget, 1)
+    do = _module("cli.dataclass_options").parsed(_module("cli.commands").CheckAgent(), args, "mtrnn check-agent", about)
+    entrants, suite, budget = _module("benchmark.agents"), _module("benchmark.suite"), check_int("budget", do.budget, 1)
     make, by_name = entrants.entrant(do.agent), {setting.name: setting for setting in suite.SETTINGS}
     if do.env_id is not None:
         tasks = {do.env_id: EvidenceTask.from_fields(IDS[check_choice(do.env_id, IDS, "environment", "mtrnn_envs")][0])}
@@ -279,7 +287,7 @@ def _made_and_checked(make: Callable[..., Any], task: EvidenceTask, budget: int)
     """What is wrong with what `make` makes for `task`, after it has learned from `budget` trials if it learns."""
     from mtrnn_envs.testing.diagnose import problems, raised, unlike
 
-    entrants = _module("entrants")
+    entrants = _module("benchmark.agents")
     what = "to make it"
     try:
         agent = again = entrants.made(make, task, task, 0)

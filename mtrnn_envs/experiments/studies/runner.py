@@ -147,7 +147,7 @@ def run_studies(
         retries: how often a cell that failed is tried again, after all others. One that diverged is not.
         progress: whether to show a bar.
         device: a CUDA device on which workers train the agents first, many as one, if their plug-in has `ensemble`
-            (see `mtrnn_agents.supervised.ensemble`): they agree with those trained without to rounding only. Local
+            (see `mtrnn_agents.ensemble`): they agree with those trained without to rounding only. Local
             workers share one device, so that there is one of them meanwhile. None: each agent by itself.
 
     Raises:
