@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from mtrnn_agents.networks.gated import GRU, LSTM
+from mtrnn_agents.networks import GRU, LSTM
 from mtrnn_analysis.figures import Curve, learning_figure, save
 from mtrnn_analysis.report import table
 from mtrnn_envs import IDS, EvidenceTask, plugins
