@@ -84,7 +84,7 @@ class Running:
     """Where and how studies are run."""
 
     profile: str = field(
-        default="paper", metadata=_help("'paper': studies as they are declared, or one of their profiles, such as 'quick'")
+        default="paper", metadata=_help("'paper': studies as declared; or one of their profiles, such as 'quick'")
     )
     backend: str = field(
         default="local", metadata=_help("'local' processes, a 'dask' or 'ray' cluster, or 'submitit' for SLURM")

@@ -55,9 +55,11 @@ class Results:
     def __repr__(self) -> str:
         done = f"{self.study.name}: {len(self.entries)} of {self.n_cells} runs; means over networks"
         table = self.means()
-        lines = table.head(LINES - 3).to_string(index=False, float_format="{:.3f}".format).splitlines()
-        more = [f"... {len(table) - LINES + 3} more settings"] if len(table) > LINES - 3 else []
-        return "\n".join([done, *(lines if len(table) else []), *more])
+        if table.empty:
+            return done
+        more = [f"... {len(table) - LINES + 3} more settings"] if len(table) > LINES - 2 else []
+        shown = table.head(LINES - 3) if more else table
+        return "\n".join([done, shown.to_string(index=False, float_format="{:.3f}".format), *more])
 
     def _repr_html_(self) -> str:
         return self.means().to_html(index=False, float_format="{:.3f}".format)
