@@ -82,7 +82,7 @@ def _reaction_time(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, 
         outcome = score(task, trials, t, action, committed)
         committed = outcome.committed or committed
     assert outcome is not None
-    found, given = task_outcomes(task, trials, outcome), committed.levels != 0
+    found, given = task_outcomes(task, trials, outcome), committed.options != 0
     last = np.where(given, on + committed.response_steps - 1, end - 1)
     steps = first_step(task) + np.arange(n_steps)[:, None]
     open_ = (steps >= on[..., None]) & (steps <= last[:, None])
@@ -95,5 +95,5 @@ def _reaction_time(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, 
     if task.commit == "common":  # answers count with the stop
         counts = np.concatenate([open_[..., :1], at_last & given[:, None]], -1)
     return TrialRewards(
-        rewards, counts, open_, last.max(axis=1) + 1, choices(task, committed.levels), committed.response_steps
+        rewards, counts, open_, last.max(axis=1) + 1, choices(task, committed.options), committed.response_steps
     )

@@ -19,23 +19,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from mtrnn_envs.components.boundaries import Custom
 from mtrnn_envs.ideal_observer.expected_accuracy import Distinct, distinct_tasks, grid_mass, stimulus_lengths
 from mtrnn_envs.ideal_observer.label_probabilities import grid_answers
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, flat_prior, running_means
+from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, is_exact, running_means
 from mtrnn_envs.ideal_observer.stopping_grid import mean_over_tasks, spacing, time_grid, transition
-from mtrnn_envs.reward import reward_table
+from mtrnn_envs.reward import best_options, expected_rewards
 from mtrnn_envs.rng.seeding import generator
+from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import sample
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
 
 MAX_WORK = 1e11  # multiplications of a dynamic program
 BOUND_POINTS = 64  # quasi-random points (32 nodes for D = 2) of the answers in a lower bound
@@ -78,27 +75,6 @@ class Stopping:
         return self._rule(np.asarray(mean, float), t, p)
 
 
-def expected_rewards(
-    task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]
-) -> tuple[Float[np.ndarray, "*N"], Float[np.ndarray, "*N"]]:
-    """What the best answer pays on average given P(label = +1), and how often it is right."""
-    table = reward_table(task)[:, 1:]
-    best, right = np.full(np.shape(probabilities), -np.inf), np.zeros(np.shape(probabilities))
-    for level in range(table.shape[1]):
-        pay = table[0, level] + probabilities * (table[1, level] - table[0, level])
-        better = pay > best
-        best = np.where(better, pay, best)
-        right = np.where(better, probabilities if 2 * level >= table.shape[1] else 1 - probabilities, right)
-    return best, right
-
-
-def best_options(task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]) -> Any:
-    """The answer level, from 1, that pays most on average given P(label = +1)."""
-    table = reward_table(task)[:, 1:]
-    p = np.asarray(probabilities)[..., None]
-    return 1 + np.argmax(table[0] + p * (table[1] - table[0]), axis=-1)
-
-
 @lru_cache(maxsize=16)
 def solve(task: EvidenceTask) -> Stopping:
     """The best policy of a reaction-time task by dynamic programming, or a lower bound (see `Stopping.method`).
@@ -114,8 +90,7 @@ def solve(task: EvidenceTask) -> Stopping:
         raise ValueError(
             f"payoff={task.payoff!r} has a fixed duration; stopping needs 'quadratic', 'log' or 'accuracy'"
         )
-    markov = task.n_dims <= 2 and task.noise == "gaussian" and not task.autocorrelation
-    if markov and flat_prior(task) and not isinstance(task.boundary, Custom):
+    if task.n_dims <= 2 and task.noise_kind.gaussian_steps and is_exact(task):
         distinct, deadline = distinct_tasks(task), stimulus_lengths(task)[-1]
         n_grid = max(len(time_grid(task, d, deadline)) for d in range(task.n_dims))
         fine = max(spacing(task, d, deadline) for d in range(task.n_dims)) < 0.7
@@ -232,7 +207,7 @@ def _thresholds(task: EvidenceTask) -> Stopping:
     half says, by its labels, what they earn.
     """
     deadline, common, n_tasks = stimulus_lengths(task)[-1], _common(task), task.n_tasks
-    smooth = flat_prior(task) and not isinstance(task.boundary, Custom)
+    smooth = is_exact(task)
     n_points = 2 * BOUND_POINTS if not smooth else BOUND_POINTS // 2 if task.n_dims == 2 else BOUND_POINTS
     n = int(min(2000, BOUND_WORK // (deadline * (n_tasks + task.n_dims) * n_points))) // 2 * 2
     if n < 200:
@@ -246,8 +221,8 @@ def _thresholds(task: EvidenceTask) -> Stopping:
     p = np.stack([answer_probabilities(task, means[:, t], t + 1, n_points) for t in range(deadline)])
     expected = expected_rewards(task, p)[0]
     chosen = best_options(task, p)
-    paid = reward_table(task)[(trials.labels[None] > 0).astype(int), chosen]
-    hit = (chosen > reward_table(task).shape[1] // 2) == (trials.labels[None] > 0)
+    paid = task.reward_table[(trials.labels[None] > 0).astype(int), chosen]
+    hit = (chosen > task.reward_table.shape[1] // 2) == (trials.labels[None] > 0)
     if common:
         expected, paid, hit = (v.mean(axis=2, keepdims=True) for v in (expected, paid, hit))
     train, test = slice(0, n // 2), slice(n // 2, n)
