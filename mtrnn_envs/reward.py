@@ -147,13 +147,15 @@ def score(
     side *= 2
     side -= 3
     correct = side == trials.asked
-    earned = correct if task.reward_rule.reward is rewards.right else rewards_of(task, trials.asked, option)
     counts = t >= when.go
-    # A sum as a product with ones: of right answers exact in float32, and many times faster than a sum of bools.
-    kind = np.float32 if earned is correct else np.float64
-    total = (earned.astype(kind) @ np.ones(task.n_answers, kind)).astype(float)
-    reward = total / (task.n_answers * (when.end - when.go))
-    reward *= counts
+    if task.reward_rule.reward is rewards.right:
+        earned = correct
+        # As a product with ones: exact in float32, and many times faster than a sum of bools.
+        total = (correct.astype(np.float32) @ np.ones(task.n_answers, np.float32)).astype(float)
+    else:
+        earned = rewards_of(task, trials.asked, option)
+        total = earned.sum(axis=1)
+    reward = np.where(counts, total / (task.n_answers * (when.end - when.go)), 0.0)
     if task.withhold:
         reward -= task.early_penalty / task.n_answers * np.count_nonzero(option, axis=1) * (1 - counts)
     ended = np.empty(len(action), bool)

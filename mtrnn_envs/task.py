@@ -101,6 +101,10 @@ class EvidenceTask:
             object.__setattr__(self, name, value)
         _ = self.boundary, self.reward_table  # a kind that cannot be had raises
 
+    def __reduce__(self) -> Any:
+        """Pickled as its fields alone: what they name may not be picklable, and is built anew."""
+        return EvidenceTask.from_fields, ({field.name: getattr(self, field.name) for field in fields(self)},)
+
     @cached_property
     def boundary(self) -> boundaries.Boundary:
         """The boundaries themselves, with `margins(latents)`."""

@@ -1,4 +1,4 @@
-"""Trials: what is drawn for them, when their periods begin, and the observations they show.
+"""Trials: their random draws, the beginnings of their periods, and the observations they show.
 
 This is the only place that draws random numbers for a task.
 """
@@ -177,7 +177,7 @@ def scaled_noise(task: EvidenceTask, noise: Float[Any, "N S D"]) -> Float[Any, "
 
 
 def observe(trials: Trials, out: Any = None) -> Float[Any, "N T F"]:
-    """What an agent sees at every step, float32: the cue, the evidence (encoded), and the one-hot context.
+    """The observations of every step, float32: the cue, the evidence (encoded), and the one-hot context.
 
     The cue is 1 until answers count and 0 from then on; the evidence is 0 outside the stimulus. Steps beyond the end
     of a trial that is shorter than the longest are 0 in every channel. With `out`, a view of any strides, the result

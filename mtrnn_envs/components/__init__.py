@@ -1,4 +1,4 @@
-"""What a task is made of: boundaries, noise, reward rules, the prior over the latents, and the encoder.
+"""The parts of a task: boundaries, noise, reward rules, the prior over the latents, and the encoder.
 
 Each kind is one file or one entry, and carries its own behaviour; one of your own is named "module:attribute".
 """

@@ -1,4 +1,4 @@
-"""The prior over the latents x*: uniform on [-1/2, 1/2]^D, correlated by a copula, with orthants left out."""
+"""The prior over the latents x*: uniform on [-1/2, 1/2]^D, correlated by a copula, with orthants held out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw_latents(correlation: float, excluded: tuple[str, ...], out: Float[Any, 
 
     With `correlation` c the latents are coupled by a Gaussian copula: x_i = Phi(g_i) - 1/2 with unit normals g
     of pairwise correlation c (their Pearson correlation is then 6/pi arcsin(c/2)). The `excluded` orthants
-    are left out by rejection, so the shape of the prior outside them does not change.
+    are held out by rejection, so the shape of the prior outside them does not change.
     """
     _draw_all(correlation, out, rng)
     if not excluded:

@@ -1,4 +1,4 @@
-"""What the ideal observer reaches after the whole stimulus, exactly or as an average over drawn trials."""
+"""The accuracy of the ideal observer after the whole stimulus, exactly or as an average over drawn trials."""
 
 from __future__ import annotations
 

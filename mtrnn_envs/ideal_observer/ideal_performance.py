@@ -28,12 +28,12 @@ class IdealPerformance:
             least squares mean), one for each length of the stimulus.
         standard_errors: of "accuracy", "cross_entropy" and "r2_prior", where averages over drawn trials were used;
             0 where they were not.
-        method: how the numbers were got, and under which prior.
+        method: how the numbers were computed, and under which prior.
         value: the best expected reward of a trial; None if not computed, which is possible in reaction-time tasks.
         response_step: in reaction-time tasks, the mean stimulus observation answered to under that policy.
         response_accuracy: the share of right answers at that step; tasks that are best left open count with the
-            answer that they would have been given.
-        stopping_method: how these three were got in reaction-time tasks, or why not. A "lower bound" is the
+            answer they would have had.
+        stopping_method: how these three were computed in reaction-time tasks, or why not. A "lower bound" is the
             value of a policy that can be run, not the best one.
     """
 

@@ -4,10 +4,10 @@ Evidence leads to a statistic m after t samples, and (t, m) is all there is to k
 leads to m' with, per latent, p(m' | m) = N(m'; m, sigma² / (t (t + 1))) Z(m', s_{t+1}) / Z(m, s_t), where Z(m, s) is
 the mass that N(m, s²) puts on [-1/2, 1/2] and s_t = sigma / sqrt(t). Backward induction on
 
-    V_t(m) = max(pay of the best answer now, alive_t (E[V_{t+1}(m')] - cost)),
+    V_t(m) = max(expected reward of the best answer now, alive_t (E[V_{t+1}(m')] - cost)),
 
 with 0 for not answering at the deadline, is exact up to the grid of m. Rewards add over tasks, so with one stop per
-task it separates into one problem per task; with one common stop, pay is the mean over tasks. alive_t is the
+task it separates into one problem per task; with one common stop, the reward is the mean over tasks. alive_t is the
 probability that the stimulus goes on (below 1 where its length is drawn per trial). Where (t, m) is not enough or too
 large a space, the best of a family of policies gives a lower bound, and says so.
 
@@ -41,16 +41,16 @@ BOUND_WORK = 2**26  # evaluations of the posterior in a lower bound
 
 @dataclass(frozen=True, eq=False)
 class Stopping:
-    """A policy of when to answer, and what it earns.
+    """A policy of when to answer, and its expected reward.
 
     Attributes:
-        value: expected reward of a trial: mean over tasks of pay less time_cost for every stimulus step seen.
+        value: expected reward of a trial: mean over tasks of the rewards of answers less time_cost for every stimulus step seen.
         response_step: mean stimulus observation answered to, counted from 1; the last one if none was. The best policy
             is hardly better than its neighbours, so that the grid leaves this less certain than `value`: 1% at most.
         accuracy: share of right answers at the response step, over all tasks: tasks left open count with the answer
             that they would have been given.
         accuracy_answered: share of right ones among the answers that are given.
-        answered: share of the tasks that are answered: at the deadline, silence may pay more than an answer.
+        answered: share of the tasks that are answered: at the deadline, silence may have a higher reward than an answer.
         method: "dynamic programming ..." (the best there is, up to the grid), or "lower bound ...".
         standard_error: of `value`, where drawn trials were used; else 0.
     """
@@ -80,7 +80,7 @@ def solve(task: EvidenceTask) -> Stopping:
     """The best policy of a reaction-time task by dynamic programming, or a lower bound (see `Stopping.method`).
 
     Dynamic programming: D <= 2, Gaussian noise without autocorrelation, flat prior, boundaries that are not the
-    user's own, and a grid that is fine enough. Else, the best thresholds on the pay of the ideal answer.
+    user's own, and a grid that is fine enough. Else, the best thresholds on the expected reward of the ideal answer.
 
     Raises:
         ValueError: if the task is not a reaction-time task, has `encoder_noise`, or is too large for a lower bound.
@@ -122,17 +122,17 @@ def _dynamic_programming(task: EvidenceTask, distinct: Distinct) -> Stopping:
     stops: list[tuple[Any, Any]] = []
     value: Any = None
     for t in range(deadline, 0, -1):
-        pay, right = expected_rewards(task, grid_answers(task, distinct.boundary, grids[t - 1], t))
+        reward, right = expected_rewards(task, grid_answers(task, distinct.boundary, grids[t - 1], t))
         if common:
-            pay, right = (mean_over_tasks(v, distinct) for v in (pay, right))
-        wait = np.zeros(pay.shape)
+            reward, right = (mean_over_tasks(v, distinct) for v in (reward, right))
+        wait = np.zeros(reward.shape)
         if value is not None:
             steps = [transition(task, d, t, grids[t - 1][d], grids[t][d]) for d in range(task.n_dims)]
             moves.insert(0, steps + [np.ones((1, 1)) for _ in one])
             wait = alive(task, t) * (moves[0][0] @ value @ moves[0][1].T - task.time_cost)
         waits.insert(0, wait)
-        stops.insert(0, (pay > wait, right))
-        value = np.maximum(pay, wait)
+        stops.insert(0, (reward > wait, right))
+        value = np.maximum(reward, wait)
     # Forwards from the first sample: how often, when and how rightly is answered.
     first = [*grid_mass(task, grids[0], 1), *[np.ones(1) for _ in one]]
     mass = np.broadcast_to(first[0][:, None] * first[1], value.shape)
@@ -162,16 +162,16 @@ def _dynamic_programming(task: EvidenceTask, distinct: Distinct) -> Stopping:
 
 
 def _grid_rule(task: EvidenceTask, distinct: Distinct, grids: Any, waits: Any, common: bool) -> Callable[..., Any]:
-    """Answer where the pay now is more than the value of waiting.
+    """Answer where the expected reward now is above the value of waiting.
 
     Their difference is nearly flat where it changes sign, so that small errors move the bound far. Waiting is an
-    average over what comes next, and smooth: splines go through its grid points. The pay has kinks, where another
+    average over what comes next, and smooth: splines go through its grid points. The reward has kinks, where another
     answer becomes the best, and is computed for each statistic.
     """
     waits = [_splines(wait) for wait in waits]
 
     def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> Any:
-        pay = expected_rewards(task, answer_probabilities(task, mean, t) if p is None else p)[0]
+        reward = expected_rewards(task, answer_probabilities(task, mean, t) if p is None else p)[0]
         low = np.array([g[0] for g in grids[t - 1]])
         step = np.array([g[1] - g[0] for g in grids[t - 1]])
 
@@ -183,11 +183,11 @@ def _grid_rule(task: EvidenceTask, distinct: Distinct, grids: Any, waits: Any, c
             return ndimage.map_coordinates(waits[t - 1][u], place, order=3, mode="mirror", prefilter=False)
 
         if common:
-            return pay.mean(axis=1) > wait(0, mean)
-        out = np.empty(pay.shape, bool)
+            return reward.mean(axis=1) > wait(0, mean)
+        out = np.empty(reward.shape, bool)
         for k, (u, flips, swap) in enumerate(zip(distinct.index, distinct.flips, distinct.swap, strict=True)):
             mirrored = mean * flips
-            out[:, k] = pay[:, k] > wait(u, mirrored[:, ::-1] if swap else mirrored)
+            out[:, k] = reward[:, k] > wait(u, mirrored[:, ::-1] if swap else mirrored)
         return out
 
     return rule
@@ -201,10 +201,10 @@ def _splines(values: Float[np.ndarray, "U G H"]) -> Float[np.ndarray, "U G H"]:
 
 
 def _thresholds(task: EvidenceTask) -> Stopping:
-    """A lower bound: answer once the pay expected of the ideal answer reaches a threshold that depends on time.
+    """A lower bound: answer once the ideal answer's expected reward reaches a threshold for that step.
 
     The thresholds are the best ones for one half of the drawn trials, found backwards from the deadline; the other
-    half says, by its labels, what they earn.
+    half of the trials, with their labels, give the value.
     """
     deadline, common, n_tasks = stimulus_lengths(task)[-1], _common(task), task.n_tasks
     smooth = is_exact(task)
@@ -248,8 +248,8 @@ def _thresholds(task: EvidenceTask) -> Stopping:
 
     def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> Any:
         p = answer_probabilities(task, mean, t, n_points) if p is None else p
-        pay = expected_rewards(task, p)[0]
-        return pay.mean(axis=1) >= thresholds[t - 1] if common else pay >= thresholds[t - 1]
+        now = expected_rewards(task, p)[0]
+        return now.mean(axis=1) >= thresholds[t - 1] if common else now >= thresholds[t - 1]
 
     return Stopping(
         float(earned.mean()),
@@ -257,7 +257,7 @@ def _thresholds(task: EvidenceTask) -> Stopping:
         float(right.mean()),
         float(right[gave].mean()) if gave.any() else 0.0,
         float(gave.mean()),
-        f"lower bound, best thresholds on the pay of the ideal answer, {n // 2} drawn trials",
+        f"lower bound, best thresholds on the expected reward of the ideal answer, {n // 2} drawn trials",
         float(np.std(earned, ddof=1) / np.sqrt(len(earned))),
         rule,
     )

@@ -1,4 +1,4 @@
-"""What every boundary offers: signed margins, and, where it can, the sections that make the ideal observer exact.
+"""The contract of a boundary: signed margins, and, if it can, the sections that make the ideal observer exact.
 
 Letters: N trials, K tasks, D latents, B breaks.
 """
@@ -18,7 +18,7 @@ AnyBoundary = TypeVar("AnyBoundary", bound="Boundary")
 
 @runtime_checkable
 class Boundary(Protocol):
-    """The boundaries of all K tasks: whatever gives margins.
+    """The boundaries of all K tasks: an object that gives their margins.
 
     Without the methods of `SectionedBoundary` the ideal observer is quasi-Monte Carlo.
     """

@@ -26,7 +26,7 @@ class Custom:
     function: Callable[[Any], Any]
 
     def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
-        """What the function gives.
+        """The margins that the function gives.
 
         Raises:
             ValueError: if it fails, or does not give finite real numbers `[N, K]`.

@@ -1,6 +1,6 @@
-"""What every kind of noise offers: draws, a sufficient statistic of the samples, and the likelihood it leads to.
+"""The contract of a kind of noise: draws, a sufficient statistic of the samples, and the likelihood it leads to.
 
-All is told of one latent by itself: streams are independent. Letters: N trials, S stimulus steps, D latents. Arrays
+Each latent has its own stream, and streams are independent. Letters: N trials, S stimulus steps, D latents. Arrays
 broadcast; units are those of the latents.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 HALF = 0.5  # the latents lie in [-HALF, HALF]
-NEGLIGIBLE = 40.0  # nats below its peak at which a density is taken for zero
+NEGLIGIBLE = 40.0  # nats below its peak at which a density counts as zero
 NARROWEST = 1e-9  # of the intervals that are integrated over, in units of the latents
 
 
