@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_envs.utils.arrays import fill_exponential, fill_normal
+from mtrnn_envs.rng.fill import fill_exponential, fill_normal
 
 if TYPE_CHECKING:
     from mtrnn_envs.task import EvidenceTask

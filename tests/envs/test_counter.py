@@ -11,10 +11,11 @@ from scipy import stats
 
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.rng import philox as counter
+from mtrnn_envs.rng.fill import fill_exponential, fill_integers, fill_normal, fill_uniform
 from mtrnn_envs.rng.philox import Counter, philox
 from mtrnn_envs.rng.seeding import PURPOSES, generator, seed_sequence
 from mtrnn_envs.trials import sample
-from mtrnn_envs.utils.arrays import empty, fill_exponential, fill_integers, fill_normal, fill_uniform
+from mtrnn_envs.utils.arrays import empty
 
 # Counter, key and output of Philox4x32-10 in the file kat_vectors of Random123, in hexadecimal.
 KNOWN = [
@@ -164,6 +165,6 @@ def test_bad_arguments():
         Counter(0, "train", -1)
     with pytest.raises(ValueError, match="purpose='late' is not one of"):
         Counter(0, "late")
-    with pytest.raises(ValueError, match=r"rng=7 is neither .* nor a mtrnn_envs\.counter\.Counter"):
+    with pytest.raises(ValueError, match=r"rng=7 is neither .* nor a mtrnn_envs\.rng\.philox\.Counter"):
         sample(EvidenceTask(), 3, 7)
     assert repr(Counter(1, "test", 2, "cpu")) == "Counter(1, 'test', 2, 'cpu')"
