@@ -1,4 +1,4 @@
-"""The environment: a cursor over the trials of a stream. The pay-off of the task decides which kind it is."""
+"""The single environment: it shows the trials of a stream one after the other and scores the actions."""
 
 from __future__ import annotations
 
@@ -6,47 +6,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
-from jaxtyping import Int
 
-from mtrnn_envs.environments.rendering import Frame, Window, draw
-from mtrnn_envs.reward import (
-    LabelsAndTiming,
-    action_sizes,
-    choices,
-    is_discrete,
-    open_commitments,
-    response_options,
-    score,
-    task_outcomes,
-)
+from mtrnn_envs.environments.rendering import Frame, Window, checked_render_mode, draw
+from mtrnn_envs.environments.spaces import action_space, as_actions, observation_space
+from mtrnn_envs.reward import LabelsAndTiming, choices, open_commitments, response_options, score, task_outcomes
 from mtrnn_envs.rng.seeding import seeded
-from mtrnn_envs.stream import block_size, shown_task
+from mtrnn_envs.stream import Stream, shown_task
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Periods, Timing, Trials, observe, sample
-
-
-def observation_space(task: EvidenceTask) -> spaces.Box:
-    """The cue in [0, 1], the evidence without bounds (its noise has none), the one-hot context in [0, 1]."""
-    low, high = np.zeros(task.n_features, np.float32), np.ones(task.n_features, np.float32)
-    low[1 : 1 + task.n_evidence], high[1 : 1 + task.n_evidence] = -np.inf, np.inf
-    return spaces.Box(low, high, dtype=np.float32)
-
-
-def action_space(task: EvidenceTask) -> spaces.Space[Any]:
-    """One component for each answer (see `mtrnn_envs.reward.action_sizes`); `Discrete` where there is only one."""
-    sizes = action_sizes(task)
-    if task.action_encoding == "multi_binary":
-        return spaces.MultiBinary(len(sizes))
-    return spaces.Discrete(sizes[0]) if is_discrete(task) else spaces.MultiDiscrete(sizes)
-
-
-def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
-    """`mode`, if it is None or one of `allowed`; else `ValueError`."""
-    if mode is not None and mode not in allowed:
-        raise ValueError(f"render_mode={mode!r} is not one of {[None, *allowed]}")
-    return mode
-
+from mtrnn_envs.trials import Timing, Trials, observe
 
 METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
 
@@ -152,22 +119,24 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
         self.observation_space = observation_space(self.task)
         self.action_space = action_space(self.task)
-        self._shown = shown_task(self.task, split)
+        shown_task(self.task, split)  # refuses an unknown split
         # Steps before `go` need no look at the action, unless early answers or the passing of time cost something.
         self._heeds_all = self.task.reaction_time or self.task.withhold
         self._window: Window | None = None
-        self._block: Trials | None = None
+        self._stream: Stream | None = None
+        self._trials: Trials | None = None
         self._t, self._first_heeded, self._over = -1, 0, True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Begins the next trial of the stream; with `seed`, the first trial of the stream of that seed."""
         if seed is not None or self._np_random is None:
             self._np_random, self._np_random_seed = seeded(seed, self.split)
-            self._block = None
-        self._begin_trial()
-        info = {"latents": self._trials.latents[self._row].copy(), "labels": self._trials.labels[self._row].copy()}
-        if self._trials.context is not None:
-            info["context"] = int(self._trials.context[self._row])
+        if self._stream is None or self._stream.rng is not self._np_random:
+            self._stream = Stream(self.task, self.split, self._np_random)
+        trials, row = self._begin_trial(self._stream)
+        info = {"latents": trials.latents[row].copy(), "labels": trials.labels[row].copy()}
+        if trials.context is not None:
+            info["context"] = int(trials.context[row])
         if self.render_mode == "human":
             self.render()
         return self._observations[0], info
@@ -187,9 +156,9 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: gym.make(..., render_mode='rgb_array')")
             return None
-        if self._block is None:
+        if self._trials is None:
             raise gym.error.ResetNeeded("no trial is on: call reset() before render()")
-        picture = draw(frame(self._trials, self._row, self._t, self._answers))
+        picture = draw(Frame.of(self._trials, self._row, self._t, self._answers))
         if self.render_mode == "rgb_array":
             return picture
         if self._window is None:
@@ -203,21 +172,20 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             self._window.close()
             self._window = None
 
-    def _begin_trial(self) -> None:
-        if self._block is None or self._row + 1 == len(self._block):
-            self._block = sample(self._shown, block_size(self._shown), self._np_random)
-            self._shows = observe(self._block)
-            self._row = -1
-        self._row += 1
-        self._trials, self._observations = self._block, self._shows[self._row]
-        row, when = slice(self._row, self._row + 1), self._block.timing
-        if self._block.lengths is not None:
-            when = Timing(*(v[row] for v in when))
-        self._question = LabelsAndTiming(self._block.asked[row], when)
+    def _begin_trial(self, stream: Stream) -> tuple[Trials, int]:
+        """Begins the next trial of the stream; gives the block that holds it, and its row."""
+        trials, rows = stream.next()
+        if trials is not self._trials:
+            self._trials, self._shows = trials, observe(trials)
+        self._row, when = rows.start, trials.timing
+        if trials.lengths is not None:
+            when = Timing(*(v[rows] for v in when))
+        self._observations, self._question = self._shows[self._row], LabelsAndTiming(trials.asked[rows], when)
         self._first_heeded = 0 if self._heeds_all else int(np.asarray(when.go).item())
         self._committed = open_commitments(1, self.task.n_answers) if self.task.reaction_time else None
         self._answers = None
         self._t, self._over = 0, False
+        return trials, self._row
 
     def _step_heeded(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """A step on which the action may count."""
@@ -240,38 +208,3 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             if self.render_mode == "human":
                 self.render()
         return observation, float(outcome.reward[0]), self._over, False, info
-
-
-def as_actions(task: EvidenceTask, action: Any, batch: tuple[()] | tuple[int]) -> Int[np.ndarray, "N M"]:
-    """Actions as an integer array `[N, M]`; `batch` is `(N,)` for those of a vector, `()` for those of one environment.
-
-    Raises:
-        ValueError: if they are not whole numbers, or not of the shape of the action space.
-    """
-    actions, n_components = np.asarray(action), len(action_sizes(task))
-    if actions.dtype.kind == "f" and task.action_encoding == "multi_binary" and np.isin(actions, (0, 1)).all():
-        actions = actions.astype(np.int8)  # as `MultiBinary` does, and as Stable-Baselines3 gives them
-    if actions.dtype.kind not in "iub":
-        raise ValueError(f"action={action!r} is not made of whole numbers")
-    if actions.shape != (*batch, n_components) and not (is_discrete(task) and actions.shape == batch):
-        needed = batch if is_discrete(task) else (*batch, n_components)
-        raise ValueError(f"action has shape {actions.shape}; {needed} is needed")
-    return actions.reshape(-1, n_components)
-
-
-def frame(trials: Trials, row: int, t: int, answers: np.ndarray | None) -> Frame:
-    """What a picture of the trial in `row` shows at step `t`, its answers so far being `answers`."""
-    one = trials[row : row + 1]
-    when = Timing(*(int(np.asarray(v).item()) for v in one.timing))
-    return Frame(
-        task=trials.task,
-        latents=one.latents[0],
-        labels=one.labels[0],
-        evidence=one.evidence[0, : min(max(t + 1 - when.stimulus_on, 0), when.stimulus_off - when.stimulus_on)],
-        cue=float(t < when.go),
-        step=t,
-        n_steps=when.end,
-        answers=answers,
-        context=None if one.context is None else int(one.context[0]),
-        periods=trials.task.periods if one.lengths is None else Periods(*one.lengths[0].tolist()),
-    )

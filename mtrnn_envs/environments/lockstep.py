@@ -13,7 +13,7 @@ MARCH_TRIALS = 1024
 MARCH_VALUES = 2**17
 
 
-class March:
+class Lockstep:
     """Trials of all environments that begin, go on and end together.
 
     Some trials of every environment are loaded at a time, and then shown one after the other. Time comes first in the

@@ -1,105 +1,123 @@
-"""Pictures of one moment of a trial, drawn with numpy alone; a window for them needs pygame.
+"""Pictures of one moment of a trial, drawn with Pillow, and a window that shows them, which needs pygame.
 
-The picture is a pure function of a `Frame`: it draws no random number and keeps nothing but a cache of what does not
-change within a trial.
-
-Axis letters: H, W rows and columns of a picture; K tasks, A answers, D latents, n samples of evidence.
+A picture is a pure function of a `Frame`. Colours are those of Okabe & Ito (2008), which colour-blind readers tell
+apart. Axis letters: H, W rows and columns of a picture; K tasks, A answers, D latents, n samples of evidence.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from jaxtyping import Float, Float32, Int, UInt8
 
-from mtrnn_envs.environments.drawing import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PAPER,
-    PURPLE,
-    RULE,
-    VERMILLION,
-    WHITE,
-    YELLOW,
-    Colour,
-    Point,
-    blend,
-    stroke,
-    text,
-)
 from mtrnn_envs.ideal_observer.latent_posterior import marginal, running_statistic
 from mtrnn_envs.ideal_observer.observer import flat_prior, prior_ratio
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Periods
+from mtrnn_envs.trials import Periods, Trials, timing
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+Colour: TypeAlias = tuple[int, int, int]
+Point: TypeAlias = tuple[float | int, float | int]
+
+WHITE, PAPER, RULE, GREY, INK = (255, 255, 255), (240, 241, 243), (205, 208, 212), (95, 99, 105), (20, 20, 20)
+BLUE, GREEN, ORANGE, PURPLE = (0, 114, 178), (0, 158, 115), (230, 159, 0), (204, 121, 167)
+TRUTH, EVIDENCE, BELIEF, RIGHT, WRONG, LAMP = INK, ORANGE, BLUE, GREEN, (213, 94, 0), (255, 190, 30)
+ANSWERS: dict[int, Colour] = {1: (240, 228, 66), -1: PURPLE, 0: (226, 228, 231)}
+PERIOD_COLOURS = Periods(GREY, ORANGE, GREY, GREEN)
 
 HEIGHT, WIDTH = 480, 640
+FINE = 3  # shapes are drawn so many times as large and then reduced, which smooths their edges
 SIDE = 300  # pixels of the square [-0.5, 0.5]^2 of latents
 PLANE, APRON = 16, 62  # corner of the plane, and the width of what it shows around the square: evidence falls there too
 SQUARE = PLANE + APRON
-PANEL = 462  # first column of what stands to the right of the plane
+PANEL = 458  # first column of what stands to the right of the plane
+CELLS = 104  # first row of the answers
 LONGEST_TRAIL = 200  # samples shown
 MOST_LINES = 250  # tasks beyond which boundaries would be a grey blur, and are left out
+SHADE = 0.3  # strength of the shading on the +1 side of each boundary, which fades over `SHADED` pixels
+SHADED = 7
 
-TRUTH, EVIDENCE, BELIEF, RIGHT, WRONG, LAMP = INK, ORANGE, BLUE, GREEN, VERMILLION, (255, 190, 30)
-ANSWERS: dict[int, Colour] = {1: YELLOW, -1: PURPLE, 0: (226, 228, 231)}
-PERIOD_COLOURS = Periods(GREY, ORANGE, GREY, GREEN)
+
+def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
+    """`mode`, if it is None or one of `allowed`; else `ValueError`."""
+    if mode is not None and mode not in allowed:
+        raise ValueError(f"render_mode={mode!r} is not one of {[None, *allowed]}")
+    return mode
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What a picture of one moment of a trial needs.
+    """One moment of a trial, as a picture needs it.
 
     Attributes:
         task: the task.
         latents: x*, `[D]`.
         labels: the right answers to all tasks, `[K]`, +1 or -1.
         evidence: the samples shown so far, before the encoder, `[n, D]`; n may be 0.
-        cue: the fixation cue, 1 or 0.
-        step: the step whose observation is shown, counted from 0; `n_steps` or more once the trial is over.
-        n_steps: the number of steps of the trial.
+        step: the step whose observation is shown, counted from 0; the length of the trial or more once it is over.
+        periods: the lengths of the periods of this trial, in steps.
         answers: the answers so far, `[A]`, +1 or -1, 0 where there is none; None for no answers at all.
         context: the task that is asked, with `cueing="one"`, else None.
-        periods: the periods of this trial in steps, where the task draws them; else they are the task's.
     """
 
     task: EvidenceTask
     latents: Float[np.ndarray, " D"]
     labels: Int[np.ndarray, " K"]
     evidence: Float[np.ndarray, "n D"]
-    cue: SupportsFloat
-    step: SupportsIndex
-    n_steps: SupportsIndex
+    step: int
+    periods: Periods
     answers: Int[np.ndarray, " A"] | None = None
-    context: SupportsIndex | None = None
-    periods: Periods | None = None
+    context: int | None = None
+
+    @classmethod
+    def of(cls, trials: Trials, row: int, t: int, answers: np.ndarray | None) -> Frame:
+        """The trial in `row` of `trials` at step `t`, with its answers so far."""
+        task, one = trials.task, trials[row : row + 1]
+        periods = task.longest if one.lengths is None else Periods(*one.lengths[0].tolist())
+        seen = min(max(t + 1 - periods.fixation, 0), periods.stimulus)
+        context = None if one.context is None else int(one.context[0])
+        return cls(task, one.latents[0], one.labels[0], one.evidence[0, :seen], t, periods, answers, context)
 
 
 def draw(frame: Frame) -> UInt8[np.ndarray, "H W 3"]:
     """The picture of a frame, 480 × 640, rows from the top.
 
-    On the plane of the first two latents stand the boundaries, the evidence (older is fainter; what falls outside the
-    view is put on its rim), the path of its mean, and x*. Boundaries of more than `MOST_LINES` tasks are left out; with
-    D > 2 they are those of the slice through the other latents of x*. With D = 1 the second axis is time, downwards.
+    On the plane of the first two latents stand the boundaries, each shaded on its +1 side, the evidence (older is
+    fainter; what falls outside the view is put on its rim), the path of its mean, and x*. Boundaries of more than
+    `MOST_LINES` tasks are left out; with D > 2 they are those of the slice through the other latents of x*. With D = 1
+    the second axis is time, downwards.
 
     The heat map is the density of the ideal observer's posterior, over its peak (see `mtrnn_envs.ideal_observer`). With
     noise behind the encoder, where that is not computed, there is none; with D > 2 and correlated latents or excluded
     orthants it is that of a flat prior.
+
+    Raises:
+        DependencyNotInstalled: if Pillow is missing.
     """
-    picture = _canvas(frame.task).copy()
-    square = picture[SQUARE : SQUARE + SIDE, SQUARE : SQUARE + SIDE]
-    square[...] = _with_boundaries(frame, blend(np.asarray(WHITE, np.float32), _belief(frame), BELIEF)) + 0.5
-    _draw_evidence(picture, frame)
-    _draw_time(picture, frame)
-    _draw_answers(picture, frame)
-    return picture
+    pen = _Pen()
+    end, many = SQUARE + SIDE, frame.task.n_dims > 1
+    pen.box(PLANE, PLANE, SIDE + 2 * APRON, SIDE + 2 * APRON, PAPER)
+    pen.box(SQUARE - 1, SQUARE - 1, SIDE + 2, SIDE + 2, RULE)
+    pen.paste(SQUARE, SQUARE, _with_boundaries(frame, _heat(_belief(frame))))
+    for at, name in ((SQUARE, "-0.5"), (SQUARE + SIDE // 2, "0"), (end, "0.5")):
+        pen.text(at, end + 5, name, GREY, anchor="ma")
+        if many:
+            pen.text(SQUARE - 6, SQUARE + end - at, name, GREY, anchor="rm")
+    pen.text(SQUARE + 3 * SIDE // 4, end + 5, "x1", GREY, anchor="ma")
+    pen.text(SQUARE - 6, SQUARE + SIDE // 4, "x2" if many else "time", GREY, anchor="rm")
+    if frame.task.n_dims > 2:
+        pen.text(PLANE + 8, end + 40, f"slice through x* in D = {frame.task.n_dims}", GREY)
+    _draw_evidence(pen, frame)
+    _draw_time(pen, frame)
+    _draw_answers(pen, frame)
+    _draw_legend(pen)
+    return pen.picture()
 
 
 def pixel(x1: float, x2: float) -> Point:
@@ -144,54 +162,80 @@ class Window:
             self._screen = None
 
 
-def _cross(picture: np.ndarray, at: Point) -> None:
+class _Pen:
+    """A picture that is being drawn; all places and sizes are in its pixels."""
+
+    def __init__(self) -> None:
+        try:
+            from PIL import Image, ImageDraw
+        except ImportError as error:
+            raise DependencyNotInstalled(
+                'render_mode="rgb_array" needs Pillow: `pip install "mtrnn-envs[human]"`'
+            ) from error
+        self._image, self._of, self._words = Image, ImageDraw.Draw, []
+        self._large = Image.new("RGB", (WIDTH * FINE, HEIGHT * FINE), WHITE)
+        self._shapes = ImageDraw.Draw(self._large, "RGBA")
+
+    def paste(self, x: int, y: int, part: Float[np.ndarray, "H W 3"]) -> None:
+        """Puts a part, with its upper left corner at column `x` and row `y`."""
+        small = self._image.fromarray((part + 0.5).astype(np.uint8))
+        size = (small.width * FINE, small.height * FINE)
+        self._large.paste(small.resize(size, self._image.Resampling.NEAREST), (x * FINE, y * FINE))
+
+    def box(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
+        """A rectangle."""
+        if width > 0 and height > 0:
+            left, top, right, bottom = (round(v * FINE) for v in (x, y, x + width, y + height))
+            self._large.paste(colour, (left, top, right, bottom))
+
+    def line(self, points: list[Point], width: float, colour: Colour, alpha: float = 1.0) -> None:
+        """A line through points."""
+        path, fill = [(x * FINE, y * FINE) for x, y in points], (*colour, round(255 * alpha))
+        self._shapes.line(path, fill=fill, width=max(1, round(width * FINE)), joint="curve")
+
+    def disc(self, at: Point, radius: float, colour: Colour, alpha: float = 1.0) -> None:
+        """A disc with a white rim."""
+        for r, fill in ((radius + 1.2, WHITE), (radius, colour)):
+            box = [v * FINE for v in (at[0] - r, at[1] - r, at[0] + r, at[1] + r)]
+            self._shapes.ellipse(box, fill=(*fill, round(255 * alpha)))
+
+    def cross(self, at: Point, length: float, width: float, colour: Colour) -> None:
+        """A plus sign."""
+        self.box(at[0] - length / 2, at[1] - width / 2, length, width, colour)
+        self.box(at[0] - width / 2, at[1] - length / 2, width, length, colour)
+
+    def text(self, x: float, y: float, words: str, colour: Colour = INK, size: int = 13, anchor: str = "lm") -> None:
+        """Words on a line; `anchor` is Pillow's: "lm" puts the middle of their left edge at (x, y)."""
+        self._words.append(((x, y), words, colour, size, anchor))
+
+    def picture(self) -> UInt8[np.ndarray, "H W 3"]:
+        """What was drawn, words on top."""
+        small = self._large.reduce(FINE)
+        for at, words, colour, size, anchor in self._words:
+            self._of(small).text(at, words, colour, _font(size), anchor)
+        return np.array(small)
+
+
+@lru_cache
+def _font(size: int) -> FreeTypeFont | ImageFont:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _mark(pen: _Pen, at: Point) -> None:
     """The mark of x*."""
-    x, y = at
-    for radius, colour in ((2.6, WHITE), (1.4, TRUTH)):
-        stroke(picture, (x - 8, y), (x + 8, y), radius, colour)
-        stroke(picture, (x, y - 8), (x, y + 8), radius, colour)
+    pen.cross(at, 20, 5, WHITE)
+    pen.cross(at, 17, 3, TRUTH)
 
 
-def _dot(picture: np.ndarray, at: Point, radius: float | int, colour: Colour, alpha: float = 1.0) -> None:
-    """A disc with a white rim."""
-    stroke(picture, at, at, radius + 1.2, WHITE, alpha)
-    stroke(picture, at, at, radius, colour, alpha)
+def _heat(strength: Float[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W 3"]:
+    """The colour of the posterior over white, at full strength where `strength` is 1."""
+    white = np.array(WHITE, np.float32)
+    return white + strength.astype(np.float32)[..., None] * (np.array(BELIEF, np.float32) - white)
 
 
-@lru_cache(maxsize=16)
-def _canvas(task: EvidenceTask) -> UInt8[np.ndarray, "H W 3"]:
-    """What is the same in all pictures of a task: the plane's ground, words and the legend."""
-    picture = np.full((HEIGHT, WIDTH, 3), WHITE, np.uint8)
-    end = SQUARE + SIDE
-    picture[PLANE : end + APRON, PLANE : end + APRON] = PAPER
-    picture[SQUARE - 1 : end + 1, SQUARE - 1 : end + 1] = RULE
-    for at, name in ((SQUARE, "-0.5"), (SQUARE + SIDE // 2, "0"), (end, "0.5")):
-        text(picture, at - 4 * len(name), end + 6, name, GREY, 2.0)
-        if task.n_dims > 1:
-            text(picture, SQUARE - 9 - 7 * len(name), 2 * SQUARE + SIDE - at - 5, name, GREY, 2.0)
-    text(picture, end - 3, end + 24, "X1", GREY)
-    text(picture, *((SQUARE - 21, SQUARE - 24, "X2") if task.n_dims > 1 else (PLANE + 8, SQUARE, "TIME")), GREY)
-    if task.n_dims > 2:
-        text(picture, PLANE + 8, end + 38, f"SLICE THROUGH X* IN D={task.n_dims}", GREY, 2.0)
-    text(picture, PANEL, 88, "ANSWERS")
-    x, top = PANEL + 8, 354
-    for i, words in enumerate(("EVIDENCE", "ITS MEAN", "POSTERIOR", "TRUTH X*")):
-        text(picture, x + 18, top + 21 * i - 7, words, GREY)
-    _dot(picture, (x, top), 3.5, EVIDENCE)
-    _dot(picture, (x, top + 21), 4.5, BELIEF)
-    spot = np.exp(-0.5 * (np.arange(-9, 9) / 4) ** 2)
-    part = picture[top + 33 : top + 51, x - 9 : x + 9]
-    part[...] = blend(part, 0.7 * np.outer(spot, spot), BELIEF)
-    _cross(picture, (x, top + 63))
-    cells = ((1, None, "+1"), (-1, None, "-1"), (1, True, "RIGHT"), (1, False, "WRONG"))
-    for i, (answer, right, words) in enumerate(cells):
-        across, down = 80 * (i % 2), 84 + 22 * (i // 2)
-        _cell(picture, PANEL + across, top + down - 8, 18, answer, right)
-        text(picture, x + across + 18, top + down - 7, words, GREY)
-    return picture
-
-
-def _belief(frame: Frame) -> Float32[np.ndarray, "H W"]:
+def _belief(frame: Frame) -> Float[np.ndarray, "H W"]:
     """The strength of the heat map on the square: the density over its peak, fainter the flatter it is."""
     task, n, centres = frame.task, len(frame.evidence), (np.arange(SIDE) + 0.5) / SIDE - 0.5
     profiles = np.ones((2, SIDE))
@@ -205,7 +249,7 @@ def _belief(frame: Frame) -> Float32[np.ndarray, "H W"]:
         plane = np.stack(np.broadcast_arrays(centres, centres[::-1, None]), axis=-1)
         heat *= prior_ratio(task, plane[..., : task.n_dims])
         heat /= max(heat.max(), 1e-300)
-    return (np.float32(0.75 - 0.65 * heat.mean()) * heat).astype(np.float32)
+    return (0.75 - 0.65 * heat.mean()) * heat
 
 
 def _tints(n_tasks: int) -> Float[np.ndarray, "K 3"]:
@@ -215,7 +259,9 @@ def _tints(n_tasks: int) -> Float[np.ndarray, "K 3"]:
 
 
 @lru_cache(maxsize=32)
-def _boundaries(task: EvidenceTask, others: tuple[float, ...], only: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _boundaries(
+    task: EvidenceTask, others: tuple[float, ...], only: int | None, shade: float = SHADE
+) -> tuple[np.ndarray, np.ndarray]:
     """The boundaries on the square as layers `keep` and `add`, `[H, W, 1]` and `[H, W, 3]`: below * keep + add.
 
     A pixel is as far from a boundary as its margin over the margin's steepest change to a neighbour; this holds for
@@ -226,7 +272,7 @@ def _boundaries(task: EvidenceTask, others: tuple[float, ...], only: int | None)
     centres = (np.arange(-1, SIDE + 1, dtype=np.float32) + 0.5) / SIDE - 0.5
     tints, radius, strength, most = _tints(task.n_tasks), 0.45, 0.75, MOST_LINES
     if only is not None:
-        tints, radius, strength, most = np.array([INK], float), 1.1, 1.0, 10 * MOST_LINES
+        tints, radius, strength, most, shade = np.array([INK], float), 1.1, 1.0, 10 * MOST_LINES, 0.0
     for top in range(0, SIDE if task.n_tasks <= most else 0, n_rows):
         rows = -centres[top : top + n_rows + 2]
         grid = np.empty((len(rows), SIDE + 2, task.n_dims), np.float32)
@@ -240,7 +286,9 @@ def _boundaries(task: EvidenceTask, others: tuple[float, ...], only: int | None)
         slopes = np.hypot(np.maximum(down[1:], down[:-1]), np.maximum(across[:, 1:], across[:, :-1]))
         inner = margins[1:-1, 1:-1]
         far = np.full(inner.shape, np.inf, np.float32)
-        cover = strength * (radius + 0.5 - np.divide(np.abs(inner), slopes, out=far, where=slopes > 0)).clip(0, 1)
+        distance = np.divide(np.abs(inner), slopes, out=far, where=slopes > 0)
+        cover = strength * (radius + 0.5 - distance).clip(0, 1)
+        cover = np.maximum(cover, shade * (inner > 0) * (1 - distance / SHADED).clip(0, 1))
         total = 1 - np.prod(1 - cover, axis=-1, keepdims=True)
         band = slice(top, top + n_rows)
         keep[band] = 1 - total
@@ -258,11 +306,11 @@ def _with_boundaries(frame: Frame, below: Float32[np.ndarray, "H W 3"]) -> Float
     if frame.context is None:
         return below * keep + add
     below = 0.7 * below + 0.3 * (below * keep + add)
-    keep, add = _boundaries(frame.task, others, int(frame.context))
+    keep, add = _boundaries(frame.task, others, frame.context)
     return below * keep + add
 
 
-def _draw_evidence(picture: np.ndarray, frame: Frame) -> None:
+def _draw_evidence(pen: _Pen, frame: Frame) -> None:
     """Samples, the path of their mean, and x*."""
     n, task = len(frame.evidence), frame.task
     means = np.cumsum(frame.evidence, axis=0, dtype=np.float64) / np.arange(1, n + 1)[:, None]
@@ -277,74 +325,87 @@ def _draw_evidence(picture: np.ndarray, frame: Frame) -> None:
     first = max(0, n - LONGEST_TRAIL)
     dots, path = places(frame.evidence[first:], first), places(means[first:], first)
     for i, at in enumerate(dots):
-        _dot(picture, at, 3.5, EVIDENCE, max(0.25, 0.9 ** (len(dots) - 1 - i)))
-    for start, end in pairwise(path):
-        stroke(picture, start, end, 0.8, BELIEF, 0.7)
+        pen.disc(at, 3.5, EVIDENCE, max(0.25, 0.9 ** (len(dots) - 1 - i)))
     if n:
-        _dot(picture, path[-1], 4.5, BELIEF)
-    _cross(picture, places(frame.latents[None], max(0, n - 1))[0])
+        pen.line(path, 1.5, BELIEF, 0.7)
+        pen.disc(path[-1], 4.5, BELIEF)
+    _mark(pen, places(frame.latents[None], max(0, n - 1))[0])
 
 
-def _draw_time(picture: np.ndarray, frame: Frame) -> None:
+def _draw_time(pen: _Pen, frame: Frame) -> None:
     """The cue's lamp, the name of the period, and the bar of the trial with its periods."""
-    lit, n_steps, step = float(frame.cue) > 0, int(frame.n_steps), int(frame.step)
-    stroke(picture, (PANEL + 9, 30), (PANEL + 9, 30), 9, INK)
-    stroke(picture, (PANEL + 9, 30), (PANEL + 9, 30), 7.5, LAMP if lit else GREY)
-    text(picture, PANEL + 26, 23, "CUE ON: WAIT" if lit else "CUE OFF: ANSWER")
-    periods = frame.periods or frame.task.periods
-    ends = np.cumsum([n_steps] if periods is None else list(periods))
-    names = ["STEP"] if periods is None else [name.upper() for name in Periods._fields]
-    now = int(np.searchsorted(ends, step, side="right"))
-    over = step >= n_steps or now >= len(names)
-    text(picture, PANEL, 54, f"{'END' if over else names[now]} {min(step + 1, n_steps)}/{n_steps}")
-    length = SIDE + 2 * APRON
-    start, elapsed = 0, round(length * min(step + 1, n_steps) / n_steps)
-    for end, colour in zip(ends, (GREY,) if periods is None else PERIOD_COLOURS, strict=True):
-        end = round(length * min(int(end), n_steps) / n_steps)
-        bar = picture[454:466, PLANE + start : PLANE + max(start, end - 2)]
-        bar[...] = 191 + np.array(colour) // 4
-        bar[:, : max(0, elapsed - start)] = colour
+    ends = np.cumsum(frame.periods).tolist()
+    n_steps, done = ends[-1], min(frame.step + 1, ends[-1])
+    lit, over = frame.step < timing(frame.periods, frame.task.reaction_time).go, frame.step >= n_steps
+    pen.disc((PANEL + 9, 26), 9, INK)
+    pen.disc((PANEL + 9, 26), 6.5, LAMP if lit else GREY)
+    pen.text(PANEL + 26, 26, "Cue on: wait" if lit else "Cue off: answer", size=15)
+    now = "end" if over else Periods._fields[int(np.searchsorted(ends, frame.step, side="right"))]
+    pen.text(PANEL, 54, f"{now.capitalize()}, step {done} of {n_steps}", size=15)
+    length, start = SIDE + 2 * APRON, 0.0
+    for end, colour in zip((length * end / n_steps for end in ends), PERIOD_COLOURS, strict=True):
+        red, green, blue = (191 + c // 4 for c in colour)
+        pen.box(PLANE + start, 454, end - start - 2, 12, (red, green, blue))
+        pen.box(PLANE + start, 454, min(length * done / n_steps, end - 2) - start, 12, colour)
         start = end
 
 
-def _draw_answers(picture: np.ndarray, frame: Frame) -> None:
+def _draw_answers(pen: _Pen, frame: Frame) -> None:
     """One cell for every answer asked for, and the number of right ones."""
-    labels = frame.labels if frame.context is None else frame.labels[int(frame.context) :][:1]
+    labels = frame.labels if frame.context is None else frame.labels[frame.context :][:1]
     answers = np.zeros(len(labels), int) if frame.answers is None else frame.answers
-    width, height, top = WIDTH - 16 - PANEL, 196, 108
+    width, height = WIDTH - 16 - PANEL, 180
     size = next((s for s in range(48, 6, -1) if (width // s) * (height // s) >= len(labels)), 6)
     n_columns = width // size
     n_shown = min(len(labels), n_columns * (height // size))
-    tints = _tints(frame.task.n_tasks) if frame.context is None and len(labels) <= MOST_LINES else None
+    pen.text(PANEL, 86, "Answers" + (f", the first {n_shown}" if n_shown < len(labels) else ""), size=15)
+    tints: list[Any] = [None] * len(labels)
+    if frame.context is None and len(labels) <= MOST_LINES:
+        tints = _tints(frame.task.n_tasks).round().astype(int).tolist()
     right = (answers == labels).tolist()
     for k, answer in enumerate(answers[:n_shown].tolist()):
         row, column = divmod(k, n_columns)
-        x, y = PANEL + size * column, top + size * row
-        _cell(picture, x, y, size, answer, right[k] if answer else None, None if tints is None else tints[k])
+        _cell(pen, PANEL + size * column, CELLS + size * row, size, answer, right[k] if answer else None, tints[k])
     if answers.any():
-        text(picture, PANEL, 312, f"RIGHT {sum(right)}/{np.count_nonzero(answers)}")
-    if n_shown < len(labels):
-        text(picture, PANEL + 72, 88, f"FIRST {n_shown}")
+        pen.text(PANEL, 298, f"{sum(right)} of {np.count_nonzero(answers)} right", size=15)
 
 
-def _cell(picture: np.ndarray, x: int, y: int, size: int, answer: int, right: bool | None, tint: Any = None) -> None:
-    """An answer: its colour and sign, a frame that says whether it is right, a notch where it is wrong."""
-    cell = picture[y : y + size - 2, x : x + size - 2]
-    frame = 1 + size // 12
-    cell[...] = RULE if right is None else RIGHT if right else WRONG
-    cell[frame:-frame, frame:-frame] = ANSWERS[answer]
-    if tint is not None and size >= 14:
-        cell[-frame - 3 : -frame, frame:-frame] = tint
+def _cell(
+    pen: _Pen, x: float, y: float, size: int, answer: int, right: bool | None, tint: list[int] | None = None
+) -> None:
+    """An answer: its colour and sign, a frame (green: right; with a notch: wrong), and the colour of its boundary above."""
+    bar, rim = (2 + size // 12 if tint is not None and size >= 10 else 0), 1 + size // 12
+    if tint is not None and bar:
+        pen.box(x, y, size - 2, bar, (tint[0], tint[1], tint[2]))
+    top, width, height = y + bar + (bar > 0), size - 2, size - 2 - bar - (bar > 0)
+    pen.box(x, top, width, height, RULE if right is None else RIGHT if right else WRONG)
+    pen.box(x + rim, top + rim, width - 2 * rim, height - 2 * rim, ANSWERS[answer])
     if right is False:
-        notch = size // 3
-        cell[:notch, -notch:][np.tri(notch, dtype=bool).T] = WRONG
-    if answer and size >= 16:
-        unit = size / 10
-        text(
-            picture,
-            int(x + size / 2 - 3 - unit),
-            int(y + size / 2 - 3 - 2 * unit),
-            "+" if answer > 0 else "-",
-            INK,
-            unit,
-        )
+        pen.box(x + width - size / 4, top, size / 4, size / 4, WRONG)
+    if answer and size >= 12:
+        centre, length = (x + width / 2, top + height / 2), size / 3.5
+        pen.box(centre[0] - length / 2, centre[1] - length / 8, length, length / 4, INK)
+        if answer > 0:
+            pen.box(centre[0] - length / 8, centre[1] - length / 2, length / 4, length, INK)
+
+
+def _draw_legend(pen: _Pen) -> None:
+    """The meaning of marks and colours."""
+    x, top = PANEL + 8, 324
+    pen.disc((x, top), 3.5, EVIDENCE)
+    pen.line([(x - 8, top + 21), (x, top + 21)], 1.5, BELIEF, 0.7)
+    pen.disc((x, top + 21), 4.5, BELIEF)
+    spot = np.exp(-0.5 * (np.arange(-9, 9) / 4) ** 2)
+    pen.paste(x - 9, top + 33, _heat(0.7 * np.outer(spot, spot)))
+    _mark(pen, (x, top + 63))
+    shades = np.linspace(SHADE, 0, SHADED)[:, None, None] * (np.array(BLUE, float) - 255) + 255
+    pen.paste(x - 9, top + 84, np.tile(shades, (1, 18, 1)))
+    pen.line([(x - 9, top + 84), (x + 9, top + 84)], 1, BLUE, 0.8)
+    for i, words in enumerate(("evidence", "its mean", "posterior", "true x*", "+1 side of boundary")):
+        pen.text(x + 18, top + 21 * i, words, GREY)
+    cells: tuple[tuple[int, bool | None, str], ...]
+    cells = ((1, None, "+1"), (-1, None, "-1"), (1, True, "right"), (1, False, "wrong"))
+    for i, (answer, right, words) in enumerate(cells):
+        across, down = 76 * (i % 2), top + 107 + 22 * (i // 2)
+        _cell(pen, PANEL + across, down - 9, 20, answer, right)
+        pen.text(x + across + 20, down, words, GREY)

@@ -9,9 +9,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from mtrnn_envs.environments.env import action_space, as_actions, checked_render_mode, frame, observation_space
-from mtrnn_envs.environments.lockstep import March
-from mtrnn_envs.environments.rendering import draw as draw_picture
+from mtrnn_envs.environments.lockstep import Lockstep
+from mtrnn_envs.environments.rendering import Frame, checked_render_mode, draw
+from mtrnn_envs.environments.spaces import action_space, as_actions, observation_space
 from mtrnn_envs.reward import (
     Commitments,
     LabelsAndTiming,
@@ -22,10 +22,10 @@ from mtrnn_envs.reward import (
     score,
     task_outcomes,
 )
-from mtrnn_envs.rng.seeding import generator, seeded
-from mtrnn_envs.stream import block_size, shown_task
+from mtrnn_envs.rng.seeding import seeded
+from mtrnn_envs.stream import Streams
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import allocate, draw, observe, timing_of
+from mtrnn_envs.trials import observe, timing_of
 from mtrnn_envs.utils.validation import check_int
 
 METADATA: dict[str, Any] = {
@@ -75,15 +75,9 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
-        n, shown = self.num_envs, shown_task(self.task, split)
-        self._generators: list[np.random.Generator | None] = [None] * n
-        self._seeds: list[int] = [-1] * n
-        # A block of trials for each environment, trial r of environment i in row r n + i, so that those which go on
-        # together lie together; and where each environment is in its own. All are at the end until drawn.
-        self._block_size = block_size(shown)
-        self._blocks = allocate(shown, self._block_size * n, generator(0, split))
-        self._fresh = allocate(shown, self._block_size, generator(0, split))
-        self._rows = np.full(n, self._block_size - 1)
+        self._streams = Streams(self.task, split, self.num_envs)
+        self._seeds: list[int] = [-1] * self.num_envs
+        n, shown = self.num_envs, self._streams.task
         # The trials that are on: what is asked, at which step each is, whether it has ended, what it was answered.
         self._asked = np.zeros((n, shown.n_answers), np.int8)
         self._lengths = None if shown.periods is not None else np.zeros((n, 4), np.int64)
@@ -99,14 +93,14 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             and not shown.withhold
             and self.autoreset_mode is AutoresetMode.SAME_STEP
         )
-        self._march: March | None = None
+        self._march: Lockstep | None = None
         self._schedule = np.zeros((n, shown.n_steps, shown.n_features), np.float32)
         self._now = 0
 
     @property
     def np_random(self) -> tuple[np.random.Generator | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The generators of the environments."""
-        return tuple(self._generators)
+        return tuple(self._streams.generators)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -128,9 +122,9 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         seeds = [None if one is None else check_int("seed", one, 0) for one in seeds]  # all, before any is used
         rows = self._reset_rows(options)
         for i in rows.tolist():
-            if seeds[i] is not None or self._generators[i] is None:
-                self._generators[i], self._seeds[i] = seeded(seeds[i], self.split)
-                self._rows[i] = self._block_size - 1
+            if seeds[i] is not None or self._streams.generators[i] is None:
+                rng, self._seeds[i] = seeded(seeds[i], self.split)
+                self._streams.start(i, rng)
         if self._can_march and len(rows) == self.num_envs:
             self._march = None  # what it has loaded may be of other seeds
             return self._march_on()
@@ -154,11 +148,11 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: gym.make_vec(..., render_mode='rgb_array')")
             return None
-        if self._generators[0] is None:
+        if self._streams.generators[0] is None:
             raise gym.error.ResetNeeded("no trial is on: call reset() before render()")
-        trials = self._blocks[self._rows * self.num_envs + np.arange(self.num_envs)]
+        trials = self._streams.trials(np.arange(self.num_envs))
         steps = self._t if self._march is None else [self._march.t] * self.num_envs
-        return tuple(draw_picture(frame(trials, i, int(steps[i]), self._answers[i])) for i in range(self.num_envs))
+        return tuple(draw(Frame.of(trials, i, int(steps[i]), self._answers[i])) for i in range(self.num_envs))
 
     def _reset_rows(self, options: dict[str, Any] | None) -> np.ndarray:
         """The environments to reset."""
@@ -169,41 +163,26 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(
                 f"options['reset_mask']={mask!r} is not a boolean array of shape ({self.num_envs},) with a True in it"
             )
-        if any(generator is None for generator, hit in zip(self._generators, mask, strict=True) if not hit):
+        if any(generator is None for generator, hit in zip(self._streams.generators, mask, strict=True) if not hit):
             raise gym.error.ResetNeeded("call reset() without a reset_mask first")
         return np.flatnonzero(mask)
-
-    def _advance(self, rows: np.ndarray) -> None:
-        """Moves the environments `rows` on to the next trial of their streams."""
-        self._rows[rows] += 1
-        for i in rows[self._rows[rows] == self._block_size].tolist():
-            draw(self._fresh, self._generators[i])
-            self._blocks.put(slice(i, None, self.num_envs), self._fresh)
-            self._rows[i] = 0
 
     # Trials that march.
 
     def _march_on(self) -> tuple[np.ndarray, dict[str, Any]]:
         """Begins the next trial of all environments; gives their observations and infos."""
         if self._march is None:
-            self._march = March(self.task, self.num_envs)
+            self._march = Lockstep(self.task, self.num_envs)
         if self._march.n_left:
-            self._rows += 1
+            self._streams.rows += 1
         else:
-            everyone = np.arange(self.num_envs)
-            self._advance(everyone)
-            first, last = int(self._rows.min()), int(self._rows.max())
-            n_trials = min(self._march.capacity, self._block_size - last)
-            rows = (first + np.arange(n_trials)[:, None]) * self.num_envs + everyone
-            if first == last:  # as from the first step on, unless some were reset alone
-                self._march.load(self._blocks[rows[0, 0] : rows[-1, -1] + 1])
-            else:
-                self._march.load(self._blocks[(rows + (self._rows - first) * self.num_envs).ravel()])
+            self._streams.advance(np.arange(self.num_envs))
+            self._march.load(self._streams.upcoming(self._march.capacity))
         self._answers[...] = 0
         told = self._march.next()
         return self._march.observations[0], self._spread(None, told)
 
-    def _leave_march(self, march: March) -> None:
+    def _leave_march(self, march: Lockstep) -> None:
         """Goes on with the marching trials each by itself."""
         self._now = 0
         self._schedule[:, : self.task.n_steps - march.t] = march.observations[march.t :].swapaxes(0, 1)
@@ -213,7 +192,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._march = None
 
     def _step_marching(
-        self, march: March, actions: np.ndarray
+        self, march: Lockstep, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A decision step of all trials."""
         question = LabelsAndTiming(march.asked, self.task.timing)
@@ -237,8 +216,8 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _begin(self, rows: np.ndarray) -> dict[str, Any]:
         """Begins the next trial of the environments `rows`; gives their infos."""
-        self._advance(rows)
-        trials = self._blocks[self._rows[rows] * self.num_envs + rows]
+        self._streams.advance(rows)
+        trials = self._streams.trials(rows)
         observations, ahead = observe(trials), self.task.n_steps - self._now
         self._schedule[rows, self._now :] = observations[:, :ahead]
         self._schedule[rows, : self._now] = observations[:, ahead:]
@@ -263,7 +242,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         actions = as_actions(self.task, actions, (self.num_envs,))
         stale = np.flatnonzero(self._over)
         if len(stale):
-            if self._generators[0] is None:
+            if self._streams.generators[0] is None:
                 raise gym.error.ResetNeeded("no trial is on: call reset() before step()")
             if self.autoreset_mode is not AutoresetMode.NEXT_STEP:
                 raise gym.error.ResetNeeded("trials have ended: reset(options={'reset_mask': ...}) them before step()")
