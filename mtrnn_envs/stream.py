@@ -105,7 +105,7 @@ class Streams:
         return self.blocks[self.rows[which] * self.n + which]
 
     def upcoming(self, n: int) -> Trials:
-        """The present trials of all streams, then their next ones, and so on: `n` of each, or fewer at a block's end."""
+        """The present trials of all streams, then their next ones, and so on: `n` of each, fewer at a block's end."""
         first, last = int(self.rows.min()), int(self.rows.max())
         n = min(n, self.block_size - last)
         if first == last:  # the usual case, without a copy

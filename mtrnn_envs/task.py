@@ -101,6 +101,11 @@ class EvidenceTask:
             object.__setattr__(self, name, value)
         boundaries.build(self.boundaries, self.n_tasks, self.n_dims, self.boundary_seed)
 
+    def __repr__(self) -> str:
+        """The fields that differ from their defaults, as Python that makes the task."""
+        shown = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return f"EvidenceTask({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     @cached_property
     def boundary(self) -> boundaries.Boundaries:
         """The boundaries themselves, with `margins(latents)`."""

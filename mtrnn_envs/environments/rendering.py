@@ -373,7 +373,7 @@ def _draw_answers(pen: _Pen, frame: Frame) -> None:
 def _cell(
     pen: _Pen, x: float, y: float, size: int, answer: int, right: bool | None, tint: list[int] | None = None
 ) -> None:
-    """An answer: its colour and sign, a frame (green: right; with a notch: wrong), and the colour of its boundary above."""
+    """An answer: its colour and sign, a frame (a notch if it is wrong), and above it the colour of its boundary."""
     bar, rim = (2 + size // 12 if tint is not None and size >= 10 else 0), 1 + size // 12
     if tint is not None and bar:
         pen.box(x, y, size - 2, bar, (tint[0], tint[1], tint[2]))

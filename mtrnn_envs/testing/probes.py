@@ -17,6 +17,7 @@ from mtrnn_envs.probing import INPUTS, Missing, probe
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.reward import is_discrete
 from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.testing.comparisons import assert_same, global_generators_untouched
 
 N_UNITS, N_TRIALS = 12, 400
 
@@ -124,11 +125,11 @@ def check_probe(name: str, recording: Recording | None = None, agent: Any = None
     with _untouched(name):
         found = probe(recording, name, 0, agent=agent, **settings)
     for field, value in _copies(recording).items():
-        assert np.array_equal(value, before[field], equal_nan=True), f"{name} changes {field}"
+        assert_same(value, before[field], f"{name} changes {field}")
     _check_finding(name, found)
     again = probe(recording, name, 0, agent=agent, **settings)
-    assert _same(numbers(found), numbers(again)), f"{name}: the same rng gives other numbers"
-    assert np.array_equal(found.null, again.null, equal_nan=True), f"{name}: the same rng gives another null"
+    np.testing.assert_equal(numbers(again), numbers(found), f"{name}: the same rng gives other numbers")
+    np.testing.assert_equal(again.null, found.null, f"{name}: the same rng gives another null")
     if recording.hidden is not None and {"states", "hidden"} & set(parameters):
         _check_refuses_nan(name, recording, agent, settings)
     return found
@@ -172,15 +173,9 @@ def _copies(recording: Recording) -> dict[str, np.ndarray]:
     return {name: value.copy() for name, value in arrays.items() if isinstance(value, np.ndarray)}
 
 
-def _same(a: dict[str, float], b: dict[str, float]) -> bool:
-    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name], equal_nan=True) for name in a)
-
-
 @contextlib.contextmanager
 def _untouched(name: str) -> Any:
     """Fails if the block prints, or draws from the global generators."""
-    from mtrnn_envs.testing.envs import global_generators_untouched
-
     out = io.StringIO()
     with global_generators_untouched(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         yield

@@ -1,19 +1,32 @@
-"""What is wrong with an agent is said in a sentence: each of these has one fault, and that one is found."""
+"""The faults of an agent are said in sentences: each of these has one fault, and that one is found."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
-from mtrnn_agents import untrained
+import mtrnn_envs
+from mtrnn_agents import Training, untrained
 from mtrnn_agents.baselines import IdealObserver, Integrator, OptimalStopping, RandomAgent
+from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.testing import check_agent
+from mtrnn_envs.testing.comparisons import task_of
 from mtrnn_envs.testing.diagnose import problems, unlike
 
-TASK = EvidenceTask(n_tasks=3, encoder=None, stimulus=6)
-TIMED = EvidenceTask(n_tasks=3, encoder=None, stimulus=6, payoff="quadratic", decision=0)
+ID = "MultiTaskEvidence-v0"
+FIELDS: dict[str, Any] = {"n_tasks": 3, "encoder": None, "stimulus": 6}
+TASK, TIMED = EvidenceTask(**FIELDS), EvidenceTask(**FIELDS, payoff="quadratic", decision=0)
+VARIANTS = [(id_, {}) for id_ in mtrnn_envs.IDS] + [
+    (ID, {"action_encoding": "multi_binary"}),
+    (ID, {"withhold": True}),
+    ("MultiTaskEvidenceRT-v0", {"commit": "common"}),
+    ("MultiTaskEvidenceRT-v0", {"cueing": "one", "stimulus": (3, 6)}),
+]
 
 
 class Summing:
@@ -21,10 +34,13 @@ class Summing:
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
+    ) -> Any:
         state = np.zeros((len(observation), 2)) if state is None else state
-        state = np.where(np.asarray(episode_start)[:, None], 0, state) + observation[:, 1:3]
+        state = self.step(state, observation[:, 1:3], np.asarray(episode_start))
         return self.answers(state), state
+
+    def step(self, state: np.ndarray, evidence: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        return np.where(begins[:, None], 0, state) + evidence
 
     def answers(self, state: np.ndarray) -> Any:
         return np.repeat((state[:, :1] > 0).astype(int), 3, axis=1)
@@ -65,49 +81,35 @@ class Together(Summing):
 
 
 class Remembering(Summing):
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
-        state = (np.zeros((len(observation), 2)) if state is None else state) + observation[:, 1:3]
-        return self.answers(state), state
+    def step(self, state: np.ndarray, evidence: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        return state + evidence
 
 
 class InPlace(Summing):
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
-        state = np.zeros((len(observation), 2)) if state is None else state
-        state[np.asarray(episode_start, bool)] = 0
-        state += observation[:, 1:3]
-        return self.answers(state), state
+    def step(self, state: np.ndarray, evidence: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        state[begins] = 0
+        state += evidence
+        return state
 
 
 class Keeping(Summing):
     """Its memory is its own, and not the state."""
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
-        action, self.state = super().predict(observation, getattr(self, "state", None), episode_start, deterministic)
+    def predict(self, observation: Any, state: Any = None, **how: Any) -> Any:
+        action, self.state = super().predict(observation, getattr(self, "state", None), **how)
         return action, None
 
 
 class WipesAll(Summing):
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
-        anew = np.full(len(observation), bool(np.any(episode_start)))
-        return super().predict(observation, state, anew, deterministic)
+    def step(self, state: np.ndarray, evidence: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        return super().step(state, evidence, np.full(len(begins), begins.any()))
 
 
 class WipesNone(Summing):
     """Begins anew only where all do."""
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
-        anew = np.full(len(observation), bool(np.all(episode_start)))
-        return super().predict(observation, state, anew, deterministic)
+    def step(self, state: np.ndarray, evidence: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        return super().step(state, evidence, np.full(len(begins), begins.all()))
 
 
 class Yes(Summing):
@@ -118,20 +120,8 @@ class Yes(Summing):
 class Forgetful(Summing):
     """Looks at nothing but what is shown now: at the decision, nothing."""
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
-        return self.answers(observation[:, 1:3]), None
-
-
-class Unsure(Summing):
-    def probabilities(self, state: Any) -> Any:
-        return state[:, :1].repeat(3, axis=1) + 1
-
-
-class Flat(Summing):
-    def hidden(self, state: Any) -> Any:
-        return state.sum(axis=1)
+    def step(self, state: np.ndarray, evidence: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        return evidence
 
 
 class Writing(Summing):
@@ -141,27 +131,38 @@ class Writing(Summing):
         return answer
 
 
-class NoState(Summing):
-    def hidden(self, state: Any) -> Any:
-        return state["units"]
-
-
 class Raising(Summing):
     def predict(self, *args: Any, **how: Any) -> Any:
         raise RuntimeError("no weights")
 
 
+class Telling(Summing):
+    """Its outputs beside the actions are `hidden` or `probabilities`, functions of the state."""
+
+    def __init__(self, **methods: Any) -> None:
+        self.__dict__.update(methods)
+
+
 @pytest.mark.parametrize(
-    "agent",
-    [Summing(), IdealObserver(TASK), Integrator(TASK), untrained(TASK, 0)],
+    ("agent", "task"),
+    [(each, TASK) for each in (Summing(), IdealObserver(TASK), Integrator(TASK), untrained(TASK, 0))]
+    + [(each, TIMED) for each in (Integrator(TIMED), OptimalStopping(TIMED), untrained(TIMED, 0))],
 )
-def test_nothing_is_wrong(agent: Any) -> None:
-    assert problems(agent, getattr(agent, "task", TASK)) == []
+def test_nothing_is_wrong(agent: Any, task: EvidenceTask) -> None:
+    assert problems(agent, task) == []
 
 
-@pytest.mark.parametrize("agent", [Integrator(TIMED), OptimalStopping(TIMED), untrained(TIMED, 0)])
-def test_nothing_is_wrong_in_reaction_time(agent: Any) -> None:
-    assert problems(agent, TIMED) == []
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("id_", "kwargs"), VARIANTS)
+def test_our_networks_pass(id_: str, kwargs: dict[str, Any], network: str) -> None:
+    training = Training(network=NETWORKS[network](n_units=16))
+    check_agent(untrained(task_of(gym.make(id_, **kwargs)), 0, training), id_, **kwargs)
+
+
+@pytest.mark.parametrize(("id_", "kwargs"), VARIANTS)
+def test_the_ideal_observer_passes(id_: str, kwargs: dict[str, Any]) -> None:
+    bare = {**kwargs, "encoder": None, "n_tasks": 4}
+    check_agent(IdealObserver(task_of(gym.make(id_, **bare))), id_, **bare)
 
 
 @pytest.mark.parametrize(
@@ -182,11 +183,19 @@ def test_nothing_is_wrong_in_reaction_time(agent: Any) -> None:
         (WipesNone(), "It does not begin anew where episode_start says so"),
         (Yes(), "What it answers does not depend on the evidence"),
         (Forgetful(), "What it answers does not depend on the evidence"),
-        (Unsure(), "probabilities(state) reach from"),
-        (Flat(), "hidden(state) has the shape (64,), where (64, units) is needed."),
         (Raising(), "predict raises RuntimeError: no weights (test_agent_testing.py, line"),
         (Writing(), "predict writes into the observation"),
-        (NoState(), "hidden(state) raises IndexError"),
+        (Telling(probabilities=lambda state: state[:, :1].repeat(3, axis=1) + 1), "probabilities(state) reach from"),
+        (
+            Telling(probabilities=lambda state: np.full((len(state), 5), 0.5)),
+            "probabilities(state) has the shape (64, 5), where (64, 3) is needed.",
+        ),
+        (
+            Telling(hidden=lambda state: state.sum(axis=1)),
+            "hidden(state) has the shape (64,), where (64, units) is needed.",
+        ),
+        (Telling(hidden=lambda state: np.full((len(state), 2), np.nan)), "hidden(state) is not finite."),
+        (Telling(hidden=lambda state: state["units"]), "hidden(state) raises IndexError"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )
@@ -195,9 +204,19 @@ def test_each_fault_has_its_sentence(agent: Any, sentence: str) -> None:
     assert any(each.startswith(sentence) for each in said), said
     if not isinstance(agent, Chancy | RandomAgent | Remembering | Together | Keeping):  # these show in several ways
         assert len(said) == 1, said
+    if isinstance(agent, Yes | Forgetful):  # an agent that has learned nothing yet keeps to the protocol
+        check_agent(agent, ID, **FIELDS)
+    else:
+        with pytest.raises(AssertionError, match=re.escape(sentence)):
+            check_agent(agent, ID, **FIELDS)
 
 
 def test_training_that_cannot_be_had_again_is_said() -> None:
     assert unlike(untrained(TASK, 0), untrained(TASK, 0), TASK) == []
     (said,) = unlike(untrained(TASK, 0), untrained(TASK, 1), TASK)
     assert said.startswith("It does not learn the same again")
+
+
+def test_an_ideal_observer_that_cannot_see_the_evidence_is_refused() -> None:
+    with pytest.raises(ValueError, match="encoder='relu'"):
+        IdealObserver(EvidenceTask())

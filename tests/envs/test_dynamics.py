@@ -13,7 +13,7 @@ from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.dynamics import differences, jacobians, resting_observation, run
 from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.testing import check_agent, check_dynamics
-from mtrnn_envs.testing.envs import task_of
+from mtrnn_envs.testing.comparisons import task_of
 
 
 class Bistable:

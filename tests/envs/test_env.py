@@ -17,7 +17,8 @@ from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.components.boundaries import KINDS
 from mtrnn_envs.components.encoder import layers
 from mtrnn_envs.stream import block_size
-from mtrnn_envs.testing.envs import assert_same, check_env, check_gymnasium, check_vector, random_action, task_of
+from mtrnn_envs.testing.comparisons import assert_same, random_action, task_of
+from mtrnn_envs.testing.envs import check_env, check_gymnasium, check_vector
 
 FIXED = [id_ for id_, (fields, _) in mtrnn_envs.IDS.items() if "payoff" not in fields]
 VARIANTS = {
