@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from mtrnn_envs.environments.rendering import Frame, Window, checked_render_mode, draw
+from mtrnn_envs.environments.rendering import Window, checked_render_mode, draw
 from mtrnn_envs.environments.spaces import action_space, as_actions, observation_space
 from mtrnn_envs.reward import LabelsAndTiming, choices, open_commitments, response_options, score, task_outcomes
 from mtrnn_envs.rng.seeding import seeded
@@ -158,7 +158,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             return None
         if self._trials is None:
             raise gym.error.ResetNeeded("no trial is on: call reset() before render()")
-        picture = draw(Frame.of(self._trials, self._row, self._t, self._answers))
+        picture = draw(self._trials[self._row : self._row + 1], self._t, self._answers)
         if self.render_mode == "rgb_array":
             return picture
         if self._window is None:

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from mtrnn_envs.environments.lockstep import Lockstep
-from mtrnn_envs.environments.rendering import Frame, checked_render_mode, draw
+from mtrnn_envs.environments.rendering import checked_render_mode, draw
 from mtrnn_envs.environments.spaces import action_space, as_actions, observation_space
 from mtrnn_envs.reward import (
     Commitments,
@@ -150,9 +150,10 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return None
         if self._streams.generators[0] is None:
             raise gym.error.ResetNeeded("no trial is on: call reset() before render()")
-        trials = self._streams.trials(np.arange(self.num_envs))
+        everyone = np.arange(self.num_envs)
+        trials = self._streams.trials(everyone)
         steps = self._t if self._march is None else [self._march.t] * self.num_envs
-        return tuple(draw(Frame.of(trials, i, int(steps[i]), self._answers[i])) for i in range(self.num_envs))
+        return tuple(draw(trials[[i]], int(steps[i]), self._answers[i]) for i in everyone)
 
     def _reset_rows(self, options: dict[str, Any] | None) -> np.ndarray:
         """The environments to reset."""
