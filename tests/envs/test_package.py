@@ -24,7 +24,7 @@ every_id = pytest.mark.parametrize("env_id", list(mtrnn_envs.IDS))
 
 # What the base package must not load: each belongs to an extra.
 HEAVY = {"torch", "sklearn", "matplotlib", "plotly", "pandas", "pygame", "stable_baselines3", "sb3_contrib", "tqdm"}
-HEAVY |= {"numba", "tensorboard", "tyro"}
+HEAVY |= {"numba", "tensorboard", "tyro", "PIL"}
 OURS = {"mtrnn_envs", "mtrnn_agents", "mtrnn_analysis"}
 
 
