@@ -19,7 +19,7 @@ from mtrnn_envs.trials import Timing, asked
 
 
 class Recorder:
-    """The first `n` trials of a task, as far as they have been recorded; see `mtrnn_envs.recording`."""
+    """The first `n` trials of a task, as far as they are recorded; see `mtrnn_envs.recording`."""
 
     def __init__(self, task: EvidenceTask, n: int) -> None:
         self.task, steps = task, task.n_steps
@@ -34,7 +34,7 @@ class Recorder:
         self.probabilities: np.ndarray | None = None
 
     def begin(self, envs: np.ndarray, rows: np.ndarray, info: dict[str, Any]) -> None:
-        """New trials of `envs`, the one of environment i going to `rows[i]`."""
+        """Begins new trials of `envs`, that of environment i in row `rows[i]`."""
         envs = envs[rows[envs] < len(self.valid)]
         for name in ("latents", "labels", "context"):
             if (kept := getattr(self, name)) is not None and len(envs):
@@ -52,7 +52,7 @@ class Recorder:
         hidden: np.ndarray | None,
         probabilities: np.ndarray | None,
     ) -> None:
-        """One step of `envs`: what was observed and done, and the state."""
+        """Records one step of `envs`."""
         at = rows[envs], t[envs]
         self.valid[at] = True
         if self.task.periods is None:  # then only the observation says when the cue fell
@@ -72,7 +72,7 @@ class Recorder:
         return kept
 
     def arrays(self) -> dict[str, Any]:
-        """The fields of a `Recording`, with the answers that the actions amount to."""
+        """The fields of a `Recording` but for its metadata."""
         task, n = self.task, len(self.valid)
         end = np.count_nonzero(self.valid, axis=1)
         # The step at which the cue fell: from the task, or as seen where periods are drawn per trial.

@@ -27,7 +27,7 @@ from mtrnn_envs.trials import observe
 N_TRIALS = 64
 
 
-def problems(agent: Any, task: EvidenceTask, seed: int = 0, *, uses_evidence: bool = True) -> list[str]:
+def problems(agent: object, task: EvidenceTask, seed: int = 0, *, uses_evidence: bool = True) -> list[str]:
     """One sentence for each way in which `agent`, made for `task`, breaks the protocol; an empty list if it does not.
 
     All trials run to their end, whatever the agent answers. With `deterministic=True` it must give the same answers
