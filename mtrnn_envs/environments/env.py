@@ -19,18 +19,18 @@ METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps"
 
 
 class EvidenceEnv(gym.Env[np.ndarray, Any]):
-    """A hidden point x*, noisy evidence of it step by step, and N binary questions about it, all answered at once.
+    """Perceptual decisions: the agent sees noisy evidence of a hidden point x* and answers N binary questions about it.
 
     ## Description
-    A trial draws x* uniformly from [-0.5, 0.5]^D. While the stimulus is on, every observation carries fresh evidence
-    x* + sigma n, n standard normal, encoded by a frozen random network (or bare, with `encoder=None`). Each of N
-    boundaries divides the latents in two, and each question asks on which side x* lies. An agent that answers all of
-    them well must come to know x* itself; whether and how it does is what this suite is for (Vafidis, Bhargava &
-    Rangel 2025). The evidence does not depend on the actions.
+    A trial draws x* uniformly from [-0.5, 0.5]^D. On every step of the stimulus the observation holds fresh evidence
+    x* + sigma n, n standard normal, encoded by a frozen random network (or raw, with `encoder=None`). Each of N
+    boundaries divides the latents in two, and each task asks on which side x* lies. An agent that answers all tasks
+    well must represent x* itself; this suite measures whether and how it does (Vafidis, Bhargava & Rangel 2025). The
+    evidence does not depend on the actions.
 
     Four ids share this class, and differ in the defaults of a few arguments:
 
-    | id | what differs |
+    | id | difference |
     |---|---|
     | `MultiTaskEvidence-v0` | fixed duration, all tasks at once, N = 24 lines in D = 2 |
     | `MultiTaskEvidenceRT-v0` | free reaction time with confidence: `payoff="quadratic"`, no decision period |
@@ -44,10 +44,10 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     | with `action_encoding="multi_binary"` | `MultiBinary(N)` | the same |
     | with `withhold=True` | `MultiDiscrete([3] * N)` | 0 withholds, 1 answers -1, 2 answers +1 |
     | cued | `Discrete(2)` | 0 answers -1, 1 answers +1 |
-    | reaction time, Q = `n_confidence` | `MultiDiscrete([1 + 2Q] * N)` | 0 waits; a claims P(+1) = (a - 1/2) / 2Q |
-    | with `commit="common"` | `MultiDiscrete([2] + [2Q] * N)` | 1 stops; then a claims P(+1) = (a + 1/2) / 2Q |
+    | reaction time, Q = `n_confidence` | `MultiDiscrete([1 + 2Q] * N)` | 0 waits; a reports P(+1) = (a - 1/2) / 2Q |
+    | with `commit="common"` | `MultiDiscrete([2] + [2Q] * N)` | 1 stops; then a reports P(+1) = (a + 1/2) / 2Q |
 
-    Actions on steps that do not count are not looked at; where they count, a component out of range is a `ValueError`.
+    Actions on steps that do not count are ignored; where they count, a component out of range is a `ValueError`.
 
     ## Observation Space
     `Box` of float32, shape (F,), F = 1 + E (+ N if cued); E is 40 with the encoder, D without.
@@ -55,7 +55,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     | Num | Observation | Min | Max |
     |---|---|---|---|
     | 0 | fixation cue: 1 while answers do not count, 0 from then on | 0 | 1 |
-    | 1 ... E | evidence, encoded or bare; outside the stimulus, that of zeros | -Inf | Inf |
+    | 1 ... E | evidence, encoded or raw; outside the stimulus, that of zeros | -Inf | Inf |
     | E + 1 ... E + N | cued only: one-hot, the task that is asked | 0 | 1 |
 
     The observation that comes with the end of a trial is 0 in every channel.
@@ -64,12 +64,12 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     - **Fixed duration**: on each decision step the share of right answers, divided by the number of decision steps;
       else 0. With `withhold`, answers before the cue falls cost `early_penalty` times the share of tasks answered.
     - **Free reaction time**: each stimulus observation costs `time_cost` / N for every task that is still open when it
-      is seen; each answer, with q the probability claimed for the chosen side, pays 1/N times 1 - 4 (1-q)^2 if right
-      and 1 - 4 q^2 if wrong (`payoff="quadratic"`), or 1 + log2 of the probability claimed for what is the case
-      (`"log"`), or 1 if right and 0 if wrong (`"accuracy"`). An answer is final. Tasks open at the end pay 0.
+      is seen; each answer, with q the reported probability of the choice, earns 1/N times 1 - 4 (1-q)^2 if right and
+      1 - 4 q^2 if wrong (`payoff="quadratic"`), or 1 + log2 of the reported probability of the label (`"log"`), or 1
+      if right and 0 if wrong (`"accuracy"`). An answer is final. Tasks open at the end earn 0.
 
-    Rewards add over tasks and steps; `info["task_reward"]` has the part of each task, but for penalties of early
-    answers. `mtrnn_envs.ideal_observer.ideal_performance(task)` is the best possible.
+    Rewards add over tasks and steps; `info["task_reward"]` has the part of each task, without penalties of early
+    answers. `mtrnn_envs.ideal_observer.ideal_performance(task)` is the highest expected reward.
 
     ## Starting State
     The next trial of a seeded stream (`mtrnn_envs.Stream`); `reset(seed=...)` starts the stream of that seed. The info
@@ -87,7 +87,8 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     - `split`: "train" (default), "validation" or "test": streams that share no draw. Only "test" shows the orthants
       that `excluded_orthants` holds out.
     - `render_mode`: None, "rgb_array" (480 x 640 pixels: the plane of the first two latents with its boundaries, the
-      evidence so far, the ideal posterior, the cue, the answers) or "human" (needs `pip install "mtrnn-envs[human]"`).
+      evidence so far, the ideal posterior, the cue, the answers) or "human", a window. Both need
+      `pip install "mtrnn-envs[human]"`.
 
     ```python
     >>> import gymnasium as gym
@@ -99,16 +100,13 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     ```
 
     ## Vectorized environment
-    `gym.make_vec(id, num_envs=...)` gives the native `mtrnn_envs.environments.vector_env.EvidenceVectorEnv`: the same
-    trials, rewards and infos as `SyncVectorEnv` of these, bit for bit (encoded observations to rounding), many times
-    faster. It takes `autoreset_mode`: SAME_STEP (default), NEXT_STEP or DISABLED.
+    `gym.make_vec(id, num_envs=...)` gives the native `mtrnn_envs.environments.vector_env.EvidenceVectorEnv`:
+    trials, rewards and infos are bit-identical to `SyncVectorEnv` of these (encoded observations to rounding), and many
+    times faster. It takes `autoreset_mode`: SAME_STEP (default), NEXT_STEP or DISABLED.
 
     ## References
     P. Vafidis, A. Bhargava, A. Rangel: Disentangling representations through multi-task learning. ICLR 2025,
-    arXiv:2407.11249.
-
-    ## Version History
-    - v0: initial version.
+    arXiv:2407.11249. Version v0: initial version.
     """
 
     metadata: dict[str, Any] = METADATA
@@ -120,12 +118,12 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         self.observation_space = observation_space(self.task)
         self.action_space = action_space(self.task)
         shown_task(self.task, split)  # refuses an unknown split
-        # Steps before `go` need no look at the action, unless early answers or the passing of time cost something.
-        self._heeds_all = self.task.reaction_time or self.task.withhold
+        # Before `go`, actions are scored only where early answers or the passing of time cost something.
+        self._scores_all = self.task.reaction_time or self.task.withhold
         self._window: Window | None = None
         self._stream: Stream | None = None
         self._trials: Trials | None = None
-        self._t, self._first_heeded, self._over = -1, 0, True
+        self._t, self._first_scored, self._over = -1, 0, True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Begins the next trial of the stream; with `seed`, the first trial of the stream of that seed."""
@@ -133,10 +131,19 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             self._np_random, self._np_random_seed = seeded(seed, self.split)
         if self._stream is None or self._stream.rng is not self._np_random:
             self._stream = Stream(self.task, self.split, self._np_random)
-        trials, row = self._begin_trial(self._stream)
-        info = {"latents": trials.latents[row].copy(), "labels": trials.labels[row].copy()}
+        trials, rows = self._stream.next()
+        if trials is not self._trials:
+            self._trials, self._shows = trials, observe(trials)
+        self._row, when = rows.start, trials.timing
+        if trials.lengths is not None:
+            when = Timing(*(v[rows] for v in when))
+        self._observations, self._question = self._shows[self._row], LabelsAndTiming(trials.asked[rows], when)
+        self._first_scored = 0 if self._scores_all else int(np.asarray(when.go).item())
+        self._committed = open_commitments(1, self.task.n_answers) if self.task.reaction_time else None
+        self._t, self._over, self._answers = 0, False, None
+        info = {"latents": trials.latents[self._row].copy(), "labels": trials.labels[self._row].copy()}
         if trials.context is not None:
-            info["context"] = int(trials.context[row])
+            info["context"] = int(trials.context[self._row])
         if self.render_mode == "human":
             self.render()
         return self._observations[0], info
@@ -144,12 +151,12 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Answers the last observation with `action`; gives the next one."""
         t = self._t
-        if 0 <= t < self._first_heeded:
+        if 0 <= t < self._first_scored:
             self._t = t + 1
             if self.render_mode == "human":
                 self.render()
             return self._observations[t + 1], 0.0, False, False, {}
-        return self._step_heeded(t, action)
+        return self._step_scored(t, action)
 
     def render(self) -> Any:
         """A picture of the trial so far (`[480, 640, 3]` uint8), or None after showing it in a window."""
@@ -172,22 +179,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             self._window.close()
             self._window = None
 
-    def _begin_trial(self, stream: Stream) -> tuple[Trials, int]:
-        """Begins the next trial of the stream; gives the block that holds it, and its row."""
-        trials, rows = stream.next()
-        if trials is not self._trials:
-            self._trials, self._shows = trials, observe(trials)
-        self._row, when = rows.start, trials.timing
-        if trials.lengths is not None:
-            when = Timing(*(v[rows] for v in when))
-        self._observations, self._question = self._shows[self._row], LabelsAndTiming(trials.asked[rows], when)
-        self._first_heeded = 0 if self._heeds_all else int(np.asarray(when.go).item())
-        self._committed = open_commitments(1, self.task.n_answers) if self.task.reaction_time else None
-        self._answers = None
-        self._t, self._over = 0, False
-        return trials, self._row
-
-    def _step_heeded(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def _step_scored(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """A step on which the action may count."""
         if self._over:
             raise gym.error.ResetNeeded("no trial is on: call reset() before step()")

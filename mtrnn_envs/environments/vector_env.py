@@ -312,8 +312,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return infos
 
     def _mask(self, rows: np.ndarray | None) -> np.ndarray:
-        if rows is None:
-            return np.ones(self.num_envs, bool)
-        mask = np.zeros(self.num_envs, bool)
-        mask[rows] = True
+        mask = np.full(self.num_envs, rows is None)
+        if rows is not None:
+            mask[rows] = True
         return mask

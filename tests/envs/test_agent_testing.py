@@ -86,10 +86,7 @@ def answering(function: Any) -> Any:
 
 UNSURE = [  # (an agent that breaks the protocol in more than one way, its sentence)
     (RandomAgent(TASK, np.random.default_rng(0)), "It is not deterministic"),
-    (
-        changed(answers=lambda self, state, rng=np.random.default_rng(0): rng.integers(0, 2, (len(state), 3))),
-        "It is not deterministic",
-    ),
+    (answering(np.random.default_rng(0).permutation), "It is not deterministic"),
     # Takes the mean over environments off, as batch normalisation does.
     (
         changed(answers=lambda self, state: Summing.answers(self, state - state.mean(axis=0))),
