@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from mtrnn_agents import RandomAgent
 from mtrnn_envs import IDS, EvidenceTask, Stream, observe
@@ -203,6 +203,16 @@ def test_files_survive_and_hold_no_pickle(tmp_path, kwargs: dict) -> None:
         assert all(file[name].dtype != object for name in file)
 
 
+def test_a_recording_is_printed_in_a_few_lines() -> None:
+    recording = record(Counter(EvidenceTask(**KWARGS[5])), make(KWARGS[5], 2), 6, seed=2)
+    lines = repr(recording).splitlines()
+    assert len(lines) <= 8
+    for part in (repr(recording.task), "6, seed=2, split='test', n_envs=2", f"accuracy: {recording.correct.mean():.3f}"):
+        assert part in repr(recording)
+    assert recording._repr_html_().count("<tr>") == len(lines) - 1
+    assert "task: unknown" in repr(dataclasses.replace(recording, metadata={}))
+
+
 def test_unknown_schemas_are_refused(tmp_path) -> None:
     recording = record(Counter(EvidenceTask()), make({}, None), 1, seed=2)
     path = tmp_path / "recording.npz"
@@ -307,10 +317,6 @@ def test_xarray(monkeypatch: pytest.MonkeyPatch) -> None:
         assert values.ndim == len(axes), name
     assert coordinates["time"][1][-1] == 2100
     assert json.loads(attributes["metadata"]) == recording.metadata
-
-
-def test_vector_env_of_ours_is_a_vector_env() -> None:
-    assert isinstance(make({}, 2), VectorEnv)
 
 
 @pytest.mark.parametrize("kwargs", KWARGS)
