@@ -190,13 +190,15 @@ class _Replays:
         return "It remembers the trial before: answers depend on it, although episode_start says that a new one began."
 
     def untouched(self) -> str:
-        """The second half of the trials, from a state from which other evidence was seen in between."""
+        """The second half of the trials, from a state from which the opposite evidence was seen in between."""
         half = max(1, self.shown.shape[1] // 2)
         late = [t for t in self.decisive if t >= half]
         expected = self.actions[len(self.actions) - len(late) :]
         _, state = _run(self.agent, (), self.shown[:, :half])
         kept = copy.deepcopy(state)
-        _run(self.agent, (), self.shown[::-1], state, half)
+        opposite = self.shown.copy()
+        opposite[:, :, 1 : 1 + self.task.n_evidence] *= -1
+        _run(self.agent, (), opposite, state, half)
         if all(_same(_run(self.agent, late, self.shown, each, half)[0], expected) for each in (state, kept)):
             return ""
         return (
