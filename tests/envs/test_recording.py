@@ -116,9 +116,9 @@ def test_recording_agrees_with_the_stream_and_with_score(kwargs: dict, seed: int
     assert (recording.rewards[~recording.valid] == 0).all()
     if committed is not None:
         np.testing.assert_array_equal(recording.response_steps, committed.response_steps)
-        claim = reported_probability(task, committed.levels)
+        claim = reported_probability(task, committed.options)
         np.testing.assert_array_equal(recording.confidence, np.maximum(claim, 1 - claim))
-        np.testing.assert_array_equal(recording.answers == 0, committed.levels == 0)
+        np.testing.assert_array_equal(recording.answers == 0, committed.options == 0)
     else:
         last = recording.actions[np.arange(20), recording.last_steps]
         np.testing.assert_array_equal(recording.answers > 0, response_options(task, last) == 2)
@@ -207,7 +207,11 @@ def test_a_recording_is_printed_in_a_few_lines() -> None:
     recording = record(Counter(EvidenceTask(**KWARGS[5])), make(KWARGS[5], 2), 6, seed=2)
     lines = repr(recording).splitlines()
     assert len(lines) <= 8
-    for part in (repr(recording.task), "6, seed=2, split='test', n_envs=2", f"accuracy: {recording.correct.mean():.3f}"):
+    for part in (
+        repr(recording.task),
+        "6, seed=2, split='test', n_envs=2",
+        f"accuracy: {recording.correct.mean():.3f}",
+    ):
         assert part in repr(recording)
     assert recording._repr_html_().count("<tr>") == len(lines) - 1
     assert "task: unknown" in repr(dataclasses.replace(recording, metadata={}))
