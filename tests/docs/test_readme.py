@@ -69,8 +69,8 @@ def test_what_the_shell_is_told_of_studies_is_understood(monkeypatch):
 def test_what_the_shell_is_told_of_the_benchmark_is_understood(monkeypatch, tmp_path):
     """Every option and setting, up to running it."""
     asked = []
-    monkeypatch.setattr(benchmark, "run", lambda agent, out, **how: asked.append(how["settings"]))
-    monkeypatch.setattr(benchmark, "load", lambda path: {"cells": [{"refused": {}}]})
+    monkeypatch.setattr(benchmark, "run_benchmark", lambda agent, out, **how: asked.append(how["settings"]))
+    monkeypatch.setattr(benchmark, "load_results", lambda path: {"cells": [{"refused": {}}]})
     monkeypatch.setattr(benchmark, "verify", lambda path, n: asked.append(path) or [])
     monkeypatch.setattr(plugins, "report", lambda name: lambda out: "")
     commands = [words for command in COMMANDS if (words := command.split())[0] == "benchmark"]
