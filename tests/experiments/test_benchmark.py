@@ -16,7 +16,9 @@ from mtrnn_agents import untrained
 from mtrnn_agents.baselines import IdealObserver, OptimalStopping, RandomAgent
 from mtrnn_agents.benchmark_agents import ideal_observer, integrator, random_agent
 from mtrnn_envs import IDS, EvidenceTask, Stream, plugins
+from mtrnn_envs.environments.vector_env import EvidenceVectorEnv
 from mtrnn_envs.experiments.benchmark import runner as benchmark
+from mtrnn_envs.experiments.benchmark import scores
 from mtrnn_envs.experiments.benchmark.agents import find_agent, make_agent, train_agent
 from mtrnn_envs.experiments.benchmark.runner import load_results, run_benchmark, slug, suite_code, verify
 from mtrnn_envs.experiments.benchmark.scores import SCORES, _tested, blind, chance, scored
@@ -243,19 +245,17 @@ def test_training_that_fails_is_0(theirs: str) -> None:
 
 
 def test_learning_is_the_mean_over_the_logarithm_of_trials(theirs: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mtrnn_envs.experiments.benchmark import scores as scoring
-
     at = {1: 0.0, 4: 0.4, 64: 1.0}
-    tested = scoring._tested
+    tested = scores._tested
 
     def as_if_learned(agent: Any, task: EvidenceTask, **how: Any) -> Any:
         recording, trials = tested(agent, task, **how)
         best = np.mean((trial_probabilities(trials) > 0.5) == (trials.labels > 0))
         rewards = np.zeros_like(recording.rewards)
         rewards[:, -1] = 0.5 + at[agent.budget] * (best - 0.5)
-        return scoring.Tested(replace(recording, rewards=rewards), trials)
+        return scores.Tested(replace(recording, rewards=rewards), trials)
 
-    monkeypatch.setattr(scoring, "_tested", as_if_learned)
+    monkeypatch.setattr(scores, "_tested", as_if_learned)
     found = scored(find_agent(f"{theirs}:Counting"), BY_NAME["n6"], 0, budgets=(1, 4, 64), n_trials=256)
     assert found["numbers"]["curve"] == pytest.approx([0, 0.4, 1])
     # Two of the six doublings at a mean of 0.2, four at 0.7.
@@ -484,6 +484,37 @@ def test_the_schema_knows_the_settings_and_scores() -> None:
     assert schema["properties"]["suite"]["const"] == benchmark.VERSION
 
 
+@pytest.mark.slow
+def test_the_kept_files_are_stamped_with_the_measurements_of_this_suite() -> None:
+    kept = sorted((Path(__file__).parents[2] / "examples" / "benchmark").glob("*.json"))
+    assert len(kept) == 13
+    assert {load_results(path)["suite_code"] for path in kept} == {suite_code()}
+
+
+def test_the_stamp_depends_on_measurements_and_not_on_the_source_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A docstring and names change nothing; a smaller reward does."""
+
+    def stamp() -> str:
+        suite_code.cache_clear()
+        return suite_code()
+
+    monkeypatch.setattr(benchmark, "SETTINGS", SETTINGS[:2])
+    before = stamp()
+    monkeypatch.setattr(scores.performance, "__doc__", "Another text.")
+    monkeypatch.setattr(scores.performance, "__name__", "mean_reward")
+    monkeypatch.setattr(scores.performance, "__code__", scores.performance.__code__.replace(co_filename="other.py"))
+    assert stamp() == before
+    step = EvidenceVectorEnv.step
+
+    def pays_less(env: EvidenceVectorEnv, actions: Any) -> Any:
+        observations, rewards, *others = step(env, actions)
+        return observations, 0.9 * rewards, *others
+
+    monkeypatch.setattr(EvidenceVectorEnv, "step", pays_less)
+    assert stamp() != before
+    suite_code.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -531,7 +562,7 @@ def test_held_out_quadrants_are_not_trained_on_and_are_tested() -> None:
             "nonlinear: to make it raises ValueError: boundaries=",
         ),
         (["check-agent", "ideal_observer", "--bare", "--settings", "delay", "d5-n3"], 0, "ideal_observer in d5-n3"),
-        (["check-agent", "./mine.py:Mine"], 2, "in the folder of the file it is mine:..."),
+        (["check-agent", "./mine.py:Mine"], 2, "from the folder of the file, use mine:..."),
         (
             ["benchmark", "--agent", "integrator", "--settings", "n2", "--seeds", "1", "--n-jobs", "1"],
             1,
