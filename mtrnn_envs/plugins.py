@@ -113,7 +113,9 @@ def _imported(kind: str, name: str) -> Any:
     module, _, attribute = name.partition(":")
     if not module or module.startswith(".") or "/" in module or module.endswith(".py"):
         stem = Path(module).stem or "my_module"
-        raise ValueError(f"{kind} {name!r} is not package.module:attribute; from the folder of the file, use {stem}:...")
+        raise ValueError(
+            f"{kind} {name!r} is not package.module:attribute; from the folder of the file, use {stem}:..."
+        )
     try:
         plugin = import_module(module)
     except ModuleNotFoundError as error:

@@ -1,4 +1,6 @@
-"""Probes by name, on a recording: each parameter of a probe is taken from the recording by its name.
+"""Probes by name, on a recording, and the numbers in their results.
+
+Each parameter of a probe is taken from the recording by its name.
 
 A probe is a function of arrays that returns a frozen dataclass (see `mtrnn_envs.testing.check_probe`). `INPUTS` lists
 the names that its parameters may have, besides `rng`. A parameter with a default keeps it if the recording lacks that
@@ -13,7 +15,8 @@ from __future__ import annotations
 
 import inspect
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +29,7 @@ from mtrnn_envs.trials import Trials, observe
 from mtrnn_envs.utils.validation import check_choice, check_int
 
 PARTS = ("value", "null", "p", "n", "settings")  # the fields of every result; `check_probe` defines them
+HEADLINES = ("value", "null_mean", "null_sd", "p", "n")
 N_COMPARED = 8  # trials on which the agent is compared with the one that was recorded
 
 
@@ -200,3 +204,38 @@ def probe_all(
         except Exception as error:  # a fault of one probe must not lose the results of the others
             say(f"{name}: failed: {type(error).__name__}: {error}")
     return results
+
+
+def numbers(result: Any) -> dict[str, float]:
+    """The numbers of a result by name: those of `HEADLINES` first, then all other fields that are numbers.
+
+    The numbers in a field that is a mapping or dataclass are "field.key". Settings are left out.
+    """
+    null = np.asarray(result.null, float)
+    first = {"value": float(result.value), "p": float(result.p), "n": float(result.n)}
+    if len(null):
+        finite = bool(np.isfinite(null).all())
+        first |= {"null_mean": float(null.mean()), "null_sd": float(null.std()) if finite else float("nan")}
+    rest = {
+        name: float(value)
+        for name, value in leaves(result).items()
+        if name.partition(".")[0] not in (*HEADLINES, "null")
+        and isinstance(value, bool | int | float | np.bool_ | np.number)
+    }
+    return {name: first[name] for name in HEADLINES if name in first} | rest
+
+
+def parts(value: Any) -> dict[str, Any]:
+    """The items of a mapping, or the fields of a dataclass but for its settings; empty for anything else."""
+    if isinstance(value, Mapping):
+        return {str(key): part for key, part in value.items()}
+    named = is_dataclass(value) and not isinstance(value, type)
+    return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "settings"} if named else {}
+
+
+def leaves(value: Any) -> dict[str, Any]:
+    """The fields of a result, and of mappings and dataclasses within it, as "field.key"."""
+    leaves: dict[str, Any] = {}
+    for name, part in parts(value).items():
+        leaves |= {f"{name}.{key}": leaf for key, leaf in leaves(part).items()} or {name: part}
+    return leaves

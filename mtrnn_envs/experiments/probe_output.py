@@ -6,44 +6,24 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mtrnn_envs import plugins
+from mtrnn_envs.probing import leaves, numbers, parts
 from mtrnn_envs.recording import Recording
 from mtrnn_envs.utils.atomic_write import atomic_write
 
-HEADLINES = ("value", "null_mean", "null_sd", "p", "n")
 LONGEST = 512  # numbers of a curve
-
-
-def numbers(result: Any) -> dict[str, float]:
-    """The numbers of a result by name: those of `HEADLINES` first, then all other fields that are numbers.
-
-    The numbers in a field that is a mapping or dataclass are "field.key". Settings are left out.
-    """
-    null = np.asarray(result.null, float)
-    first = {"value": float(result.value), "p": float(result.p), "n": float(result.n)}
-    if len(null):
-        finite = bool(np.isfinite(null).all())
-        first |= {"null_mean": float(null.mean()), "null_sd": float(null.std()) if finite else float("nan")}
-    rest = {
-        name: float(value)
-        for name, value in _leaves(result).items()
-        if name.partition(".")[0] not in (*HEADLINES, "null")
-        and isinstance(value, bool | int | float | np.bool_ | np.number)
-    }
-    return {name: first[name] for name in HEADLINES if name in first} | rest
 
 
 def curves(result: Any) -> dict[str, list[float]]:
     """The fields of a result that are arrays of at most `LONGEST` real numbers, by name; without nulls."""
     return {
         name: value.astype(float).tolist()
-        for name, value in _leaves(result).items()
+        for name, value in leaves(result).items()
         if isinstance(value, np.ndarray) and value.ndim == 1 and len(value) <= LONGEST and value.dtype.kind in "biuf"
         if "null" not in name.split(".")
     }
@@ -51,23 +31,7 @@ def curves(result: Any) -> dict[str, list[float]]:
 
 def words(result: Any) -> dict[str, str]:
     """The fields of a result that are texts, such as a verdict, or the method of an upper bound."""
-    return {name: value for name, value in _parts(result).items() if isinstance(value, str) and value}
-
-
-def _parts(value: Any) -> dict[str, Any]:
-    """The items of a mapping, or the fields of a dataclass but for its settings; empty for anything else."""
-    if isinstance(value, Mapping):
-        return {str(key): part for key, part in value.items()}
-    named = is_dataclass(value) and not isinstance(value, type)
-    return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "settings"} if named else {}
-
-
-def _leaves(value: Any) -> dict[str, Any]:
-    """The fields of a result, and of mappings and dataclasses within it, as "field.key"."""
-    leaves: dict[str, Any] = {}
-    for name, part in _parts(value).items():
-        leaves |= {f"{name}.{key}": leaf for key, leaf in _leaves(part).items()} or {name: part}
-    return leaves
+    return {name: value for name, value in parts(result).items() if isinstance(value, str) and value}
 
 
 def table(results: Mapping[str, Any]) -> str:
@@ -104,8 +68,8 @@ def write(results: Mapping[str, Any], recording: Recording, folder: Path, say: C
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["probe", "name", "number"])
-    for name, parts in probes.items():
-        lines.writerows([name, key, "nan" if v is None else v] for key, v in parts["numbers"].items())
+    for name, probe in probes.items():
+        lines.writerows([name, key, "nan" if v is None else v] for key, v in probe["numbers"].items())
     whole = json.dumps({"recording": about, "probes": probes}, allow_nan=False)
     for name, content in (("probes.csv", text.getvalue()), ("probes.json", whole)):
         with atomic_write(folder / name) as temporary:

@@ -13,7 +13,8 @@ from mtrnn_envs import plugins
 from mtrnn_envs.experiments.cli.options import Failed, argument, option, parse, say
 from mtrnn_envs.experiments.studies import paper, runner
 from mtrnn_envs.experiments.studies.backends import Backend
-from mtrnn_envs.experiments.studies.study import Study, found
+from mtrnn_envs.experiments.studies.find import load_study
+from mtrnn_envs.experiments.studies.study import Study
 from mtrnn_envs.utils.validation import check_choice
 
 
@@ -21,7 +22,7 @@ from mtrnn_envs.utils.validation import check_choice
 class Running:
     """How to run studies."""
 
-    budget: str = option("paper", "'paper', or another that the studies have, such as 'quick'")
+    profile: str = option("paper", "'paper': studies as declared; or one of their profiles, such as 'quick'")
     backend: str = option(
         "local", "local, dask, ray, submitit (SLURM), another installed one, or package.module:function"
     )
@@ -70,7 +71,7 @@ def study(args: Sequence[str]) -> None:
 def _study_run(args: Sequence[str]) -> None:
     """Run what is missing of a study; repeat the command to resume after an interruption"""
     do = parse(RunStudy, args, "study run", _study_run.__doc__)
-    _run_studies([found(do.study)], do, do.out)
+    _run_studies([load_study(do.study)], do, do.out)
 
 
 def _study_status(args: Sequence[str]) -> None:
@@ -103,7 +104,8 @@ def _run_studies(studies: Sequence[Study], do: Running, out: Path) -> None:
         raise ValueError(f"parameters={do.parameters!r} must each be name=value, with different names")
     backend = Backend(name=do.backend, n_jobs=do.n_jobs, address=do.address, parameters=parameters)
     say(f"the results are saved in {out}")
-    runner.run_studies(studies, out, budget=do.budget, backend=backend, retries=do.retries, device=do.device)
+    how = {"profile": do.profile, "backend": backend, "retries": do.retries, "device": do.device}
+    print(*runner.run_studies(studies, out, **how), sep="\n")
     ended = [runner.status(out, each.name) for each in studies]
     print(*ended, sep="\n")
     print(f"the tables (table.csv, table.parquet) are in {out / 'studies'}, in a folder for each study")
