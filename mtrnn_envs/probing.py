@@ -1,10 +1,8 @@
 """Probes by name, on a recording, and the numbers in their results.
 
-Each parameter of a probe is taken from the recording by its name.
-
-A probe is a function of arrays that returns a frozen dataclass (see `mtrnn_envs.testing.check_probe`). `INPUTS` lists
-the names that its parameters may have, besides `rng`. A parameter with a default keeps it if the recording lacks that
-input; keyword-only parameters are settings. A custom probe is therefore one function that knows nothing of recordings:
+A probe is a function of arrays that returns a frozen dataclass (see `mtrnn_envs.testing.check_probe`). Each of its
+parameters but `rng` is taken from the recording by its name, one of `INPUTS`. A parameter with a default keeps it if
+the recording lacks that input; keyword-only parameters are settings. A custom probe is one function:
 
     def spread(states, rng, *, n_null=100): ...
 

@@ -24,7 +24,7 @@ from mtrnn_envs.utils.validation import check_choice, check_int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class _Choice:
     """The options of `mtrnn train` on which its other options and their defaults depend."""
 
     agent: str = option("supervised", "the agent to train: a name, or package.module")
@@ -33,9 +33,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(Choice):
-    """The options of `mtrnn train`."""
-
+class _Train(_Choice):
     seed: int = option(0, "seed of the initial weights and of the trials: a whole number, 0 or more")
     folder: Path | None = option(None, "output folder; None: results/train/ and a hash of all that determines the run")
     task: EvidenceTask = option(EvidenceTask(), "What the agent learns.")
@@ -49,10 +47,10 @@ def train(args: Sequence[str]) -> None:
             "'--' by itself ends the options, and is not an orthant: write --task.excluded-orthants=-- for that one; "
             "several orthants of which it is one can only be given in Python"
         )
-    choice = parser().parse_known(Choice(), args)
+    choice = parser().parse_known(_Choice(), args)
     plugin = plugins.agent(choice.agent)
     preset = choice.preset or next(iter(plugin.PRESETS))
-    defaults = Train(
+    defaults = _Train(
         agent=choice.agent,
         env_id=choice.env_id,
         preset=preset,
@@ -69,7 +67,7 @@ def train(args: Sequence[str]) -> None:
     print("\n".join(_summary(do, agent, folder, plugin)))
 
 
-def _summary(do: Train, agent: Any, folder: Path, plugin: AgentPlugin) -> list[str]:
+def _summary(do: _Train, agent: Any, folder: Path, plugin: AgentPlugin) -> list[str]:
     """The results of a training, and how to load the agent."""
     evaluation, lines = dict(getattr(agent, "evaluation", {})), []
     if evaluation:
@@ -89,9 +87,7 @@ PLUGIN = "the agent plug-in that loads the agent; those of this package load eac
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """The options of `mtrnn record`."""
-
+class _Record:
     agent: Path = argument("the folder, or file, of a trained agent")
     to: Path | None = option(None, "the file to write; None: recording.npz in the agent's folder, or beside its file")
     n_trials: int = option(2000, "the number of whole trials, 1 or more")
@@ -102,7 +98,7 @@ class Record:
 
 def record(args: Sequence[str]) -> None:
     """Run a trained agent and save its trials, answers and hidden states"""
-    do = parse(Record, args, "record", record.__doc__)
+    do = parse(_Record, args, "record", record.__doc__)
     agent: Any = plugins.agent(do.plugin).load(do.agent)
     n_envs = min(64, check_int("n_trials", do.n_trials, 1))
     env = gym.make_vec("MultiTaskEvidence-v0", n_envs, split=do.split, **asdict(agent.task))
@@ -114,9 +110,7 @@ def record(args: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
-    """The options of `mtrnn probe`."""
-
+class _Probe:
     recording: Path = argument("a file written by `mtrnn record` or `Recording.save`")
     names: tuple[str, ...] = argument("probes: names, or package.module:function", ())
     all: bool = option(False, "run all installed probes, and report those that do not apply to the recording")
@@ -130,7 +124,7 @@ def probe(args: Sequence[str]) -> None:
     """Run probes on a recording, and save numbers with their null distributions, and figures"""
     from tqdm import tqdm
 
-    do = parse(Probe, args, "probe", probe.__doc__, f"probes: {', '.join(plugins.names('probe'))}")
+    do = parse(_Probe, args, "probe", probe.__doc__, f"probes: {', '.join(plugins.names('probe'))}")
     if do.all == bool(do.names):
         raise ValueError(f"names={do.names!r}, all={do.all}: give names of probes, or --all")
     check_int("seed", do.seed, 0)

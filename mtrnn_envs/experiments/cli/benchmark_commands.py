@@ -21,9 +21,7 @@ BENCHMARK_AGENT = "an installed benchmark agent, or package.module:Class"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Benchmark:
-    """The options of `mtrnn benchmark`."""
-
+class _Benchmark:
     agent: str = option("", BENCHMARK_AGENT)
     out: Path = option(Path("results", "benchmark"), "output folder")
     settings: tuple[str, ...] = option((), "settings of the suite, by name; none: all")
@@ -39,7 +37,7 @@ def benchmark(args: Sequence[str]) -> None:
     """Run an agent through the benchmark, and rank it"""
     about = [f"settings of {suite.VERSION}:", *(f"{setting.name}: {setting.text}" for setting in suite.SETTINGS)]
     about += [f"installed agents: {', '.join(plugins.names('benchmark agent'))}"]
-    do = parse(Benchmark, args, "benchmark", benchmark.__doc__, *about)
+    do = parse(_Benchmark, args, "benchmark", benchmark.__doc__, *about)
     if (do.verify is None) == (not do.agent):
         raise ValueError(f"agent={do.agent!r}, verify={do.verify}: give one of them")
     if do.verify is not None:
@@ -75,15 +73,13 @@ def benchmark(args: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leaderboard:
-    """The options of `mtrnn leaderboard`."""
-
+class _Leaderboard:
     out: Path = argument("the folder of the files of results, and of the page", Path("results", "benchmark"))
 
 
 def leaderboard(args: Sequence[str]) -> None:
     """Merge files of benchmark results into a table, and a page with a radar chart for each agent"""
-    _rank(parse(Leaderboard, args, "leaderboard", leaderboard.__doc__).out)
+    _rank(parse(_Leaderboard, args, "leaderboard", leaderboard.__doc__).out)
 
 
 def _rank(out: Path) -> None:
@@ -92,9 +88,7 @@ def _rank(out: Path) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckAgent:
-    """The options of `mtrnn check-agent`."""
-
+class _CheckAgent:
     agent: str = argument(BENCHMARK_AGENT)
     settings: tuple[str, ...] = option((), "settings of the benchmark to check it in, by name; none: all")
     env_id: str | None = option(None, "an environment to check it in, instead of settings")
@@ -104,7 +98,7 @@ class CheckAgent:
 
 def check_agent(args: Sequence[str]) -> None:
     """Check an agent against the contract, and explain what is wrong"""
-    do = parse(CheckAgent, args, "check-agent", check_agent.__doc__)
+    do = parse(_CheckAgent, args, "check-agent", check_agent.__doc__)
     budget, make = check_int("budget", do.budget, 1), agents.find_agent(do.agent)
     if do.env_id is not None:
         tasks = {do.env_id: EvidenceTask.from_fields(IDS[check_choice(do.env_id, IDS, "environment", "mtrnn_envs")][0])}

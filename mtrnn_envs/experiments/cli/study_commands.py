@@ -19,7 +19,7 @@ from mtrnn_envs.utils.validation import check_choice
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
+class _Running:
     """How to run studies."""
 
     profile: str = option("paper", "'paper': studies as declared; or one of their profiles, such as 'quick'")
@@ -35,25 +35,19 @@ class Running:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunStudy(Running):
-    """The options of `mtrnn study run`."""
-
+class _RunStudy(_Running):
     study: str = argument("a file (.toml), package.module:attribute, or a study of `mtrnn reproduce`")
     out: Path = option(Path("results", "studies"), "output folder")
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyStatus:
-    """The options of `mtrnn study status`."""
-
+class _StudyStatus:
     names: tuple[str, ...] = argument("studies; none: all in the folder", ())
     out: Path = option(Path("results", "studies"), "the folder of the results")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reproduce(Running):
-    """The options of `mtrnn reproduce`."""
-
+class _Reproduce(_Running):
     names: tuple[str, ...] = argument("studies, or 'all'", ())
     out: Path = option(Path("results", "reproduction"), "output folder")
 
@@ -70,13 +64,13 @@ def study(args: Sequence[str]) -> None:
 
 def _study_run(args: Sequence[str]) -> None:
     """Run what is missing of a study; repeat the command to resume after an interruption"""
-    do = parse(RunStudy, args, "study run", _study_run.__doc__)
+    do = parse(_RunStudy, args, "study run", _study_run.__doc__)
     _run_studies([load_study(do.study)], do, do.out)
 
 
 def _study_status(args: Sequence[str]) -> None:
     """Show how many runs of studies are done, failed and left"""
-    do = parse(StudyStatus, args, "study status", _study_status.__doc__)
+    do = parse(_StudyStatus, args, "study status", _study_status.__doc__)
     there = sorted(path.parent.name for path in (do.out / "studies").glob("*/study.json"))
     if not there:
         raise ValueError(f"out={str(do.out)!r} holds no studies; give the folder in which they were run")
@@ -87,7 +81,7 @@ def _study_status(args: Sequence[str]) -> None:
 def reproduce(args: Sequence[str]) -> None:
     """Run the studies behind the paper's figures and beyond, and write the report"""
     about = [f"{name}: {each.title}" for name, each in paper.STUDIES.items()]
-    do = parse(Reproduce, args, "reproduce", reproduce.__doc__, "studies, or 'all':", *about)
+    do = parse(_Reproduce, args, "reproduce", reproduce.__doc__, "studies, or 'all':", *about)
     if not do.names:
         raise ValueError(f"names: give 'all', or some of {', '.join(paper.STUDIES)}")
     names = paper.STUDIES if "all" in do.names else dict.fromkeys(do.names)
@@ -95,7 +89,7 @@ def reproduce(args: Sequence[str]) -> None:
     _run_studies(chosen, do, do.out)
 
 
-def _run_studies(studies: Sequence[Study], do: Running, out: Path) -> None:
+def _run_studies(studies: Sequence[Study], do: _Running, out: Path) -> None:
     """Runs studies, prints their status, and writes the report."""
     writer = plugins.report("html") if do.report else None  # what it lacks is reported before anything is run
     parameters: dict[str, Any] = dict(part.split("=", 1) for part in do.parameters if "=" in part)
