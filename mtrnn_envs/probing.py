@@ -216,14 +216,14 @@ def numbers(result: Any) -> dict[str, float]:
         first |= {"null_mean": float(null.mean()), "null_sd": float(null.std()) if finite else float("nan")}
     rest = {
         name: float(value)
-        for name, value in leaves(result).items()
+        for name, value in flat_fields(result).items()
         if name.partition(".")[0] not in (*HEADLINES, "null")
         and isinstance(value, bool | int | float | np.bool_ | np.number)
     }
     return {name: first[name] for name in HEADLINES if name in first} | rest
 
 
-def parts(value: Any) -> dict[str, Any]:
+def fields_in(value: Any) -> dict[str, Any]:
     """The items of a mapping, or the fields of a dataclass but for its settings; empty for anything else."""
     if isinstance(value, Mapping):
         return {str(key): part for key, part in value.items()}
@@ -231,9 +231,9 @@ def parts(value: Any) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "settings"} if named else {}
 
 
-def leaves(value: Any) -> dict[str, Any]:
+def flat_fields(value: Any) -> dict[str, Any]:
     """The fields of a result, and of mappings and dataclasses within it, as "field.key"."""
     leaves: dict[str, Any] = {}
-    for name, part in parts(value).items():
-        leaves |= {f"{name}.{key}": leaf for key, leaf in leaves(part).items()} or {name: part}
+    for name, part in fields_in(value).items():
+        leaves |= {f"{name}.{key}": leaf for key, leaf in flat_fields(part).items()} or {name: part}
     return leaves

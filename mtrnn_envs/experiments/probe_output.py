@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mtrnn_envs import plugins
-from mtrnn_envs.probing import leaves, numbers, parts
+from mtrnn_envs.probing import fields_in, flat_fields, numbers
 from mtrnn_envs.recording import Recording
 from mtrnn_envs.utils.atomic_write import atomic_write
 
@@ -23,7 +23,7 @@ def curves(result: Any) -> dict[str, list[float]]:
     """The fields of a result that are arrays of at most `LONGEST` real numbers, by name; without nulls."""
     return {
         name: value.astype(float).tolist()
-        for name, value in leaves(result).items()
+        for name, value in flat_fields(result).items()
         if isinstance(value, np.ndarray) and value.ndim == 1 and len(value) <= LONGEST and value.dtype.kind in "biuf"
         if "null" not in name.split(".")
     }
@@ -31,7 +31,7 @@ def curves(result: Any) -> dict[str, list[float]]:
 
 def words(result: Any) -> dict[str, str]:
     """The fields of a result that are texts, such as a verdict, or the method of an upper bound."""
-    return {name: value for name, value in parts(result).items() if isinstance(value, str) and value}
+    return {name: value for name, value in fields_in(result).items() if isinstance(value, str) and value}
 
 
 def table(results: Mapping[str, Any]) -> str:
