@@ -36,37 +36,27 @@ BY_NAME = {setting.name: setting for setting in SETTINGS}
 TASK = EvidenceTask(encoder=None)
 score = partial(scored, budgets=(64, 256), n_trials=600)
 
-AGENTS = '''
-import numpy as np
-from mtrnn_envs import Stream
+ONE_RUN: dict[str, Any] = {"settings": ["n2"], "seeds": 1, "n_trials": 64, "progress": False}
+
 
 class Yes:
     """Always +1."""
-    def __init__(self, task):
+
+    def __init__(self, task: EvidenceTask) -> None:
         self.task = task
-    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> Any:
         shape = (len(observation), self.task.n_tasks)
         return np.ones(shape if self.task.cueing == "all" else shape[:1], int), None
 
-class Counting:
+
+class Counting(Yes):
     """Keeps its budget."""
-    def __init__(self, task):
-        self.task = task
-    def fit(self, task, seed, budget):
+
+    def fit(self, task: EvidenceTask, seed: int, budget: int) -> None:
         self.budget = budget
-    def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        return np.zeros((len(observation), self.task.n_tasks), int), None
-'''
-
-
-@pytest.fixture
-def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module of agents of a third party."""
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    (folder / "agents_of_a_test.py").write_text(AGENTS)
-    monkeypatch.syspath_prepend(folder)
-    return "agents_of_a_test"
 
 
 @pytest.mark.slow
@@ -113,12 +103,12 @@ def test_the_best_that_can_be_done_blindly() -> None:
     assert blind(EvidenceTask()) == 0.5
 
 
-def test_an_agent_that_always_says_yes_has_0(theirs: str) -> None:
+def test_an_agent_that_always_answers_yes_has_0() -> None:
     for name in ("n24", "nonlinear"):
-        found = score(find_agent(f"{theirs}:Yes"), BY_NAME[name], 0)
+        found = score(Yes, BY_NAME[name], 0)
         assert found["scores"]["performance"] == pytest.approx(0, abs=0.06)
     # It does not know what an answer with confidence is: action 1 is the least sure no.
-    found = score(find_agent(f"{theirs}:Yes"), BY_NAME["reaction-time"], 0)
+    found = score(Yes, BY_NAME["reaction-time"], 0)
     assert found["scores"]["performance"] < 0.3
 
 
@@ -232,7 +222,7 @@ def test_what_an_agent_cannot_do_is_0_and_takes_nothing_else_with_it() -> None:
     assert found["refused"]["memory"] == "RuntimeError: out of memory"
 
 
-def test_training_that_fails_is_0(theirs: str) -> None:
+def test_training_that_fails_is_0() -> None:
     class Diverging:
         def fit(self, task: EvidenceTask, seed: int, budget: int) -> None:
             raise FloatingPointError("nan")
@@ -244,7 +234,7 @@ def test_training_that_fails_is_0(theirs: str) -> None:
     assert found["learns"]
 
 
-def test_learning_is_the_mean_over_the_logarithm_of_trials(theirs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learning_is_the_mean_over_the_logarithm_of_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     at = {1: 0.0, 4: 0.4, 64: 1.0}
     tested = scores._tested
 
@@ -256,7 +246,7 @@ def test_learning_is_the_mean_over_the_logarithm_of_trials(theirs: str, monkeypa
         return scores.Tested(replace(recording, rewards=rewards), trials)
 
     monkeypatch.setattr(scores, "_tested", as_if_learned)
-    found = scored(find_agent(f"{theirs}:Counting"), BY_NAME["n6"], 0, budgets=(1, 4, 64), n_trials=256)
+    found = scored(Counting, BY_NAME["n6"], 0, budgets=(1, 4, 64), n_trials=256)
     assert found["numbers"]["curve"] == pytest.approx([0, 0.4, 1])
     # Two of the six doublings at a mean of 0.2, four at 0.7.
     assert found["scores"]["learning"] == pytest.approx((2 * 0.2 + 4 * 0.7) / 6)
@@ -357,7 +347,7 @@ def test_ours_learn_from_as_many_trials_as_they_may(name: str, setting: str) -> 
     assert problems(agent, task) == []
 
 
-def test_names_of_agents(theirs: str) -> None:
+def test_names_of_agents() -> None:
     assert find_agent("random") is random_agent
     assert set(plugins.names("benchmark agent")) >= {
         "ideal_observer",
@@ -372,17 +362,13 @@ def test_names_of_agents(theirs: str) -> None:
         find_agent("mtrnn_envs.utils.validation:check_int")
 
 
-def test_results_are_written_resumed_and_verified(theirs: str, tmp_path: Path) -> None:
+def test_results_are_written_resumed_and_verified(tmp_path: Path) -> None:
     how: dict[str, Any] = {"settings": ["n2", "nonlinear"], "seeds": 2, "progress": False}
     how |= {"backend": Backend(n_jobs=1), "budgets": (8,), "n_trials": 64}
     path = run_benchmark("integrator", tmp_path / "results", raw_evidence=True, **how)
     found = load_results(path)
-    assert [(cell["setting"], cell["seed"]) for cell in found["cells"]] == [
-        ("n2", 0),
-        ("n2", 1),
-        ("nonlinear", 0),
-        ("nonlinear", 1),
-    ]
+    runs = [("n2", 0), ("n2", 1), ("nonlinear", 0), ("nonlinear", 1)]
+    assert [(cell["setting"], cell["seed"]) for cell in found["cells"]] == runs
     assert found["command"] == (
         "mtrnn benchmark --agent integrator --seeds 2 --secret 0 --bare --settings n2 nonlinear"
         "  # in Python, with budgets=(8,), n_trials=64"
@@ -441,10 +427,7 @@ def test_files_that_are_no_results_are_refused(tmp_path: Path) -> None:
     [
         (lambda cells: cells[0]["numbers"].pop("reward"), r"n2, seed 0: each must be a number: reward=None"),
         (lambda cells: cells[0]["numbers"].update(z="high"), "z='high'"),
-        (
-            lambda cells: cells[0]["scores"].update(performance=None),
-            "n2, seed 0: performance is None; from its numbers follows",
-        ),
+        (lambda cells: cells[0]["scores"].update(performance=None), "performance is None; from its numbers follows"),
         (lambda cells: cells.append(cells[0]), "n2, seed 0 occurs twice"),
         (
             lambda cells: cells[0]["scores"].update(performance=1.5),
@@ -455,9 +438,7 @@ def test_files_that_are_no_results_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_results_that_were_edited_are_refused(change: Any, message: str, tmp_path: Path) -> None:
-    path = run_benchmark(
-        "random", tmp_path, settings=["n2"], seeds=1, backend=Backend(n_jobs=1), n_trials=64, progress=False
-    )
+    path = run_benchmark("random", tmp_path, backend=Backend(n_jobs=1), **ONE_RUN)
     found = json.loads(path.read_text())
     change(found["cells"])
     path.write_text(json.dumps(found))
@@ -466,18 +447,15 @@ def test_results_that_were_edited_are_refused(change: Any, message: str, tmp_pat
 
 
 def test_a_broken_cell_is_named(tmp_path: Path) -> None:
-    how: dict[str, Any] = {"settings": ["n2"], "seeds": 1, "n_trials": 64, "progress": False}
-    run_benchmark("random", tmp_path, backend=Backend(n_jobs=1), **how)
+    run_benchmark("random", tmp_path, backend=Backend(n_jobs=1), **ONE_RUN)
     (cell,) = (tmp_path / "cells").rglob("*.json")
     cell.write_text(cell.read_text()[:40])
     with pytest.raises(ValueError, match=rf"{cell.name} is not a complete run: .*; remove it"):
-        run_benchmark("random", tmp_path, **how)
+        run_benchmark("random", tmp_path, **ONE_RUN)
 
 
 def test_the_schema_knows_the_settings_and_scores() -> None:
-    schema = json.loads(
-        resources.files("mtrnn_envs.experiments.benchmark").joinpath("benchmark.schema.json").read_text()
-    )
+    schema = json.loads((resources.files(benchmark.__package__) / "benchmark.schema.json").read_text())
     cell = schema["properties"]["cells"]["items"]["properties"]
     assert cell["setting"]["enum"] == list(NAMES)
     assert cell["scores"]["required"] == list(SCORES)
@@ -542,38 +520,26 @@ def test_held_out_quadrants_are_not_trained_on_and_are_tested() -> None:
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        (["benchmark"], 2, "agent='', verify=None: give one of them"),
-        (["benchmark", "--agent", "randm"], 2, "did you mean 'random'"),
-        (["benchmark", "--agent", "random", "--settings", "n25"], 2, "'n25' is not a setting of MTE-v1"),
-        (["benchmark", "--verify", "nowhere.json"], 2, "nowhere.json"),
-        (["leaderboard", "nowhere"], 2, "nowhere is no folder"),
-        (["check-agent", "random", "--env-id", "MultiTask-v0"], 2, "'MultiTask-v0' is not an environment"),
-        (["check-agent", "random"], 1, "It is not deterministic"),
-        (
-            ["check-agent", "integrator", "--bare", "--env-id", "MultiTaskEvidence-v0"],
-            0,
-            "nothing is wrong with integr",
-        ),
-        (["check-agent", "random", "--settings", "n3"], 2, "'n3' is not a setting"),
-        (["check-agent", "random", "--settings", "n2", "cued"], 1, "cued: It is not deterministic"),
-        (
-            ["check-agent", "integrator", "--bare", "--settings", "n2", "nonlinear"],
-            1,
-            "nonlinear: to make it raises ValueError: boundaries=",
-        ),
-        (["check-agent", "ideal_observer", "--bare", "--settings", "delay", "d5-n3"], 0, "ideal_observer in d5-n3"),
-        (["check-agent", "./mine.py:Mine"], 2, "from the folder of the file, use mine:..."),
-        (
-            ["benchmark", "--agent", "integrator", "--settings", "n2", "--seeds", "1", "--n-jobs", "1"],
-            1,
-            "failed in every run",
-        ),
+        ("benchmark", 2, "agent='', verify=None: give one of them"),
+        ("benchmark --agent randm", 2, "did you mean 'random'"),
+        ("benchmark --agent random --settings n25", 2, "'n25' is not a setting of MTE-v1"),
+        ("benchmark --verify nowhere.json", 2, "nowhere.json"),
+        ("leaderboard nowhere", 2, "nowhere is no folder"),
+        ("check-agent random --env-id MultiTask-v0", 2, "'MultiTask-v0' is not an environment"),
+        ("check-agent random", 1, "It is not deterministic"),
+        ("check-agent integrator --bare --env-id MultiTaskEvidence-v0", 0, "nothing is wrong with integrator"),
+        ("check-agent random --settings n3", 2, "'n3' is not a setting"),
+        ("check-agent random --settings n2 cued", 1, "cued: It is not deterministic"),
+        ("check-agent integrator --bare --settings n2 nonlinear", 1, "nonlinear: to make it raises ValueError: bound"),
+        ("check-agent ideal_observer --bare --settings delay d5-n3", 0, "ideal_observer in d5-n3"),
+        ("check-agent ./mine.py:Mine", 2, "from the folder of the file, use mine:..."),
+        ("benchmark --agent integrator --settings n2 --seeds 1 --n-jobs 1", 1, "failed in every run"),
     ],
 )
-def test_what_the_commands_say(command: list[str], code: int, message: str, capsys: Any, tmp_path: Path) -> None:
+def test_what_the_commands_say(command: str, code: int, message: str, capsys: Any, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        assert main(command) == code
+        assert main(command.split()) == code
     said = capsys.readouterr()
     assert message in said.out + said.err
 
@@ -597,12 +563,13 @@ def test_a_cell_that_fails_is_said_and_the_others_are_kept(
     monkeypatch.setattr(benchmark, "_one", fails)
     monkeypatch.setattr(benchmark, "outcomes", here)
     monkeypatch.chdir(tmp_path)
-    assert main(["benchmark", "--agent", "random", "--settings", "n2", "--seeds", "2"]) == 1
+    command = ["benchmark", "--agent", "random", "--settings", "n2", "--seeds", "2"]
+    assert main(command) == 1
     assert "n2, seed 1: the agent failed" in capsys.readouterr().err
     assert len(list((tmp_path / "results" / "benchmark" / "cells").rglob("*.json"))) == 1
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert main(["benchmark", "--agent", "random", "--settings", "n2", "--seeds", "2", "--n-jobs", "1"]) == 0
+    assert main([*command, "--n-jobs", "1"]) == 0
     assert "| random " in capsys.readouterr().out
 
 

@@ -65,42 +65,30 @@ def of_dynamics(dynamics, untrained, task, rng) -> ProbeResult:
     return ProbeResult(value=float(dynamics.start(2).sum()), n=task.n_dims, settings={"untrained": str(untrained)})
 
 
+def result(value: float = 0.0, **more: Any) -> ProbeResult:
+    return ProbeResult(**{"value": value, "n": 1, "settings": {}, **more})
+
+
 def prints(latents, rng) -> ProbeResult:
     print("here I am")
-    return ProbeResult(value=0.0, n=1, settings={})
+    return result()
 
 
 def changes(latents, rng) -> ProbeResult:
     latents[0] = 9
-    return ProbeResult(value=0.0, n=1, settings={})
+    return result()
 
 
-def draws_anew(latents, rng) -> ProbeResult:
-    return ProbeResult(value=float(np.random.default_rng().random()), n=1, settings={})
-
-
-def draws_globally(latents, rng) -> ProbeResult:
-    return ProbeResult(value=float(np.random.random()), n=1, settings={})  # noqa: NPY002
-
-
-def takes_nan(states, rng) -> ProbeResult:
-    return ProbeResult(value=0.0, n=1, settings={})
-
-
-def wants_more(latents, moon, rng) -> ProbeResult:
-    return ProbeResult(value=0.0, n=1, settings={})
-
-
-def has_no_default(latents, rng, *, n_null) -> ProbeResult:
-    return ProbeResult(value=0.0, n=1, settings={"n_null": n_null})
-
-
-def has_p_without_null(latents, rng) -> ProbeResult:
-    return ProbeResult(value=0.0, p=0.5, n=1, settings={})
-
-
-def gives_a_number(latents, rng) -> float:
-    return 0.0
+# fmt: off
+def draws_anew(latents, rng): return result(float(np.random.default_rng().random()))
+def draws_globally(latents, rng): return result(float(np.random.random()))  # noqa: NPY002
+def takes_nan(states, rng): return result()
+def wants_more(latents, moon, rng): return result()
+def has_no_default(latents, rng, *, n_null): return result(settings={"n_null": n_null})
+def has_p_without_null(latents, rng): return result(p=0.5)
+def gives_a_number(latents, rng): return 0.0
+def fails(latents, rng): return result(1 / 0)
+# fmt: on
 
 
 class Less:
@@ -341,10 +329,6 @@ def test_a_probe_that_fails_takes_no_other_with_it() -> None:
     told: list[str] = []
     assert list(probe_all(recording, [f"{HERE}:fails", f"{HERE}:spread"], say=told.append)) == [f"{HERE}:spread"]
     assert told == [f"{HERE}:fails: failed: ZeroDivisionError: division by zero"]
-
-
-def fails(latents, rng) -> ProbeResult:
-    return ProbeResult(value=1 / 0, n=1, settings={})
 
 
 def test_an_agent_that_was_not_recorded_is_refused() -> None:
