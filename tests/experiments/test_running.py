@@ -61,7 +61,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         future.set_result(call())
         return future
 
-    monkeypatch.setitem(backends.POOLS, "local", lambda backend: nullcontext(backends._Pool(1, submit)))
+    monkeypatch.setattr(backends.Backend, "pool", lambda backend: nullcontext(backends.Pool(1, submit)))
 
 
 @pytest.fixture
