@@ -191,7 +191,8 @@ def agent_of(cell: Cell, out: Path) -> Agent:
 
     plugin = plugins.agent(cell.agent)
     if not cell.trained:
-        if not callable(make := getattr(plugin, "untrained", None)):
+        make: Any = getattr(plugin, "untrained", None)
+        if not callable(make):
             raise ValueError(f"trained=False: agent {cell.agent!r} has no function untrained(task, seed, training)")
         return make(cell.task, cell.seed, cell.training)
     folder = out / AGENTS / cell.run
