@@ -18,7 +18,7 @@ from helpers.studied import results_of, study_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtrnn_agents.networks.gated import GRU
+from mtrnn_agents.networks import GRU
 from mtrnn_analysis.studies.networks import axes_of
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments.cli.main import main
