@@ -1,3 +1,20 @@
-"""The network as a dynamical system: where it stands still (`fixed_points`), what it holds with nothing shown
-(`rollouts`), what becomes of pushes (`perturbations`), and whether that makes a continuous attractor (`attractor`).
+"""The network as a dynamical system: `fixed_points` finds where its state stands still, `rollout` measures how long it
+holds x*, `perturbations` pushes its state, and `attractor` concludes whether all that is a continuous attractor.
 """
+
+from mtrnn_analysis.dynamics.attractor import Attractor, Evidence, attractor
+from mtrnn_analysis.dynamics.fixed_points import FixedPoints, fixed_points
+from mtrnn_analysis.dynamics.perturbations import Perturbations, perturbations
+from mtrnn_analysis.dynamics.rollout import Rollout, rollout
+
+__all__ = [
+    "Attractor",
+    "Evidence",
+    "FixedPoints",
+    "Perturbations",
+    "Rollout",
+    "attractor",
+    "fixed_points",
+    "perturbations",
+    "rollout",
+]
