@@ -23,7 +23,7 @@ LEVEL = 0.95
 
 
 class ShortRepr:
-    """A dataclass (with `repr=False`) that prints arrays by their shapes, and collections of many values by their size."""
+    """A dataclass (with `repr=False`) that prints arrays by their shapes and long collections by their sizes."""
 
     def __repr__(self) -> str:
         parts = (f"{part.name}={_short(getattr(self, part.name))}" for part in fields(self))  # pyright: ignore[reportArgumentType]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import pytest
