@@ -39,8 +39,8 @@ def local_alignment(
     n_null: int,
     rng: np.random.Generator,
 ) -> tuple[float, Float[np.ndarray, " K"]]:
-    """`alignment_of` by orthants of x*: each subspace against the coding axes, and axes drawn from the covariance of the
-    states, of its own orthant (`which`); averaged over all subspaces.
+    """`alignment_of` by orthants of x*: each subspace against the coding axes of its own orthant (`which`), and axes
+    drawn from the covariance of the states of that orthant; averaged over all subspaces.
     """
     total, null, count = 0.0, np.zeros(n_null), 0
     for q in np.unique(which):

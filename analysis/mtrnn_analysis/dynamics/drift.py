@@ -54,8 +54,8 @@ class BiasField(NamedTuple):
 
 
 def bias_field(decoded: Float[np.ndarray, "N K D"], n_bins: int) -> BiasField:
-    """The bias field of x* as decoded at consecutive steps: in `n_bins` bins of the cube of x* along each latent (D = 1,
-    2), and as a linear fit.
+    """The bias field of x* as decoded at consecutive steps: in `n_bins` bins along each latent (D = 1, 2), and as a
+    linear fit.
     """
     d = decoded.shape[2]
     decoded = np.where(np.isfinite(decoded), decoded, np.nan)
@@ -104,8 +104,8 @@ def half_life(r2: Float[np.ndarray, " K"]) -> float:
 
 
 def dispersion(decoded: Float[np.ndarray, "N M D"]) -> Float[np.ndarray, " M"]:
-    """The variance per latent of decoded x* about a linear fit to its first place, within bins of that; NaN with too few
-    trials, inf where decoded values are not finite.
+    """The variance per latent of decoded x* about a linear fit to its first place, within bins of that; NaN with too
+    few trials, inf where decoded values are not finite.
     """
     start, d = decoded[:, 0], decoded.shape[2]
     finite = np.asarray(np.isfinite(decoded).all(axis=(0, 2)))

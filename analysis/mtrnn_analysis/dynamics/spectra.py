@@ -79,7 +79,7 @@ def time_constants(eigenvalues: Complex[np.ndarray, "*P"]) -> Float[np.ndarray, 
 def slow_directions(
     jacobian: Float[np.ndarray, "S S"], eigenvalues: Inexact[np.ndarray, " S"], n_dims: int
 ) -> Float[np.ndarray, "S D"] | None:
-    """An orthonormal basis of the invariant subspace of the D eigenvalues nearest 1: of the directions in which the state
+    """An orthonormal basis of the invariant subspace of the D eigenvalues nearest 1: the directions in which the state
     persists. Of the transposed Jacobian, it is that of the directions from which they are driven.
 
     It is the span of the D right eigenvectors (of real and imaginary parts, for a pair), taken from an ordered real
