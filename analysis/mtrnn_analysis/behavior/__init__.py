@@ -1,5 +1,10 @@
 """Behaviour of the agent: choices (`psychometric`), response steps (`chronometric`, `drift_diffusion`) and the price of
 speed (`speed_accuracy`), each beside the ideal observer or the best policy in the same trials.
+
+Inputs of these probes and of those of `mtrnn_analysis.confidence`, as in a recording: `answers`, +1, -1 or 0 for none,
+and `labels`, the right ones; `response_steps`, the stimulus observation of each answer from 1, 0 for none;
+`probabilities`, the agent's of +1; `confidence`, reported with the answer in reaction-time tasks; `context`, the cued
+task; `trials`, the same ones with their evidence; `rng` for nulls, bootstrap samples and what is fitted.
 """
 
 from mtrnn_analysis.behavior.chronometric import Chronometric, chronometric

@@ -119,18 +119,13 @@ def chronometric(
     n_bootstrap: int = 100,
     n_optimal: int = 200,
 ) -> Chronometric:
-    """Response steps against |distance| in reaction-time tasks; see `Chronometric`.
+    """Response steps against |distance| in reaction-time tasks; see `Chronometric`; inputs: `mtrnn_analysis.behavior`.
 
     Null hypothesis: response steps have nothing to do with x*. Then any order of the trials' rows of response steps is
     as likely (among trials with the same cue, where one task is asked). Rows stay whole, so that steps of a trial stay
     as alike as they are.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        labels: the right answers.
-        response_steps: the stimulus observation of each answer, from 1; 0 for none.
-        trials: the same trials, with their evidence.
-        rng: draws null and bootstrap.
         n_null: draws of the null.
         n_bootstrap: bootstrap samples.
         n_optimal: the first trials, on which the best policy is run; 0 for none.

@@ -98,16 +98,11 @@ def drift_diffusion(
     changing: bool = True,
     n_bins: int = 12,
 ) -> DriftDiffusion:
-    """Fits a drift-diffusion model by maximum likelihood; see `DriftDiffusion`.
+    """Fits a drift-diffusion model by maximum likelihood; see `DriftDiffusion`; inputs: `mtrnn_analysis.behavior`.
 
-    The model is computed at the mean |x| of each bin of answers (see `walk`).
+    The model is computed at the mean |x| of each bin of answers (see `walk`), of which 2000 at most are fitted.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        labels: the right answers.
-        response_steps: the stimulus observation of each answer, from 1; 0 for none.
-        trials: the same trials.
-        rng: draws the answers that are fitted, 2000 at most.
         changing: whether bounds may change with time; False for constant ones.
         n_bins: of |x|.
 

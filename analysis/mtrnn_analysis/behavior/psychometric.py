@@ -109,7 +109,7 @@ def psychometric(
     n_null: int = 100,
     n_bootstrap: int = 100,
 ) -> Psychometric:
-    """Fits choice against distance by maximum likelihood; see `Psychometric`.
+    """Fits choice against distance by maximum likelihood; see `Psychometric`. Inputs: see `mtrnn_analysis.behavior`.
 
     In reaction-time tasks the ideal observer answers at the step of each of the agent's answers, so that `value` is
     about the use of the observed evidence, not about when to stop (that is `speed_accuracy`).
@@ -119,10 +119,6 @@ def psychometric(
     as they are.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        response_steps: the observation of each answer.
-        trials: the same trials, with their evidence.
-        rng: draws null and bootstrap.
         n_null: draws of each null.
         n_bootstrap: bootstrap samples.
 

@@ -107,19 +107,13 @@ def speed_accuracy(
     n_ideal: int = 200,
     cost_factors: tuple[float, ...] = (0.25, 4.0),
 ) -> SpeedAccuracy:
-    """Reward and accuracy against time in reaction-time tasks; see `SpeedAccuracy`.
+    """Reward against time in reaction-time tasks; see `SpeedAccuracy`, and for inputs `mtrnn_analysis.behavior`.
 
     Null hypothesis: the answers have nothing to do with x*. Then any order of the trials' rows of answers, with their
     times and confidence, is as likely (among trials with the same cue, where one task is asked). Its mean is not 0: a
     confident agent without knowledge earns less than chance.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        labels: the right answers.
-        response_steps: the stimulus observation of each answer, from 1; 0 for none.
-        confidence: reported with the answer.
-        trials: the same trials, with their evidence.
-        rng: draws null and bootstrap.
         n_null: draws of the null.
         n_bootstrap: bootstrap samples.
         n_ideal: the first trials, on which the ideal observer is run at all steps.

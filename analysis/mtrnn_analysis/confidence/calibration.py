@@ -46,8 +46,8 @@ class Brier:
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Calibration(ProbeResult):
-    """Whether answers are right as often as the reported confidence. `value` is the expected calibration error; its null
-    is that of a calibrated agent with the same confidence.
+    """Whether answers are right as often as the reported confidence. `value` is the expected calibration error; its
+    null is that of a calibrated agent with the same confidence.
 
     Attributes:
         value: the expected calibration error (ECE), sum over bins of n_b / n |f_b - o_b|, in bins of equal mass, as far
@@ -109,7 +109,7 @@ def calibration(
     n_null: int = 100,
     n_bins: int = 10,
 ) -> Calibration:
-    """The calibration of an agent's confidence (see `mtrnn_analysis.confidence.claims` for its sources).
+    """The calibration of an agent's confidence (see `confidence.claims`; for inputs, `mtrnn_analysis.behavior`).
 
     Null hypothesis: each answer is right with the reported probability. Draws keep the confidence and draw the labels,
     for all tasks of a trial together, so that errors of a trial are as alike as the geometry of the tasks makes those
@@ -117,16 +117,6 @@ def calibration(
     are a little less alike than that; the null is then a little wide.)
 
     Arguments:
-        task: of the trials.
-        latents: x*; used where boundaries are not linear.
-        answers: +1, -1 or 0 for none, which does not count.
-        labels: the right answers.
-        response_steps: the observation of each answer.
-        rng: draws the null.
-        probabilities: the agent's probability of +1.
-        confidence: reported with the answer, in reaction-time tasks.
-        context: the cued task.
-        trials: the same trials with their evidence, for the ideal observer.
         n_null: draws of the null.
         n_bins: over [1/2, 1].
 

@@ -90,7 +90,7 @@ def metacognition(
     n_null: int = 100,
     n_bootstrap: int = 100,
 ) -> Metacognition:
-    """Type-2 AUROC and the regression of log-odds; see `Metacognition`, and `confidence.claims` for confidence.
+    """Type-2 AUROC and the regression of log-odds; see `Metacognition`, and for inputs `mtrnn_analysis.behavior`.
 
     Null hypothesis: confidence has nothing to do with which answers are right. Then any order of the trials' rows of
     confidence is as likely (among trials with the same cue, where one task is asked): each task's confidences change
@@ -98,14 +98,6 @@ def metacognition(
     trial stay as alike as they are. With open tasks, answers count if their new confidence was given, too.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        labels: the right answers.
-        response_steps: the observation of each answer.
-        trials: the same trials, with their evidence.
-        rng: draws null and bootstrap.
-        probabilities: the agent's probability of +1.
-        confidence: reported with the answer, in reaction-time tasks.
-        context: the cued task.
         n_null: draws of the null.
         n_bootstrap: bootstrap samples.
 
@@ -161,9 +153,7 @@ def metacognition(
         n_right=n_right,
         **dict(zip(("hits", "false_alarms"), _roc(told.confidence, right, given), strict=True)),
         **dict(zip(("ideal_hits", "ideal_false_alarms"), _roc(ideal, ideal_right, there), strict=True)),
-        bin_ideal=line.bins[0],
-        bin_agent=line.bins[1],
-        bin_sd=line.bins[2],
+        **dict(zip(("bin_ideal", "bin_agent", "bin_sd"), line.bins, strict=True)),
     )
 
 
@@ -197,9 +187,9 @@ def _by_task(
 
 
 def _roc(confidence: np.ndarray, right: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of right and of wrong answers at or above each confidence, from (0, 0) to (1, 1), at 101 places at most."""
+    """Shares of right and of wrong answers at or above a confidence, from (0, 0) to (1, 1), at 101 places at most."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)  # without right, or without wrong answers
+        warnings.simplefilter("ignore", UndefinedMetricWarning)  # of only right, or only wrong answers
         curve = roc_curve(right[given], confidence[given], drop_intermediate=False)
     false_alarms, hits = (np.nan_to_num(each) for each in curve[:2])
     kept = np.unique(np.searchsorted(hits + false_alarms, np.linspace(0, 2, 101)).clip(0, len(hits) - 1))

@@ -1,5 +1,8 @@
 """The network as a dynamical system: `fixed_points` finds where its state stands still, `rollout` measures how long it
 holds x*, `perturbations` pushes its state, and `attractor` concludes whether all that is a continuous attractor.
+
+Inputs of these probes: `dynamics` F of the network (`mtrnn_envs.protocols.Dynamics`); `trials` of a `task`; `rng` for
+all draws; `untrained`, the agent before training, for a control.
 """
 
 from mtrnn_analysis.dynamics.attractor import Attractor, Evidence, attractor

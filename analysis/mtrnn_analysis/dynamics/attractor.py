@@ -129,9 +129,6 @@ def attractor(
     `fixed_points`); read their results beside this one.
 
     Arguments:
-        dynamics: of the network.
-        trials: at least 20.
-        rng: for all draws.
         multiples: of the trial's length at which memory is measured, rising.
         cue: of the resting observation; None for that of the stimulus.
         n_trials: at most so many trials are used.

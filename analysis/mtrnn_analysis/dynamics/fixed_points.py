@@ -29,6 +29,7 @@ N_REAL_PARTS = 4
 # Points nearer to each other than this share of the data's standard deviation are counted once.
 SAME = 1e-6
 N_PATHS = 60
+SHARED = ("points", "q", "distance", "near", "kinked", "of_points", "of_data")  # fields of `Search` that are results
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -154,11 +155,6 @@ def fixed_points(
     time, drawn for each by itself.
 
     Arguments:
-        dynamics: F, of the agent.
-        task: of the trials.
-        trials: of which the first `n_trials` are taken.
-        rng: draws the starts, and the null.
-        untrained: the agent before training, for `control`.
         n_starts: points sought; None for 128, or, where states have more than 128 components, for as many as take about
             as long, but 8 at least.
         n_trials: trials run. Distances are to the first half, from the first evidence on; the starts come from the
@@ -237,13 +233,7 @@ def fixed_points(
         },
         alignment_data_null=null_of_data,
         non_normality=_mean(ways),
-        points=found.points,
-        q=found.q,
-        distance=found.distance,
-        near=close,
-        kinked=found.kinked,
-        of_points=of_points,
-        of_data=of_data,
+        **{name: getattr(found, name) for name in SHARED},
         angles=np.array([undefined if each is None else principal_angles(each, axes) for each in right]),
         paths=data.paths[:N_PATHS],
         latents=data.latents[:N_PATHS],

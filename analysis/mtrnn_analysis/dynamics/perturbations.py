@@ -98,9 +98,6 @@ def perturbations(
     with all of it remaining is a network that is slow in every direction.
 
     Arguments:
-        dynamics: of the network.
-        trials: at least 20. Half of them give the axes and the decoder, others are pushed.
-        rng: deals trials, and draws directions.
         n_null: draws of directions across, 1 or more.
         size: of the step, in units of x*.
         across: "data" or "isotropic".

@@ -133,9 +133,6 @@ def rollout(
     in a fixed format), nor with a slow point (`fixed_points`), which is local.
 
     Arguments:
-        dynamics: of the network.
-        trials: at least 20.
-        rng: deals trials into the two halves, and permutes.
         n_null: draws of the null.
         multiples: of the trial's length (its longest, in steps) at which memory is measured, rising.
         after: "stimulus", or "trial": roll out from the end of the stimulus, or of the trial.
@@ -184,12 +181,7 @@ def rollout(
         r2_after={f"{m}x": float(r2[step]) for m, step in zip(multiples, marks, strict=True)},
         half_life=half_life(r2),
         time_constant=time_constant(field.multipliers),
-        multipliers=field.multipliers,
-        slopes=field.slopes,
-        offset=field.offset,
-        positions=field.positions,
-        drifts=field.drifts,
-        counts=field.counts,
+        **field._asdict(),
         window=marks[0],
         dispersion=spread,
         diffusion=growth(steps, spread, marks[0]) / 2,

@@ -29,14 +29,8 @@ NEAR = 0.99
 GAP = 3.0
 # Jacobians that differ by this share, this share of the data's standard deviation apart, are of two sides of a kink.
 KINK, ASIDE = 1e-2, 1e-5
-SETTINGS = {
-    "jitter": JITTER,
-    "longest_step": LONGEST_STEP,
-    "max_iterations": MAX_ITERATIONS,
-    "tolerance": TOLERANCE,
-    "near": NEAR,
-    "gap": GAP,
-}
+SETTINGS = {"jitter": JITTER, "longest_step": LONGEST_STEP, "max_iterations": MAX_ITERATIONS}
+SETTINGS |= {"tolerance": TOLERANCE, "near": NEAR, "gap": GAP}
 
 
 class Search(NamedTuple):

@@ -110,7 +110,7 @@ def multilateration(
     form: str = "weighted",
     cut: float = CUT,
 ) -> Multilateration:
-    """Recovers x* from an agent's answers, by the geometry of its tasks; nothing is fitted.
+    """Recovers x* from answers by the geometry of their tasks; nothing is fitted. Inputs: see `mtrnn_analysis.theory`.
 
     x = (CᵀWC)⁻¹ CᵀW [b + sigma / sqrt(t) Phi⁻¹(p)], with C the unit normals of the lines and b their offsets
     (arXiv:2407.11249; see `distances` for the three forms). It is as good as the agent's probabilities are calibrated:
@@ -123,13 +123,6 @@ def multilateration(
     then 1, or near it.
 
     Arguments:
-        probabilities: of +1, of every task.
-        latents: x*.
-        task: with hyperplanes as boundaries, all tasks queried, and Gaussian noise.
-        rng: permutes, and deals trials into folds.
-        response_steps: samples before each answer, in reaction-time tasks.
-        trials: the trials, for the ideal observer, and where the stimulus is drawn.
-        states: of the agent at the last step, for the decoder.
         n_null: draws of the null.
         form: one of `mtrnn_analysis.theory.distances.FORMS`.
         cut: |z| below which an answer counts as not saturated. Choose it on other networks.

@@ -87,7 +87,7 @@ def rank_condition(
     form: str = "bounded",
     dims: tuple[int, ...] = (2, 3, 5),
 ) -> RankCondition:
-    """x* from n answers of an agent, for n from 1 to 2D, by random sets of its tasks.
+    """x* from n answers of an agent, n from 1 to 2D, by random sets of tasks. Inputs: see `mtrnn_analysis.theory`.
 
     n answers fix x* if their normals have rank D, so only for n >= D (arXiv:2407.11249). Below, directions that no
     line tells of are answered with 0, the mean of the prior, and `r2_prior` stays at or below n / D. How soon it rises
@@ -100,12 +100,6 @@ def rank_condition(
     sides, there is nothing to permute, and p is near 1.
 
     Arguments:
-        probabilities: of +1, of every task.
-        latents: x*.
-        task: with hyperplanes as boundaries, all tasks queried, and Gaussian noise.
-        rng: draws sets of tasks, permutations, and ideal answers.
-        response_steps: samples before each answer, in reaction-time tasks.
-        trials: the trials, where the stimulus is drawn.
         n_null: draws of the null.
         n_sets: sets of tasks for each n.
         form: one of `mtrnn_analysis.theory.distances.FORMS`.
@@ -161,13 +155,7 @@ def rank_condition(
 
 
 def rank_curve(
-    n_dims: int,
-    error: float,
-    rng: np.random.Generator,
-    *,
-    n_sets: int = 5,
-    form: str = "bounded",
-    clip: float = CLIP,
+    n_dims: int, error: float, rng: np.random.Generator, *, n_sets: int = 5, form: str = "bounded", clip: float = CLIP
 ) -> RankCurve:
     """`r2_prior` of x* from ideal answers to 1 to 2D random hyperplanes through the origin.
 

@@ -87,7 +87,7 @@ def sample_curve(
     n_null: int = 100,
     least: int = 50,
 ) -> SampleCurve:
-    """r² of x* against samples: from the agent's answers alone, decoded from its states, and in theory.
+    """r² of x* against samples: from answers alone, from states, and in theory. Inputs: see `mtrnn_analysis.theory`.
 
     Theory: 1 - 12 sigma² / t for the mean of the evidence; the exact posterior mean is above it, as it knows the edges
     of the cube. The agent runs through the trials once more, and answers at every step of the stimulus, by the form
@@ -101,13 +101,6 @@ def sample_curve(
     Null hypothesis: the estimate at the end says nothing of x*; estimates are permuted over trials.
 
     Arguments:
-        latents: x*.
-        task: the task.
-        trials: the trials.
-        rng: halves the trials, and permutes.
-        hidden: states at all steps.
-        valid: whether a step belongs to its trial.
-        agent: with `predict` and `probabilities`.
         n_null: draws of the null.
         least: trials that must be going on at a step for states to be decoded there; NaN with fewer.
 
