@@ -5,6 +5,10 @@ Inputs of these probes and of those of `mtrnn_analysis.confidence`, as in a reco
 and `labels`, the right ones; `response_steps`, the stimulus observation of each answer from 1, 0 for none;
 `probabilities`, the agent's of +1; `confidence`, reported with the answer in reaction-time tasks; `context`, the cued
 task; `trials`, the same ones with their evidence; `rng` for nulls, bootstrap samples and what is fitted.
+
+Null hypothesis: an agent's answers (or steps, or confidence) have nothing to do with x*. Then any order of the trials'
+rows of them is as likely (among trials with the same cue, where one task is asked). Rows stay whole, so that answers of
+a trial stay as alike as they are.
 """
 
 from mtrnn_analysis.behavior.chronometric import Chronometric, chronometric

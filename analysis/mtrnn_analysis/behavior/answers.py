@@ -42,10 +42,8 @@ class Distances(NamedTuple):
 def distances(
     task: EvidenceTask, latents: Float[np.ndarray, "N D"], context: Int[np.ndarray, " N"] | None = None
 ) -> Distances:
-    """The signed distances of x* from the boundaries of the queried tasks; see `Distances`.
-
-    Raises:
-        ValueError: if latents are not finite, or a margin is the same on all trials.
+    """The signed distances of x* from the boundaries of the queried tasks; see `Distances`. Raises `ValueError` if
+    latents are not finite, or a margin is the same on all trials.
     """
     if not np.isfinite(latents).all():
         raise ValueError(f"latents has {np.count_nonzero(~np.isfinite(latents))} values that are not finite")
@@ -89,10 +87,8 @@ def ideal_at(trials: Trials, steps: Int[np.ndarray, "N A"]) -> Float[np.ndarray,
     """The ideal observer's P(label = +1) of each queried task, after the first `steps` samples of the trial.
 
     For the first M trials only: as many as have 4000 different pairs of trial and step (500 where the ideal observer is
-    not a quadrature: see the table in `mtrnn_envs.ideal_observer`), and one at least.
-
-    Raises:
-        ValueError: if the task's ideal observer cannot be computed.
+    not a quadrature: see the table in `mtrnn_envs.ideal_observer`), and one at least. Raises `ValueError` if the task's
+    ideal observer cannot be computed.
     """
     task = trials.task
     check_ideal(task)
@@ -130,10 +126,8 @@ class Run(NamedTuple):
 
 
 def optimal_run(trials: Trials) -> Run:
-    """Runs the best policy on `trials` of a reaction-time task.
-
-    Raises:
-        ValueError: if the policy cannot be computed (see `mtrnn_envs.ideal_observer.stopping.solve`).
+    """Runs the best policy on `trials` of a reaction-time task. Raises `ValueError` if the policy cannot be computed
+    (see `mtrnn_envs.ideal_observer.stopping.solve`).
     """
     task, n = trials.task, len(trials)
     best = solve(task)

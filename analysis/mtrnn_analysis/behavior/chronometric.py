@@ -121,13 +121,10 @@ def chronometric(
 ) -> Chronometric:
     """Response steps against |distance| in reaction-time tasks; see `Chronometric`; inputs: `mtrnn_analysis.behavior`.
 
-    Null hypothesis: response steps have nothing to do with x*. Then any order of the trials' rows of response steps is
-    as likely (among trials with the same cue, where one task is asked). Rows stay whole, so that steps of a trial stay
-    as alike as they are.
+    Null hypothesis: response steps have nothing to do with x*.
 
     Arguments:
-        n_null: draws of the null.
-        n_bootstrap: bootstrap samples.
+        n_null, n_bootstrap: draws of the null, and of the bootstrap.
         n_optimal: the first trials, on which the best policy is run; 0 for none.
 
     Raises:

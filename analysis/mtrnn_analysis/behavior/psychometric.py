@@ -114,13 +114,10 @@ def psychometric(
     In reaction-time tasks the ideal observer answers at the step of each of the agent's answers, so that `value` is
     about the use of the observed evidence, not about when to stop (that is `speed_accuracy`).
 
-    Null hypothesis: the answers have nothing to do with x*. Then any order of the trials' rows of answers is as likely
-    (among trials with the same cue, where one task is asked); rows stay whole, so that answers of a trial stay as alike
-    as they are.
+    Null hypothesis: the answers have nothing to do with x*.
 
     Arguments:
-        n_null: draws of each null.
-        n_bootstrap: bootstrap samples.
+        n_null, n_bootstrap: draws of each null, and of the bootstrap.
 
     Raises:
         ValueError: if an argument is out of its range, there are fewer than 50 answers, a step separates the answers

@@ -109,13 +109,11 @@ def speed_accuracy(
 ) -> SpeedAccuracy:
     """Reward against time in reaction-time tasks; see `SpeedAccuracy`, and for inputs `mtrnn_analysis.behavior`.
 
-    Null hypothesis: the answers have nothing to do with x*. Then any order of the trials' rows of answers, with their
-    times and confidence, is as likely (among trials with the same cue, where one task is asked). Its mean is not 0: a
+    Null hypothesis: the answers, with their times and confidence, have nothing to do with x*. Its mean is not 0: a
     confident agent without knowledge earns less than chance.
 
     Arguments:
-        n_null: draws of the null.
-        n_bootstrap: bootstrap samples.
+        n_null, n_bootstrap: draws of the null, and of the bootstrap.
         n_ideal: the first trials, on which the ideal observer is run at all steps.
         cost_factors: the points of the frontier beside that of the task itself, as factors of its cost of time. Each
             takes a dynamic program; without one they are left out.

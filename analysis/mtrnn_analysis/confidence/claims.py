@@ -39,12 +39,10 @@ def claims(
 ) -> Claims:
     """The reported confidence of an agent.
 
-    Reaction time: the confidence of its answers, which earns the reward. Fixed duration: answers carry none, and
-    max(p, 1 - p) of the agent's probability of +1 is taken, for the choice that this probability favours (+1 for p of
-    1/2), also where the answer was the other one.
-
-    Raises:
-        ValueError: if there are neither, fewer than 50 answers, or values outside of [0, 1].
+    Reaction time: the confidence of its answers, which earns the reward. Fixed duration: answers carry none, and max(p,
+    1 - p) of the agent's probability of +1 is taken, for the choice that this probability favours (+1 for p of 1/2),
+    also where the answer was the other one. Raises `ValueError` if there are neither, fewer than 50 answers, or values
+    outside of [0, 1].
     """
     check_answers(answers, labels=labels, probabilities=probabilities, confidence=confidence)
     given, timed = answers != 0, task.reaction_time and confidence is not None

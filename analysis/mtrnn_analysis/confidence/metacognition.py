@@ -92,14 +92,12 @@ def metacognition(
 ) -> Metacognition:
     """Type-2 AUROC and the regression of log-odds; see `Metacognition`, and for inputs `mtrnn_analysis.behavior`.
 
-    Null hypothesis: confidence has nothing to do with which answers are right. Then any order of the trials' rows of
-    confidence is as likely (among trials with the same cue, where one task is asked): each task's confidences change
-    places among its own answers, so that hard and easy tasks stay apart, and the rows stay whole, so that answers of a
-    trial stay as alike as they are. With open tasks, answers count if their new confidence was given, too.
+    Null hypothesis: confidence has nothing to do with which answers are right. Each task's confidences change places
+    among its own answers, so that hard and easy tasks stay apart. With open tasks, answers count if their new
+    confidence was given, too.
 
     Arguments:
-        n_null: draws of the null.
-        n_bootstrap: bootstrap samples.
+        n_null, n_bootstrap: draws of the null, and of the bootstrap.
 
     Raises:
         ValueError: if an argument is out of its range, there are fewer than 50 answers with confidence, all of them are

@@ -61,10 +61,8 @@ class DataStates(NamedTuple):
 
 
 def data_states(dynamics: Dynamics, trials: Trials, context: int | None = None) -> DataStates:
-    """The states that `dynamics` take during `trials`; with `context`, trials in which that task is cued.
-
-    Raises:
-        ValueError: if there are fewer than 4 trials, or D + 2, or states are not finite, or do not vary.
+    """The states that `dynamics` take during `trials`; with `context`, trials in which that task is cued. Raises
+    `ValueError` if there are fewer than 4 trials, or D + 2, or states are not finite, or do not vary.
     """
     if len(trials) < 4:
         raise ValueError(f"trials has {len(trials)} trials; 4 or more are needed")

@@ -43,28 +43,24 @@ class FixedPoints(ProbeResult):
 
     Attributes:
         control: `value` of the network before training; NaN without one.
-        n_fixed: points with q below the tolerance.
-        n_distinct: of these, points more than 1e-6 standard deviations apart: nearer ones differ by rounding and count
-            once. A continuum keeps its many points.
-        n_near: points near the data.
-        n_fixed_near: points with q below the tolerance near the data.
+        n_fixed, n_near, n_fixed_near: points with q below the tolerance, near the data, and both.
+        n_distinct: fixed points more than 1e-6 standard deviations apart: nearer ones differ by rounding. A continuum
+            keeps its many points.
         n_unstable: points near the data with an eigenvalue |mu| > 1.
         n_kinked: points on a kink of F (of a ReLU), where the Jacobian is that of one of its sides, and q may have
             its least value without a derivative that is 0.
         slow_modes: the median number of slow eigenvalues of points near the data ("points") and of the data ("data"),
             and the share of each that has D of them ("points_with_d", "data_with_d"); NaN where no point is near.
         continuum: the share of states whose spectrum is that of a continuum, by the rule of `value` but whatever their
-            q: of the data ("data"), of the data before training ("control"; NaN without), of points near the data
-            ("points").
+            q: of the data, also before training ("data", "control"), and of points near the data ("points").
         time_constants: medians of the first D + 1 time constants, in ms, of points near the data ("points_1", ...) and
             of the data ("data_1", ...), sorted by modulus; those that grow are left out (see `n_unstable`).
-        real_parts: medians of the 4 largest real parts of eigenvalues of F(h) - h, that is of mu - 1, of points near
-            the data ("points_1", ...) and of the data; those that grow count.
+        real_parts: medians of the 4 largest real parts of eigenvalues mu - 1 of F(h) - h, likewise; those that grow
+            count.
         alignment: the mean squared cosine of the principal angles between slow directions and coding axes, averaged
             over points near the data. 1: the same D dimensions; NaN without such directions.
-        alignment_p: the share of `alignment_null` and `alignment` together that is at least as large.
-        alignment_null: the same with D axes drawn from the data's covariance in place of the coding axes, `[R]`;
-            empty without an alignment.
+        alignment_null, alignment_p: the same with D axes drawn from the data's covariance in place of the coding axes,
+            `[R]` (empty without an alignment), and the share of these and `alignment` that is at least as large.
         alignment_data: the alignment at the states of the data, each with the coding axes of the trials of its own
             orthant of x*, as a code may be curved ("value"); its p by `alignment_data_null` ("p"); with the coding axes
             of all trials ("global"); and that of isotropic axes, D / S ("isotropic").
@@ -72,8 +68,7 @@ class FixedPoints(ProbeResult):
         non_normality: the mean squared cosine of the angles between the slow directions, in which the state persists,
             and those from which they are driven (right and left invariant subspaces), over points near the data: 1 in
             a normal network.
-        points: the points, `[P, S]`.
-        q: 1/2 |F(h, u) - h|^2 there.
+        points, q: the points, `[P, S]`, and 1/2 |F(h, u) - h|^2 there.
         distance: to the nearest state of the data, in units of the data's own: the median distance of a state to the
             nearest of other trials.
         near: whether a point is near the data: no farther than 0.99 of its states are from states of other trials.
@@ -81,8 +76,8 @@ class FixedPoints(ProbeResult):
         of_points, of_data: the spectra at the points, and at the states of the data from which they were sought.
         angles: principal angles between slow directions and coding axes at each point, in degrees, `[P, D]`; NaN for
             points that are not near, or where the slow directions are not defined.
-        paths: trajectories of some trials from the first evidence on, `[N, T, S]`; NaN beyond their ends.
-        latents: x* of these, `[N, D]`.
+        paths, latents: trajectories of some trials from the first evidence on, `[N, T, S]`, NaN beyond their ends; and
+            their x*, `[N, D]`.
         dt: a step, in ms.
     """
 

@@ -191,10 +191,8 @@ def rollout(
 def ends(dynamics: Dynamics, trials: Trials, *, after: str = "stimulus", cue: float | None = None) -> Ends:
     """The states after the last observation of the stimulus, or of the trial, and the resting observation that follows.
 
-    Periods may differ by trial. See `rollout` for `after` and `cue`.
-
-    Raises:
-        ValueError: if `after` is neither "stimulus" nor "trial", or a state is not finite.
+    Periods may differ by trial. See `rollout` for `after` and `cue`. Raises `ValueError` if `after` is neither
+    "stimulus" nor "trial", or a state is not finite.
     """
     check_choice(after, AFTER, "end", "a rollout")
     task, when = trials.task, trials.timing
@@ -227,10 +225,8 @@ def decoded_at_rest(dynamics: Dynamics, start: Ends, frozen: Ridge, n_steps: int
 
 
 def halves(trials: Trials, rng: np.random.Generator, n_trials: int) -> tuple[Trials, Trials]:
-    """Two random halves of at most `n_trials` of the trials: one to fit a decoder to, one to test it on.
-
-    Raises:
-        ValueError: if there are fewer than 20.
+    """Two random halves of at most `n_trials` of the trials: one to fit a decoder to, one to test it on. Raises
+    `ValueError` if there are fewer than 20.
     """
     n = min(len(trials), check_int("n_trials", n_trials, FEWEST_TRIALS))
     if n < FEWEST_TRIALS:

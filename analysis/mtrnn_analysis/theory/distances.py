@@ -114,10 +114,8 @@ def lines(
 
 
 def located(given: Lines, form: str = "weighted", cut: float | None = None) -> Float[np.ndarray, "N D"]:
-    """x* by one of `FORMS`, in units of the latents; `cut` is needed for "unsaturated" (see the module).
-
-    Raises:
-        ValueError: if there is no such form, or the cut is not above 0.
+    """x* by one of `FORMS`, in units of the latents; `cut` is needed for "unsaturated" (see the module). Raises
+    `ValueError` if there is no such form, or the cut is not above 0.
     """
     if check_choice(form, FORMS, "form", "multilateration") == "bounded":
         return _bounded(given)
@@ -128,10 +126,8 @@ def located(given: Lines, form: str = "weighted", cut: float | None = None) -> F
 
 
 def usable(given: Lines, cut: float | None) -> tuple[Bool[np.ndarray, "N K"], Bool[np.ndarray, " N"]]:
-    """Which answers have |z| < cut, and in which trials the lines of these span all that the lines of all do.
-
-    Raises:
-        ValueError: if the cut is not above 0.
+    """Which answers have |z| < cut, and in which trials the lines of these span all that the lines of all do. Raises
+    `ValueError` if the cut is not above 0.
     """
     if cut is None or not cut > 0:
         raise ValueError(f"cut={cut!r} is not a number above 0")
@@ -142,10 +138,8 @@ def usable(given: Lines, cut: float | None) -> tuple[Bool[np.ndarray, "N K"], Bo
 
 def samples(task: EvidenceTask, response_steps: Int[np.ndarray, "N K"] | None, trials: Trials | None) -> Any:
     """The number of samples before each answer: all of a trial's, but in reaction-time tasks those before the response
-    step, or the deadline's where there was none.
-
-    Raises:
-        ValueError: if the stimulus is drawn and `trials` is None, or a reaction-time task has no `response_steps`.
+    step, or the deadline's where there was none. Raises `ValueError` if the stimulus is drawn and `trials` is None, or
+    a reaction-time task has no `response_steps`.
     """
     if task.periods is None and trials is None:
         raise ValueError(f"stimulus={task.stimulus!r}: trials are needed where periods are drawn")
