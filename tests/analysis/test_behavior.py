@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyddm
 import pytest
-from helpers.behaving import FIXED, TIMED, is_uniform, recorded
+from helpers.behaving import FIXED, KINDS, TIMED, ideal, is_uniform, recorded
 from scipy.optimize import minimize
 from scipy.special import ndtr
 from scipy.stats import spearmanr
@@ -266,25 +266,9 @@ def test_tasks_left_open_are_counted_and_change_no_slope():
     assert found.value == pytest.approx(1, abs=0.03)
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        EvidenceTask(n_tasks=2, n_dims=1, boundaries="affine", encoder=None),
-        EvidenceTask(n_tasks=5, n_dims=3, encoder=None),
-        EvidenceTask(n_tasks=4, cueing="one", encoder=None),
-        EvidenceTask(n_tasks=4, sigma=(0.1, 0.3), encoder=None),
-        EvidenceTask(n_tasks=4, boundaries="product", encoder=None),
-        EvidenceTask(n_tasks=4, boundaries="quadric", encoder=None),
-        EvidenceTask(n_tasks=4, stimulus=(5, 20), encoder=None),
-        EvidenceTask(n_tasks=4, noise="gumbel", encoder=None),
-        EvidenceTask(n_tasks=4, excluded_orthants=("+-",), encoder=None),
-    ],
-    ids=["D=1", "D=3", "cued", "anisotropic", "product", "quadric", "drawn lengths", "gumbel", "held out"],
-)
+@pytest.mark.parametrize("task", KINDS.values(), ids=KINDS)
 def test_the_ideal_observer_is_ideal_in_every_task(task):
-    trials = drawn(task, 400)
-    p = trial_probabilities(trials)
-    p = p if trials.context is None else p[np.arange(400), trials.context][:, None]
+    trials, p = ideal(task, 400)
     found = of_choices(trials, choices(p - 0.5), n_null=0)
     assert found.value == pytest.approx(1, abs=0.03)
     assert np.isnan(found.p)

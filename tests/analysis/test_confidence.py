@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
-from helpers.behaving import FIXED, TIMED, is_uniform, recorded
+from helpers.behaving import FIXED, KINDS, TIMED, ideal, is_uniform, recorded
 from hypothesis import given
 from hypothesis import strategies as st
 from netcal.metrics import ECE
@@ -18,17 +17,9 @@ from mtrnn_analysis.confidence import calibration, metacognition
 from mtrnn_analysis.confidence.calibration import brier
 from mtrnn_analysis.confidence.claims import calibrated_draws, claims, directions
 from mtrnn_analysis.figures import confidence as figures
-from mtrnn_envs import EvidenceTask, Stream
+from mtrnn_envs import EvidenceTask
 from mtrnn_envs.components.boundaries import even_lines
-from mtrnn_envs.ideal_observer.observer import running_means, trial_probabilities
-
-
-@cache
-def ideal(task=FIXED, n=1000, seed=0):
-    """Trials, and the ideal observer's p after all evidence, of the tasks asked."""
-    trials = Stream(task, "test", seed).take(n)
-    p = trial_probabilities(trials)
-    return trials, p if trials.context is None else p[np.arange(n), trials.context][:, None]
+from mtrnn_envs.ideal_observer.observer import running_means
 
 
 def of_p(probe, trials, p, seed=0, **settings):
@@ -245,18 +236,7 @@ def test_the_p_value_of_confidence_that_says_nothing_is_uniform():
 # What is refused, and other tasks
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        EvidenceTask(n_tasks=2, n_dims=1, boundaries="affine", encoder=None),
-        EvidenceTask(n_tasks=5, n_dims=3, encoder=None),
-        EvidenceTask(n_tasks=4, cueing="one", encoder=None),
-        EvidenceTask(n_tasks=4, boundaries="product", encoder=None),
-        EvidenceTask(n_tasks=4, stimulus=(5, 20), encoder=None),
-        EvidenceTask(n_tasks=4, excluded_orthants=("+-",), encoder=None),
-    ],
-    ids=["D=1", "D=3", "cued", "product", "drawn lengths", "held out"],
-)
+@pytest.mark.parametrize("task", list(KINDS.values())[:6], ids=list(KINDS)[:6])
 def test_the_ideal_observer_is_ideal_in_every_task(task):
     trials, p = ideal(task, 500)
     found = of_p(calibration, trials, p)

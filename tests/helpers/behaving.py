@@ -9,11 +9,23 @@ import numpy as np
 from scipy.stats import kstest
 
 from mtrnn_agents.baselines import IdealObserver, Integrator, OptimalStopping, RandomAgent
-from mtrnn_envs import EvidenceTask
+from mtrnn_envs import EvidenceTask, Stream, Trials
+from mtrnn_envs.ideal_observer.observer import trial_probabilities
 from mtrnn_envs.recording import Recording, record
 
 FIXED = EvidenceTask(n_tasks=6, encoder=None)
 TIMED = EvidenceTask(n_tasks=6, encoder=None, payoff="quadratic", decision=0, stimulus=10)
+KINDS = {
+    "D=1": EvidenceTask(n_tasks=2, n_dims=1, boundaries="affine", encoder=None),
+    "D=3": EvidenceTask(n_tasks=5, n_dims=3, encoder=None),
+    "cued": EvidenceTask(n_tasks=4, cueing="one", encoder=None),
+    "product": EvidenceTask(n_tasks=4, boundaries="product", encoder=None),
+    "drawn lengths": EvidenceTask(n_tasks=4, stimulus=(5, 20), encoder=None),
+    "held out": EvidenceTask(n_tasks=4, excluded_orthants=("+-",), encoder=None),
+    "anisotropic": EvidenceTask(n_tasks=4, sigma=(0.1, 0.3), encoder=None),
+    "quadric": EvidenceTask(n_tasks=4, boundaries="quadric", encoder=None),
+    "gumbel": EvidenceTask(n_tasks=4, noise="gumbel", encoder=None),
+}
 AGENTS = {
     "ideal": IdealObserver,
     "optimal": OptimalStopping,
@@ -22,6 +34,14 @@ AGENTS = {
     "at once": lambda task: IdealObserver(task, threshold=0.0),
     "bound": lambda task: Integrator(task, bound=3.5 * task.sigmas[0]),
 }
+
+
+@cache
+def ideal(task: EvidenceTask = FIXED, n: int = 1000, seed: int = 0) -> tuple[Trials, np.ndarray]:
+    """Trials, and the ideal observer's p after all evidence, of the tasks asked."""
+    trials = Stream(task, "test", seed).take(n)
+    p = trial_probabilities(trials)
+    return trials, p if trials.context is None else p[np.arange(n), trials.context][:, None]
 
 
 @cache
