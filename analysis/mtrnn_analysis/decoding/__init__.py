@@ -7,15 +7,15 @@ the right one); regressions in `ridge` and `logistic`, what is left out in `hold
 """
 
 from mtrnn_analysis.decoding.decoding import Decoding, decode, r2_local, r2_prior
-from mtrnn_analysis.decoding.plane_decoding import Planes, plane_decoding
-from mtrnn_analysis.decoding.released_holdout import Released, released_holdout
+from mtrnn_analysis.decoding.plane_decoding import PlaneDecoding, plane_decoding
+from mtrnn_analysis.decoding.released_holdout import ReleasedHoldout, released_holdout
 from mtrnn_analysis.decoding.ridge import PENALTIES, Ridge, ridge
 
 __all__ = [
     "PENALTIES",
     "Decoding",
-    "Planes",
-    "Released",
+    "PlaneDecoding",
+    "ReleasedHoldout",
     "Ridge",
     "decode",
     "plane_decoding",

@@ -23,7 +23,7 @@ from mtrnn_analysis.decoding.holdout import dealt, fold_splits, region_splits, r
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Split, Tested, cross_validate
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import Orthants, checked, orthants
-from mtrnn_analysis.result import NO_NULL, ProbeResult
+from mtrnn_analysis.result import NO_NULL, ProbeResult, ShortRepr
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.utils.validation import check_int
@@ -38,8 +38,8 @@ COLUMNS = 2**15
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Scores:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Scores(ShortRepr):
     """How well x* was decoded on trials that the decoder was not fitted to.
 
     Attributes:
@@ -83,7 +83,7 @@ class Control:
     id_local: float
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Decoding(ProbeResult):
     """Decoding of x* in and out of distribution; `value` and `null` are `r2_prior` out of distribution.
 

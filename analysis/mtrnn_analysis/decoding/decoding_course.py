@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mtrnn_envs import Trials
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Course(ProbeResult):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class DecodingCourse(ProbeResult):
     """Decoding of x* at every step; `value` is `r2_prior` out of distribution at the last step that has one.
 
     Attributes:
@@ -63,7 +63,7 @@ def course(
     n_folds: int = 4,
     penalties: tuple[float, ...] = PENALTIES,
     least: int = 50,
-) -> Course:
+) -> DecodingCourse:
     """`r2_prior` of x* decoded at every step of the trials, by decoders fitted at that step (`decoding.decode`).
 
     Steps are counted from the start of the trial. Where periods are drawn per trial, the same step is then of trials
@@ -113,7 +113,7 @@ def course(
         if trials.task.encoder_noise == 0:
             ideal = _ideal(trials, counts, valid, groups.which, steps)
     after = np.isfinite(mean) & np.isfinite(ideal)
-    return Course(
+    return DecodingCourse(
         value=float(outside[steps[-1]]),
         n=len(latents),
         settings={"holdout": holdout, "n_folds": n_folds, "penalties": tuple(penalties), "least": least},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mtrnn_envs import Trials
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class EvidenceCourse(ProbeResult):
     """Decoding after each sample; `value` is the mean over samples of `ood` - `theory`: 0 if the states hold as much of
     x* out of distribution as the mean of the samples tells.

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mtrnn_envs import Trials
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Planes(ProbeResult):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class PlaneDecoding(ProbeResult):
     """Decoding of x*, two latents at a time; `value` and `null` are `r2_prior` out of distribution, means over planes.
 
     Attributes:
@@ -69,7 +69,7 @@ def plane_decoding(
     n_planes: int = 8,
     n_folds: int = 4,
     n_null: int = 20,
-) -> Planes:
+) -> PlaneDecoding:
     """Decodes two latents at a time from states, on quadrants of their plane that the decoder was not fitted to.
 
     `decode` leaves out one orthant of 2^D. With two latents that is a quarter of x*; with ten it is one part of 1024,
@@ -121,7 +121,7 @@ def plane_decoding(
     controls = {name: _mean([each.controls[name] for each in found]) for name in others}
     value, in_distribution = float(by_plane.mean()), float(id_by_plane.mean())
     best, above = above_untrained(value, controls)
-    return Planes(
+    return PlaneDecoding(
         value=value,
         null=null,
         p=p_value(value - ROUNDING, null),

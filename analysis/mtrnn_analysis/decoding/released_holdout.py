@@ -25,8 +25,8 @@ from mtrnn_envs.utils.validation import check_int
 MOST = 64
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Released(ProbeResult):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class ReleasedHoldout(ProbeResult):
     """`r2_prior` of x* by the faulty test of the public code (`value`, `null`, `p`), and by the right one.
 
     Attributes:
@@ -61,7 +61,7 @@ def released_holdout(
     *,
     n_folds: int = 4,
     n_null: int = 100,
-) -> Released:
+) -> ReleasedHoldout:
     """The out-of-distribution test of x* with the fault of its public code. WRONG as a measure of generalisation.
 
     `value` is here for one purpose: to show what the fault is worth (`inflation`). The number to report is `right`,
@@ -135,7 +135,7 @@ def released_holdout(
     sides, shares = np.repeat(sides, n_folds, axis=1), np.stack([plus, 1 - plus], axis=1)
     found = _released(states, latents, sets, cell, splits, folds, sides, shares, chosen)
     value, null, truth = float(weights @ found[:, 0]), weights @ found[:, 1:], float(weights @ right[:, 0])
-    return Released(
+    return ReleasedHoldout(
         value=value,
         null=null,
         # Draws that differ by rounding alone, as of states that do not vary, count as extreme.

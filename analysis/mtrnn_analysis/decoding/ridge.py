@@ -18,12 +18,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mtrnn_analysis.result import ShortRepr
+
 # Penalties that are tried, relative to the mean variance of a unit times the number of trials fitted.
 PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-7, 1.1, 0.5))
 
 
-@dataclass(frozen=True, eq=False)
-class Ridge:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ridge(ShortRepr):
     """An affine decoder: prediction = states @ weights + intercept.
 
     Attributes:

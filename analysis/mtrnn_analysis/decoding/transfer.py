@@ -31,7 +31,7 @@ PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(0, -6.1, -1))
 MOST_INNER = 4
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Transfer(ProbeResult):
     """Accuracy on questions never trained, in an orthant left out; `value` is the mean over pairs.
 

@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mtrnn_analysis.decoding.decoding import Control, Decoding
-from mtrnn_analysis.decoding.decoding_course import Course
+from mtrnn_analysis.decoding.decoding_course import DecodingCourse
 from mtrnn_analysis.decoding.evidence_course import EvidenceCourse
-from mtrnn_analysis.decoding.plane_decoding import Planes
-from mtrnn_analysis.decoding.released_holdout import Released
+from mtrnn_analysis.decoding.plane_decoding import PlaneDecoding
+from mtrnn_analysis.decoding.released_holdout import ReleasedHoldout
 from mtrnn_analysis.decoding.transfer import Transfer
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, signs
 
@@ -123,7 +123,7 @@ def _map(axes: Any, found: Decoding) -> None:
     axes.set_title(f"mean decoded $x^*$, {found.settings['holdout']} left out{more}", fontsize=7.5, loc="left")
 
 
-def planes_figure(found: Planes) -> Figure:
+def planes_figure(found: PlaneDecoding) -> Figure:
     """`r2_prior` by plane of x*, a quadrant of it left out, beside its null and the controls.
 
     Left: in and out of distribution, a mark a plane and a bar for the mean; grey bands are the null of the mean, from
@@ -151,7 +151,7 @@ def planes_figure(found: Planes) -> Figure:
         return figure
 
 
-def released_figure(found: Released) -> Figure:
+def released_figure(found: ReleasedHoldout) -> Figure:
     """`r2_prior` of each orthant left out, tested right and with the fault of the public code, joined by a line.
 
     Bars are the means; the grey band is the null of the faulty mean, from its least to its largest draw.
@@ -195,7 +195,7 @@ def _r2_axis(axes: Any, low: float) -> None:
     axes.set_ylabel(f"{R2}  $(= 1 - 12\\,\\mathrm{{MSE}})$")
 
 
-def course_figure(found: Course) -> Figure:
+def course_figure(found: DecodingCourse) -> Figure:
     """`r2_prior` at each step of the trial, in and out of distribution, beside what is possible there.
 
     Steps with too few trials are left out; a thin line below shows the share of trials that have not ended.

@@ -18,7 +18,7 @@ from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.utils.validation import check_int
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Axes(ProbeResult):
     """Angles between axes, in degrees from 0 to 90. `value`, `null`, `p`: mean angle between encoding axes, corrected
     for noise; vectors with the covariance of the states; p for greater.

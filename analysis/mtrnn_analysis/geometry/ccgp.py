@@ -23,7 +23,7 @@ MOST_DIMS_WITH_ALL = 3
 CHUNK = 256
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Ccgp(ProbeResult):
     """Cross-condition generalisation performance. `value`, `null`, `p`: mean over the latents, geometric null.
 

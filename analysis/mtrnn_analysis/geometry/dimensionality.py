@@ -24,7 +24,7 @@ SHARES = (0.8, 0.9, 0.95)
 N_GATE, N_GATE_STEP = 99, 19
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Dimensionality(ProbeResult):
     """Dimensionality. `value`, `null`, `p`: participation ratio of all states; units independent; p for smaller.
 

@@ -26,7 +26,7 @@ N_PERMUTATIONS = 99
 ROLES = ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 1, 2))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Distortion(ProbeResult):
     """Local distortion. `value`, `null`, `p`: variation of the metric over x*, corrected for noise; a linear map with
     the same noise; p for greater.

@@ -17,7 +17,7 @@ from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.utils.validation import check_int
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Parallelism(ProbeResult):
     """The parallelism score. `value`, `null`, `p`: mean over the latents, corrected for noise, geometric null.
 

@@ -162,7 +162,7 @@ def read(folder: Path) -> list[Ranked]:
     """The agents of a folder of results, ranked; raises as `write`."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
-    files = {path: load(path) for path in sorted(folder.glob("[!.]*.json"))}
+    files = {path: load_results(path) for path in sorted(folder.glob("[!.]*.json"))}
     if not files:
         raise ValueError(f"{folder} holds no results of the benchmark; run one first: mtrnn benchmark --agent NAME")
     first: dict[str, Path] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import NO_NULL
+from mtrnn_analysis.result import NO_NULL, ShortRepr
 
 # Orders of the resultants of preferred directions: `Directions.resultants`.
 ORDERS = (1, 2, 3, 4, 6)
@@ -19,8 +19,8 @@ ORDERS = (1, 2, 3, 4, 6)
 OPPOSED = 0.9
 
 
-@dataclass(frozen=True, eq=False)
-class Directions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Directions(ShortRepr):
     """Which way units point in latent space, and whether they do so in opposed pairs.
 
     Attributes:

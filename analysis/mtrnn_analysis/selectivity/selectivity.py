@@ -26,7 +26,7 @@ from mtrnn_envs.utils.validation import check_int
 KINDS = ("dead", "constant", "faint", "unselective", "pure", "linear mixed", "nonlinear mixed")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Selectivity(ProbeResult):
     """What the probe `selectivity` finds. `value` is the interaction share, see `selectivity`; `n` counts trials.
 

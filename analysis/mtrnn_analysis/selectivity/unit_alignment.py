@@ -27,7 +27,7 @@ from mtrnn_envs.utils.validation import check_int
 INFORMATIVE = 0.999
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class UnitAlignment(ProbeResult):
     """What the probe `unit_alignment` finds. `value` and `null` are of the disentanglement; `n` counts trials.
 

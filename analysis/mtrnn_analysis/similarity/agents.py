@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked, varying
+from mtrnn_analysis.result import ShortRepr
 from mtrnn_analysis.similarity.rsa import agreement, agreement_null, cells, dissimilarities
 from mtrnn_envs.recording import Recording
 from mtrnn_envs.utils.validation import check_int
@@ -24,8 +25,8 @@ X_STAR = "x*"
 EXACT = 1e-12  # what is smaller than this, relative to what it is a difference of, is rounding
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Comparison:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Comparison(ShortRepr):
     """How alike agents are, and x* itself, which is the last row. Matrices are symmetric, `[M, M]`.
 
     Attributes:

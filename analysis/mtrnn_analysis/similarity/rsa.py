@@ -23,7 +23,7 @@ AIMED_TRIALS = 10
 MOST_CELLS = 6  # along each latent
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Rsa(ProbeResult):
     """What the probe `rsa` finds. `value` is Spearman's correlation; `n` counts trials.
 
