@@ -15,6 +15,8 @@ from jaxtyping import Bool, Int
 from mtrnn_analysis.decoding.ridge import Split
 from mtrnn_analysis.orthants import Orthants
 
+# Folds that the trials of each orthant are dealt into.
+N_FOLDS = 4
 # Most sets of orthants among which a penalty is chosen; beyond, whole orthants are put together (from D = 5 on).
 MOST_INNER = 16
 

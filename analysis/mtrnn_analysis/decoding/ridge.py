@@ -11,7 +11,7 @@ Axis letters: N trials, H units, C cells, K targets, P penalties, G splits, V va
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,9 @@ from mtrnn_analysis.result import ShortRepr
 
 # Penalties that are tried, relative to the mean variance of a unit times the number of trials fitted.
 PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-7, 1.1, 0.5))
+# Shuffled targets that are decoded at once: columns times cells (4 folds of 2^D orthants). The sums of products, a
+# number for each cell, unit and column, are some 16 MB with 64 units.
+COLUMNS = 2**15
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,6 +129,12 @@ class Cells:
         parts = [targets[rows] for rows in self.members]
         hx = np.stack([part.T @ x for part, x in zip(self.states, parts, strict=True)])
         return Targets(np.stack([x.sum(axis=0) for x in parts]), np.stack([(x**2).sum(axis=0) for x in parts]), hx)
+
+    def shuffled(self, targets: Float[np.ndarray, "N D"], orders: Int[np.ndarray, "R N"]) -> Iterator[Targets]:
+        """The sums of targets in several orders of the trials, in blocks of orders that stay small."""
+        block = max(1, COLUMNS // (len(self.count) * targets.shape[1]))
+        for some in (orders[i : i + block] for i in range(0, len(orders), block)):
+            yield self.targets(targets[some].transpose(1, 0, 2).reshape(len(targets), -1))
 
     def path(self, fit: Bool[np.ndarray, " C"]) -> Path:
         """The decomposition for fits to the trials of `fit`."""
@@ -240,7 +249,7 @@ def choose(
 
 
 class Tested(NamedTuple):
-    """What came of one split.
+    """The result of one split.
 
     Attributes:
         chosen: index of the penalty chosen, `[R]`.
@@ -260,7 +269,6 @@ def cross_validate(
     targets: Targets,
     splits: Sequence[Split],
     groups: Bool[np.ndarray, "Q C"],
-    penalties: Sequence[float],
     n_together: int,
 ) -> list[Tested]:
     """Nested cross-validation of many targets: for each split a penalty is chosen, a decoder fitted, and tested.
@@ -270,10 +278,9 @@ def cross_validate(
         targets: of them, sets of `n_together` that share their penalty.
         splits: of the cells.
         groups: sets of cells that errors are added up over.
-        penalties: relative ones, see `PENALTIES`.
         n_together: targets in a set.
     """
-    grid, choices, tested = np.asarray(penalties, float), {}, []
+    grid, choices, tested = np.array(PENALTIES), {}, []
     for split in splits:
         key = split.validations.tobytes() + split.pool.tobytes()
         if key not in choices:

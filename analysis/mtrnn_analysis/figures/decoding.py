@@ -123,7 +123,7 @@ def _map(axes: Any, found: Decoding) -> None:
     axes.set_title(f"mean decoded $x^*$, {found.settings['holdout']} left out{more}", fontsize=7.5, loc="left")
 
 
-def planes_figure(found: PlaneDecoding) -> Figure:
+def plane_decoding_figure(found: PlaneDecoding) -> Figure:
     """`r2_prior` by plane of x*, a quadrant of it left out, beside its null and the controls.
 
     Left: in and out of distribution, a mark a plane and a bar for the mean; grey bands are the null of the mean, from
@@ -151,7 +151,7 @@ def planes_figure(found: PlaneDecoding) -> Figure:
         return figure
 
 
-def released_figure(found: ReleasedHoldout) -> Figure:
+def released_holdout_figure(found: ReleasedHoldout) -> Figure:
     """`r2_prior` of each orthant left out, tested right and with the fault of the public code, joined by a line.
 
     Bars are the means; the grey band is the null of the faulty mean, from its least to its largest draw.
@@ -195,7 +195,7 @@ def _r2_axis(axes: Any, low: float) -> None:
     axes.set_ylabel(f"{R2}  $(= 1 - 12\\,\\mathrm{{MSE}})$")
 
 
-def course_figure(found: DecodingCourse) -> Figure:
+def decoding_course_figure(found: DecodingCourse) -> Figure:
     """`r2_prior` at each step of the trial, in and out of distribution, beside what is possible there.
 
     Steps with too few trials are left out; a thin line below shows the share of trials that have not ended.
@@ -229,7 +229,7 @@ def course_figure(found: DecodingCourse) -> Figure:
         return figure
 
 
-def evidence_figure(found: EvidenceCourse) -> Figure:
+def evidence_course_figure(found: EvidenceCourse) -> Figure:
     """`r2_prior` after each sample, in and out of distribution, beside what the mean of the samples tells."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 2.9), layout="constrained")

@@ -46,7 +46,7 @@ def selectivity_figure(found: Selectivity) -> Figure:
         return figure
 
 
-def alignment_figure(found: UnitAlignment) -> Figure:
+def unit_alignment_figure(found: UnitAlignment) -> Figure:
     """Importance of units for latents, mutual information, and the scores beside those of a random basis."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.1), layout="constrained")
