@@ -208,7 +208,7 @@ def _levels(found: Networks, trend: str) -> Float[np.ndarray, " N"]:
 def _difference(a: list[np.ndarray], b: list[np.ndarray], rng: np.random.Generator) -> Interval:
     """The interquartile mean of the networks of some settings minus that of others.
 
-    Of one setting each this is `statistics.difference`; of several, networks are drawn anew within each setting.
+    Networks are drawn anew within each setting.
     """
     together, n = [*a, *b], sum(map(len, a))
 
