@@ -144,10 +144,6 @@ def test_bad_arguments() -> None:
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 100, 4)
     states = codes.linear(rng, latents, 5)
-    with pytest.raises(ValueError, match="latents has D=1; a plane needs two latents: use decode"):
-        plane_decoding(states, latents[:, :1], rng)
-    with pytest.raises(ValueError, match="n_null=-1"):
-        plane_decoding(states, latents, rng, n_null=-1)
     trials = Stream(EvidenceTask(n_dims=4), "test", 0).take(100)
     with pytest.raises(ValueError, match="trials are not those of latents"):
         plane_decoding(states, latents, rng, trials=trials)

@@ -172,12 +172,6 @@ def test_bad_arguments() -> None:
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 200)
     states = codes.linear(rng, latents, 5)
-    with pytest.raises(ValueError, match=r"states has .* values that are not finite"):
-        released_holdout(np.where(states > 3, np.nan, states), latents, rng)
-    with pytest.raises(ValueError, match="latents has D=1; with one latent the public code draws the right trials"):
-        released_holdout(states, latents[:, :1], rng)
-    with pytest.raises(ValueError, match="n_null=-1"):
-        released_holdout(states, latents, rng, n_null=-1)
     some = ~(latents > 0).all(axis=1)
     with pytest.raises(ValueError, match=r"orthant \+\+ has 0 trials; 4 or more are needed"):
         released_holdout(states[some], latents[some], rng)
