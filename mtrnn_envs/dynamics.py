@@ -80,7 +80,9 @@ def resting_observation(
     seen = np.zeros(task.n_features)
     seen[0] = float(not task.reaction_time) if cue is None else cue
     silence = np.zeros(task.n_dims, np.float32)
-    seen[1 : 1 + task.n_evidence] = silence if task.encoder is None else encode(task, silence)
+    seen[1 : 1 + task.n_evidence] = (
+        silence if task.encoder is None else encode(task.encoder, task.encoder_seed, silence)
+    )
     if context is not None:
         seen[1 + task.n_evidence + context] = 1
     return seen

@@ -116,7 +116,7 @@ class Tape:
             after = score(self.task, question, t, np.maximum(self.actions[:, t], 0), committed).committed
             assert after is not None
             committed = after
-        return committed.levels, committed.response_steps
+        return committed.options, committed.response_steps
 
     def _answered(self, steps: np.ndarray) -> np.ndarray | None:
         """The probabilities of the tasks asked, each at its step `[N, A]`."""

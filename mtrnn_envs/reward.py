@@ -1,26 +1,26 @@
-"""What an answer pays: the meaning of actions, rewards step by step, and the verdict on a whole trial.
+"""The reward of actions: their meaning, rewards step by step, and the outcome of each task over a whole trial.
 
-Levels are how answers are written inside: 0 is no answer, and level a of 1 ... 2Q claims that the label is +1 with
-probability (a - 1/2) / 2Q, so the upper half answers +1 and the lower half -1, with Q levels of confidence on each
-side. In tasks without confidence Q = 1: level 1 is -1 and level 2 is +1.
+Answers are written as response options: 0 is no answer, and option a of 1 ... 2Q reports the probability
+(a - 1/2) / 2Q that the label is +1. So the upper half answers +1 and the lower half -1, with Q levels of confidence on
+each side. In tasks without confidence Q = 1: option 1 is -1 and option 2 is +1.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
+from mtrnn_envs.components import rewards
+from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.timing import Timing
+from mtrnn_envs.trials import Trials
 from mtrnn_envs.utils.arrays import column
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
-    from mtrnn_envs.trials import Timing, Trials
 
 
 class LabelsAndTiming(NamedTuple):
-    """What is to be known of trials to score them; `Trials` has both too.
+    """The part of `Trials` that rewards depend on.
 
     Attributes:
         asked: labels of the tasks that are asked, `[N, A]`.
@@ -35,34 +35,37 @@ class Commitments(NamedTuple):
     """The answers given so far in reaction-time trials, final once given.
 
     Attributes:
-        levels: the level of each answer, `[N, A]`; 0 while the task is open.
+        options: the response option of each answer, `[N, A]`; 0 while the task is open.
         response_steps: the stimulus observation, counted from 1, that each was given to, `[N, A]`; 0 while open.
         n_open: how many tasks are open, `[N]`; kept because to count them anew at every step is slow.
     """
 
-    levels: Int8[np.ndarray, "N A"]
+    options: Int8[np.ndarray, "N A"]
     response_steps: Int[np.ndarray, "N A"]
     n_open: Int[np.ndarray, " N"]
 
 
 class Outcome(NamedTuple):
-    """What one step pays.
+    """The outcome of one step.
 
     Attributes:
         reward: `[N]` float64.
         ended: whether the trial ends with this step, `[N]`.
         committed: the commitments after this step, in reaction-time tasks; else None.
         correct: which answers of this action are right, `[N, A]`, in fixed-duration tasks; else None.
+        rewards: the reward of each answer of this action by the task's rule, `[N, A]`, in fixed-duration tasks; else
+            None.
     """
 
     reward: Float[np.ndarray, " N"]
     ended: Bool[np.ndarray, " N"]
     committed: Commitments | None
     correct: Bool[np.ndarray, "N A"] | None
+    rewards: Bool[np.ndarray, "N A"] | Float[np.ndarray, "N A"] | None
 
 
 class TaskOutcomes(NamedTuple):
-    """What each task paid, and whether its answer was right, `[N, A]`; what is not answered is not right."""
+    """The reward of each task, and whether its answer was right, `[N, A]`; a task without an answer is not right."""
 
     task_reward: Float[np.ndarray, "N A"]
     correct: Bool[np.ndarray, "N A"]
@@ -77,8 +80,8 @@ def action_sizes(task: EvidenceTask) -> list[int]:
     """The number of values of each component of an action.
 
     Fixed duration: 2 for each answer (0 is -1, 1 is +1); with `withhold` 3 (0 withholds, 1 is -1, 2 is +1). Free
-    reaction time: 1 + 2Q for each (0 waits, else a level); with one common stop, a component of 2 (1 stops), then 2Q
-    for each answer (level - 1), which count when it stops.
+    reaction time: 1 + 2Q for each (0 waits, else a response option); with one common stop, a component of 2 (1 stops),
+    then 2Q for each answer (option - 1), which count when it stops.
     """
     if task.reaction_time and task.commit == "common":
         return [2] + [2 * task.n_confidence] * task.n_answers
@@ -93,7 +96,7 @@ def is_discrete(task: EvidenceTask) -> bool:
 
 
 def response_options(task: EvidenceTask, action: Int[np.ndarray, "N M"]) -> Int[np.ndarray, "N A"]:
-    """The levels that actions stand for.
+    """The response options that actions stand for.
 
     Raises:
         ValueError: if a component of an action is out of its range.
@@ -109,35 +112,14 @@ def response_options(task: EvidenceTask, action: Int[np.ndarray, "N M"]) -> Int[
     return action if task.reaction_time or task.withhold else action + 1
 
 
-def reported_probability(task: EvidenceTask, level: Int[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
-    """The probability of +1 that levels claim; 1/2 for no answer."""
-    return np.where(level == 0, 0.5, (level - 0.5) / (2 * n_confidence(task)))
+def reported_probability(task: EvidenceTask, option: Int[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
+    """The probability of +1 that response options report; 1/2 for no answer."""
+    return rewards.reported_probabilities(n_confidence(task))[option]
 
 
-def choices(task: EvidenceTask, level: Int[np.ndarray, "*N"]) -> Int8[np.ndarray, "*N"]:
-    """The answers that levels stand for: +1, -1, or 0 for none."""
-    return np.where(level == 0, 0, np.where(level > n_confidence(task), 1, -1)).astype(np.int8)
-
-
-def reward_table(task: EvidenceTask) -> Float[np.ndarray, "2 L"]:
-    """What an answer pays, by label (row 0: -1, row 1: +1) and level (column 0: none, pays 0), before the costs.
-
-    With q the probability claimed for the chosen side: "quadratic" pays 1 - 4 (1-q)² if right and 1 - 4 q² if wrong
-    (an affine Brier score: honesty is best, and the best expectation is (2p-1)²); "log" pays 1 + log2 of the
-    probability claimed for the label; "accuracy" and "share" pay 1 if right, else 0. Never answering is worth
-    knowing nothing under the first two.
-    """
-    level = np.arange(1 + 2 * n_confidence(task))
-    p = reported_probability(task, level)
-    of_label = np.stack([1 - p, p])
-    if task.payoff == "quadratic":
-        table = 1 - 4 * (1 - of_label) ** 2
-    elif task.payoff == "log":
-        table = 1 + np.log2(of_label)
-    else:
-        table = np.where(of_label > 0.5, 1.0, 0.0)
-    table[:, 0] = 0
-    return table
+def choices(task: EvidenceTask, option: Int[np.ndarray, "*N"]) -> Int8[np.ndarray, "*N"]:
+    """The answers that response options stand for: +1, -1, or 0 for none."""
+    return np.where(option == 0, 0, np.where(option > n_confidence(task), 1, -1)).astype(np.int8)
 
 
 def score(
@@ -147,33 +129,38 @@ def score(
     action: Int[np.ndarray, "N M"],
     committed: Commitments | None = None,
 ) -> Outcome:
-    """What `action` pays at step `t` (counted from 0; an int or `[N]`), which is the answer to observation t.
+    """The outcome of `action` at step `t` (counted from 0; an int or `[N]`), which is the answer to observation t.
 
-    Fixed duration: every decision step pays the share of right answers divided by the number of decision steps, and
-    with `withhold` an answer before the cue falls costs `early_penalty` times the share answered. Free reaction time:
-    on each stimulus step, every task still open costs time_cost / A, and then each new answer pays its entry of
-    `reward_table` divided by A; the trial ends when no task is open, or with the stimulus. Rewards add over tasks.
+    Fixed duration: on every decision step, the mean reward of the answers by the task's rule (for "share", the share of
+    right ones) divided by the number of decision steps; with `withhold`, an answer before the cue falls costs
+    `early_penalty` times the share answered. Free reaction time: on each stimulus step, every task still open costs
+    time_cost / A, and then each new answer earns its entry of `EvidenceTask.reward_table` divided by A; the trial ends
+    when no task is open, or with the stimulus. Rewards add over tasks.
 
     Raises:
         ValueError: if an action that counts is out of its range.
     """
     if task.reaction_time:
         return _score_reaction_time(task, trials, t, action, committed)
-    when, level = trials.timing, response_options(task, action)
-    side = level.astype(np.int8)  # levels 1 and 2 become -1 and +1; no answer, -3, is never right
+    when, option = trials.timing, response_options(task, action)
+    side = option.astype(np.int8)  # options 1 and 2 become -1 and +1; no answer, -3, is never right
     side *= 2
     side -= 3
     correct = side == trials.asked
     counts = t >= when.go
-    # The number of right answers as a product with ones: exact in float32, and many times faster than a sum of bools.
-    n_right = (correct.astype(np.float32) @ np.ones(task.n_answers, np.float32)).astype(float)
-    reward = n_right / (task.n_answers * (when.end - when.go))
-    reward *= counts
+    if task.reward_rule.reward is rewards.right:
+        earned = correct
+        # As a product with ones: exact in float32, and many times faster than a sum of bools.
+        total = (correct.astype(np.float32) @ np.ones(task.n_answers, np.float32)).astype(float)
+    else:
+        earned = rewards_of(task, trials.asked, option)
+        total = earned.sum(axis=1)
+    reward = np.where(counts, total / (task.n_answers * (when.end - when.go)), 0.0)
     if task.withhold:
-        reward -= task.early_penalty / task.n_answers * np.count_nonzero(level, axis=1) * (1 - counts)
+        reward -= task.early_penalty / task.n_answers * np.count_nonzero(option, axis=1) * (1 - counts)
     ended = np.empty(len(action), bool)
     ended[...] = t >= when.end - 1
-    return Outcome(reward, ended, None, correct)
+    return Outcome(reward, ended, None, correct, earned)
 
 
 def open_commitments(n: int, n_answers: int) -> Commitments:
@@ -183,24 +170,49 @@ def open_commitments(n: int, n_answers: int) -> Commitments:
 
 
 def task_outcomes(task: EvidenceTask, trials: LabelsAndTiming | Trials, outcome: Outcome) -> TaskOutcomes:
-    """What each task paid: on a decision step (fixed duration), or over the whole trial (reaction time)."""
+    """The outcome of each task: of a decision step (fixed duration), or of the whole trial (reaction time)."""
     when, committed = trials.timing, outcome.committed
     if committed is None:
         assert outcome.correct is not None
-        return TaskOutcomes(outcome.correct / column(task.n_answers * (when.end - when.go)), outcome.correct)
-    given = committed.levels != 0
+        assert outcome.rewards is not None
+        return TaskOutcomes(outcome.rewards / column(task.n_answers * (when.end - when.go)), outcome.correct)
+    given = committed.options != 0
     seen = np.where(given, committed.response_steps, column(when.stimulus_off - when.stimulus_on))
-    paid = rewards_of(task, trials.asked, committed.levels) - task.time_cost * seen
-    right = ((committed.levels > task.n_confidence) == (trials.asked > 0)) & given
-    return TaskOutcomes(paid / task.n_answers, right)
+    earned = rewards_of(task, trials.asked, committed.options) - task.time_cost * seen
+    right = ((committed.options > task.n_confidence) == (trials.asked > 0)) & given
+    return TaskOutcomes(earned / task.n_answers, right)
 
 
 def rewards_of(
-    task: EvidenceTask, label: Int8[np.ndarray, "*N"], level: Int[np.ndarray, "*N"]
+    task: EvidenceTask, label: Int8[np.ndarray, "*N"], option: Int[np.ndarray, "*N"]
 ) -> Float[np.ndarray, "*N"]:
-    """The entries of `reward_table` for labels (+1 or -1) and levels."""
-    table = task.payoffs
-    return table.ravel().take((label > 0) * table.shape[1] + level)
+    """The entries of `EvidenceTask.reward_table` for labels (+1 or -1) and response options."""
+    table = task.reward_table
+    return table.ravel().take((label > 0) * table.shape[1] + option)
+
+
+def expected_rewards(
+    task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]
+) -> tuple[Float[np.ndarray, "*N"], Float[np.ndarray, "*N"]]:
+    """The mean reward of the best answer given P(label = +1), and the probability that it is right.
+
+    With `withhold`, not answering is an answer too, and its reward is 0.
+    """
+    table = task.reward_table[:, 1:]
+    best, right = np.full(np.shape(probabilities), -np.inf), np.zeros(np.shape(probabilities))
+    for level in range(table.shape[1]):
+        pay = table[0, level] + probabilities * (table[1, level] - table[0, level])
+        better = pay > best
+        best = np.where(better, pay, best)
+        right = np.where(better, probabilities if 2 * level >= table.shape[1] else 1 - probabilities, right)
+    return np.maximum(best, 0) if task.withhold else best, right
+
+
+def best_options(task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]) -> Any:
+    """The response option, from 1, with the highest mean reward given P(label = +1)."""
+    table = task.reward_table[:, 1:]
+    p = np.asarray(probabilities)[..., None]
+    return 1 + np.argmax(table[0] + p * (table[1] - table[0]), axis=-1)
 
 
 def _refuse(action: Int[np.ndarray, "N M"], sizes: Int[np.ndarray, " M"]) -> NoReturn:
@@ -226,19 +238,19 @@ def _score_reaction_time(
     if task.commit == "common":
         action = response_options(task, action)
     answered = action != 0
-    answered &= before.levels == 0
+    answered &= before.options == 0
     # The fixation step takes no answers, and costs nothing.
     answered[np.flatnonzero(~watching) if watching.ndim else ~watching] = False
     # Few tasks are answered on any one step: look at those alone.
     new = answered.ravel().nonzero()[0]
-    trial, level = new // n_answers, action.ravel()[new]
-    if len(new) and level.view(f"u{level.itemsize}").max() > 2 * task.n_confidence:
+    trial, option = new // n_answers, action.ravel()[new]
+    if len(new) and option.view(f"u{option.itemsize}").max() > 2 * task.n_confidence:
         _refuse(np.where(answered, action, 0), np.array(action_sizes(task)))
     after = Commitments(
-        before.levels.copy(), before.response_steps.copy(), before.n_open - np.bincount(trial, minlength=n)
+        before.options.copy(), before.response_steps.copy(), before.n_open - np.bincount(trial, minlength=n)
     )
-    after.levels.ravel()[new] = level
+    after.options.ravel()[new] = option
     after.response_steps.ravel()[new] = seen[trial] if seen.ndim else seen
-    paid = rewards_of(task, trials.asked.ravel()[new], level)
-    reward = (np.bincount(trial, paid, n) - task.time_cost * (before.n_open * watching)) / n_answers
-    return Outcome(reward, (after.n_open == 0) | (t >= trials.timing.end - 1), after, None)
+    earned = rewards_of(task, trials.asked.ravel()[new], option)
+    reward = (np.bincount(trial, earned, n) - task.time_cost * (before.n_open * watching)) / n_answers
+    return Outcome(reward, (after.n_open == 0) | (t >= trials.timing.end - 1), after, None, None)

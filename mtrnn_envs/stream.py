@@ -7,14 +7,11 @@ Environments, batches and data sets read the same streams: the trials of `Stream
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mtrnn_envs.rng.seeding import SPLITS, generator
+from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials, concatenate, sample
 from mtrnn_envs.utils.validation import check_int
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
 
 
 def block_size(task: EvidenceTask) -> int:

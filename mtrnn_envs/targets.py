@@ -1,4 +1,4 @@
-"""What a network should answer at every step, for training by gradient descent; numpy and torch alike."""
+"""Targets of training by gradient descent: the answer of every step; numpy and torch alike."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Targets(NamedTuple):
     """Targets of N trials.
 
     Attributes:
-        values: what is asked for, `[N, T, A]` float32, in [0, 1]: the probability of +1, or the state of an accumulator
-            on that scale; 1/2 before anything is known.
+        values: the target answers, `[N, T, A]` float32, in [0, 1]: the probability of +1, or the state of an
+            accumulator on that scale; 1/2 before anything is known.
         valid: which steps belong to the trial, `[N, T]`; the loss leaves the others out.
     """
 

@@ -13,16 +13,13 @@ from typing import Any, TypeAlias, no_type_check
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_envs.components import boundaries, encoder, noise
+from mtrnn_envs.components import boundaries, encoder, noise, rewards
 from mtrnn_envs.components.latents import share_left
-from mtrnn_envs.reward import reward_table
-from mtrnn_envs.trials import Periods, Timing, timing
+from mtrnn_envs.timing import Periods, Timing, timing
 from mtrnn_envs.utils.validation import UnknownKeyword, check_choice, check_int
 
 Period: TypeAlias = int | tuple[int, int]
 
-FIXED_PAYOFFS = ("share",)
-REACTION_TIME_PAYOFFS = ("quadratic", "log", "accuracy")
 PERIODS = ("fixation", "stimulus", "delay", "decision")
 # The shortest and the longest a period may be, in steps.
 SHORTEST = {"fixation": 0, "stimulus": 1, "delay": 0, "decision": 1}
@@ -41,12 +38,14 @@ class EvidenceTask:
         n_tasks: N, the number of binary questions.
         n_dims: D, the number of latents; x* is uniform on [-0.5, 0.5]^D.
         boundaries: what divides the latents: "linear" (the paper's: evenly spaced lines for D = 2, else random
-            hyperplanes), "even", "random", "spread", "affine", "product", "quadric", or a function of your own as
-            "module:attribute", from latents `[N, D]` to margins `[N, K]`, positive where the label is +1.
+            hyperplanes), "even", "random", "spread", "affine", "product", "quadric", or your own as "module:attribute":
+            a function from latents `[N, D]` to margins `[N, K]`, positive where the label is +1, or one of (n_tasks,
+            n_dims, seed) that gives a `mtrnn_envs.components.Boundary`.
         boundary_seed: the seed of boundaries that are drawn.
         sigma: standard deviation of the noise of one sample, in units of the latents: a number, or one for each
             latent (anisotropic noise). 0 only where `encoder_noise` is above 0.
-        noise: "gaussian" or "gumbel" (centred, with standard deviation sigma).
+        noise: "gaussian" or "gumbel" (centred, with standard deviation sigma), or your own class derived from
+            `mtrnn_envs.components.Noise`, as "module:attribute".
         autocorrelation: coefficient of AR(1) noise in (-1, 1); needs gaussian noise.
         latent_correlation: correlation of the Gaussian copula between any two latents.
         excluded_orthants: orthants of the latents held out of training and validation, each written as D signs,
@@ -60,8 +59,9 @@ class EvidenceTask:
         encoder_seed: the seed of the encoder's weights.
         encoder_noise: standard deviation of noise added to the encoder's output on stimulus steps.
         cueing: "all", or "one": one task a trial, named by a one-hot cue, and one answer.
-        payoff: "share" (fixed duration: the share of right answers), or, with free reaction time and confidence,
-            "quadratic", "log" or "accuracy".
+        payoff: the reward rule: "share" (fixed duration: the share of right answers), or, with free reaction time and
+            confidence, "quadratic", "log" or "accuracy", or your own `mtrnn_envs.components.RewardRule`, as
+            "module:attribute".
         commit: in reaction-time tasks, "each" task stops by itself, or one "common" stop for all.
         n_confidence: in reaction-time tasks, the confidence levels on each side.
         time_cost: in reaction-time tasks, the cost of one stimulus step with all tasks open.
@@ -99,10 +99,14 @@ class EvidenceTask:
     def __post_init__(self) -> None:
         for name, value in _checked(self).items():
             object.__setattr__(self, name, value)
-        boundaries.build(self.boundaries, self.n_tasks, self.n_dims, self.boundary_seed)
+        _ = self.boundary, self.reward_table  # a kind that cannot be had raises
+
+    def __reduce__(self) -> Any:
+        """Pickled as its fields alone: what they name may not be picklable, and is built anew."""
+        return EvidenceTask.from_fields, ({field.name: getattr(self, field.name) for field in fields(self)},)
 
     @cached_property
-    def boundary(self) -> boundaries.Boundaries:
+    def boundary(self) -> boundaries.Boundary:
         """The boundaries themselves, with `margins(latents)`."""
         return boundaries.build(self.boundaries, self.n_tasks, self.n_dims, self.boundary_seed)
 
@@ -114,7 +118,7 @@ class EvidenceTask:
     @cached_property
     def reaction_time(self) -> bool:
         """Whether the agent decides when to answer."""
-        return self.payoff in REACTION_TIME_PAYOFFS
+        return self.reward_rule.reaction_time
 
     @cached_property
     def n_answers(self) -> int:
@@ -158,9 +162,19 @@ class EvidenceTask:
         return sum(self.longest)
 
     @cached_property
-    def payoffs(self) -> Float[np.ndarray, "2 L"]:
-        """What answers pay; see `mtrnn_envs.reward.reward_table`."""
-        return reward_table(self)
+    def noise_kind(self) -> noise.Noise:
+        """The noise itself: draws, sufficient statistic and likelihood."""
+        return noise.build(self.noise, self.autocorrelation)
+
+    @cached_property
+    def reward_rule(self) -> rewards.RewardRule:
+        """The rule itself, from reported probabilities to rewards."""
+        return rewards.build(self.payoff)
+
+    @cached_property
+    def reward_table(self) -> Float[np.ndarray, "2 L"]:
+        """The reward of an answer by label and response option; see `mtrnn_envs.components.rewards.reward_table`."""
+        return rewards.reward_table(self.reward_rule, self.n_confidence if self.reaction_time else 1)
 
     def to_json(self) -> str:
         """The task as JSON; `from_json` gives it back, equal."""
@@ -195,8 +209,11 @@ def _checked(task: EvidenceTask) -> dict[str, Any]:
     counts |= {"boundary_seed": (0, 2**63 - 1), "encoder_seed": (0, 2**63 - 1)}
     real = {"autocorrelation": (-1, 1, False), "latent_correlation": (-1, 1, False), "dt": (0, math.inf, False)}
     real |= dict.fromkeys(("encoder_noise", "time_cost", "early_penalty"), (0, math.inf, True))
-    one_of = {"noise": tuple(noise.KINDS), "encoder": (None, *encoder.KINDS), "cueing": ("all", "one")}
-    one_of |= {"payoff": FIXED_PAYOFFS + REACTION_TIME_PAYOFFS, "commit": ("each", "common")}
+    one_of = {"encoder": (None, *encoder.KINDS), "cueing": ("all", "one")}
+    one_of |= {"commit": ("each", "common")}
+    for name, kinds in (("noise", noise.KINDS), ("payoff", rewards.KINDS)):
+        if not (isinstance(get[name], str) and ":" in get[name]):
+            one_of[name] = tuple(kinds)
     one_of |= {"action_encoding": ("multi_discrete", "multi_binary"), "withhold": (False, True)}
 
     new: dict[str, Any] = get.copy()
@@ -211,15 +228,15 @@ def _checked(task: EvidenceTask) -> dict[str, Any]:
         raise ValueError(f"boundaries={get['boundaries']!r} is not a name; use a kind or 'module:attribute'")
     new["sigma"] = _sigma(get["sigma"], new["n_dims"], new["encoder_noise"])
     new["excluded_orthants"] = _orthants(get["excluded_orthants"], new["n_dims"])
+    timed = rewards.build(new["payoff"]).reaction_time
     for name in PERIODS:
-        new[name] = _period(name, get[name], get["payoff"])
-    _check_together(new)
+        new[name] = _period(name, get[name], get["payoff"], timed)
+    _check_together(new, timed)
     return new
 
 
-def _check_together(f: dict[str, Any]) -> None:
-    """Fields that do not go together."""
-    timed = f["payoff"] in REACTION_TIME_PAYOFFS
+def _check_together(f: dict[str, Any], timed: bool) -> None:
+    """Raises `ValueError` for fields that do not go together; `timed` is whether the agent decides when to answer."""
     least = -1 / (f["n_dims"] - 1) if f["n_dims"] > 1 else -1.0
     if f["n_dims"] == 1 and f["latent_correlation"]:
         raise ValueError(f"latent_correlation={f['latent_correlation']!r} needs n_dims of 2 or more")
@@ -236,8 +253,7 @@ def _check_together(f: dict[str, Any]) -> None:
             f"excluded_orthants of {len(f['excluded_orthants'])} leave {left:.2g} of the prior in; 0.001 at least is "
             "needed to draw from it"
         )
-    if f["autocorrelation"] and f["noise"] != "gaussian":
-        raise ValueError(f"autocorrelation={f['autocorrelation']!r} needs noise='gaussian', got {f['noise']!r}")
+    noise.build(f["noise"], f["autocorrelation"])
     if f["encoder_noise"] and f["encoder"] is None:
         raise ValueError(f"encoder_noise={f['encoder_noise']!r} needs an encoder, got encoder=None")
     if f["withhold"] and timed:
@@ -248,7 +264,8 @@ def _check_together(f: dict[str, Any]) -> None:
             f"got payoff={f['payoff']!r}, withhold={f['withhold']!r}, cueing={f['cueing']!r}"
         )
     if f["commit"] == "common" and not timed:
-        raise ValueError(f"commit='common' needs a reaction-time payoff, one of {REACTION_TIME_PAYOFFS}")
+        timed_rules = tuple(name for name, rule in rewards.KINDS.items() if rule.reaction_time)
+        raise ValueError(f"commit='common' needs a reaction-time payoff, one of {timed_rules}")
 
 
 def _real(name: str, value: Any, low: float, high: float, closed: bool) -> float:
@@ -281,8 +298,7 @@ def _orthants(value: Any, n_dims: int) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _period(name: str, value: Any, payoff: str) -> Period:
-    timed = payoff in REACTION_TIME_PAYOFFS
+def _period(name: str, value: Any, payoff: str, timed: bool) -> Period:
     if timed and name in ("delay", "decision"):
         if value != 0:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What actions on whole trials pay, task by task and step by step: what an agent that learns from reward is told."""
+"""The rewards of actions on whole trials, task by task and step by step, from which agents learn by reward."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mtrnn_envs.trials import Trials
 
 
 class TrialRewards(NamedTuple):
-    """What is paid on N trials, on S steps from `first_step(task)` to the end of the longest; M parts of an action.
+    """Rewards of N trials, on S steps from `first_step(task)` to the end of the longest; M parts of an action.
 
     Attributes:
-        rewards: of each task, `[N, S, A]`; their sums over tasks are what the environment pays, step by step.
+        rewards: of each task, `[N, S, A]`; their sums over tasks are the rewards of the environment, step by step.
         counts: which parts of the actions made a difference, `[N, S, M]`: those of tasks that were open and asked.
         open: which tasks a reward may still come for, `[N, S, A]`.
         n_steps: the steps of each trial until its end, those before the first included, `[N]`.
@@ -42,7 +42,7 @@ def first_step(task: EvidenceTask) -> int:
 
 
 def trial_rewards(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> TrialRewards:
-    """What `actions`, on the steps from `first_step(task)` on, pay on `trials` (numpy).
+    """The rewards of `actions`, on the steps from `first_step(task)` on, in `trials` (numpy).
 
     It is `score` on every step and `task_outcomes` at the end, task by task. An action on a step on which it does not
     count may be anything that the action space holds.
@@ -82,18 +82,18 @@ def _reaction_time(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, 
         outcome = score(task, trials, t, action, committed)
         committed = outcome.committed or committed
     assert outcome is not None
-    found, given = task_outcomes(task, trials, outcome), committed.levels != 0
+    found, given = task_outcomes(task, trials, outcome), committed.options != 0
     last = np.where(given, on + committed.response_steps - 1, end - 1)
     steps = first_step(task) + np.arange(n_steps)[:, None]
     open_ = (steps >= on[..., None]) & (steps <= last[:, None])
-    # A step with the task open costs; what else the task was paid over the trial, it was paid with its answer.
+    # A step with the task open costs; the rest of its reward comes with its answer.
     cost = task.time_cost / task.n_answers
     at_last = steps == last[:, None]
-    paid = found.task_reward + cost * (last - on + 1)
-    rewards = (at_last * paid[:, None] - cost * open_).astype(np.float32)
+    earned = found.task_reward + cost * (last - on + 1)
+    rewards = (at_last * earned[:, None] - cost * open_).astype(np.float32)
     counts = open_
     if task.commit == "common":  # answers count with the stop
         counts = np.concatenate([open_[..., :1], at_last & given[:, None]], -1)
     return TrialRewards(
-        rewards, counts, open_, last.max(axis=1) + 1, choices(task, committed.levels), committed.response_steps
+        rewards, counts, open_, last.max(axis=1) + 1, choices(task, committed.options), committed.response_steps
     )

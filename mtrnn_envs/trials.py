@@ -1,4 +1,4 @@
-"""Trials: what is drawn for them, when their periods begin, and the observations they show.
+"""Trials: their random draws, the beginnings of their periods, and the observations they show.
 
 This is the only place that draws random numbers for a task.
 """
@@ -8,46 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Int8
 
-from mtrnn_envs.components import boundaries
+from mtrnn_envs.components.boundaries import labels as labels_of
 from mtrnn_envs.components.encoder import N_ENCODED, encode
 from mtrnn_envs.components.latents import draw_latents
-from mtrnn_envs.components.noise import draw_noise
 from mtrnn_envs.rng.philox import Counter
+from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.timing import Periods, Timing, timing
 from mtrnn_envs.utils.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
 from mtrnn_envs.utils.validation import check_int
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
-
-
-class Periods(NamedTuple):
-    """Lengths of the four periods in steps; ints, or arrays `[N]` where they are drawn per trial."""
-
-    fixation: Any
-    stimulus: Any
-    delay: Any
-    decision: Any
-
-
-class Timing(NamedTuple):
-    """Steps at which things happen, counted from 0; ints, or arrays `[N]` where periods are drawn per trial.
-
-    Attributes:
-        stimulus_on: the first step with evidence.
-        stimulus_off: the first step after the evidence.
-        go: the first step with the cue at 0, from which answers count.
-        end: the number of steps of the trial.
-    """
-
-    stimulus_on: Any
-    stimulus_off: Any
-    go: Any
-    end: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +63,7 @@ class Trials:
     @cached_property
     def labels(self) -> Int8[Any, "N K"]:
         """The right answer to every task, +1 or -1."""
-        return boundaries.labels(self.task.boundary, self.latents)
+        return labels_of(self.task.boundary, self.latents)
 
     @cached_property
     def asked(self) -> Int8[Any, "N A"]:
@@ -160,8 +133,8 @@ def allocate(task: EvidenceTask, n: int, rng: Any) -> Trials:
 def draw(trials: Trials, rng: Any) -> None:
     """Draws everything random in `trials` from `rng`, in place."""
     task = trials.task
-    draw_latents(task, trials.latents, rng)
-    draw_noise(task, trials.noise, rng)
+    draw_latents(task.latent_correlation, task.excluded_orthants, trials.latents, rng)
+    task.noise_kind.draw(trials.noise, rng)
     if trials.encoder_noise is not None:
         fill_normal(trials.encoder_noise, rng)
     if trials.lengths is not None:
@@ -173,16 +146,6 @@ def draw(trials: Trials, rng: Any) -> None:
                 trials.lengths[:, i] = period
     if trials.context is not None:
         fill_integers(trials.context, 0, task.n_tasks - 1, rng)
-
-
-def timing(periods: Periods, reaction_time: bool) -> Timing:
-    """When periods of the given lengths begin. In reaction-time tasks answers count from the first evidence on."""
-    on = periods.fixation
-    off = on + periods.stimulus
-    if reaction_time:
-        return Timing(on, off, go=on, end=off)
-    go = off + periods.delay
-    return Timing(on, off, go, go + periods.decision)
 
 
 def timing_of(task: EvidenceTask, lengths: Int[Any, "N 4"] | None) -> Timing:
@@ -214,7 +177,7 @@ def scaled_noise(task: EvidenceTask, noise: Float[Any, "N S D"]) -> Float[Any, "
 
 
 def observe(trials: Trials, out: Any = None) -> Float[Any, "N T F"]:
-    """What an agent sees at every step, float32: the cue, the evidence (encoded), and the one-hot context.
+    """The observations of every step, float32: the cue, the evidence (encoded), and the one-hot context.
 
     The cue is 1 until answers count and 0 from then on; the evidence is 0 outside the stimulus. Steps beyond the end
     of a trial that is shorter than the longest are 0 in every channel. With `out`, a view of any strides, the result
@@ -240,12 +203,12 @@ def _observe_fixed(trials: Trials, cue: Any, shown: Any) -> None:
     cue[:, : when.go] = 1
     cue[:, when.go :] = 0
     silence = like(np.zeros(task.n_dims, np.float32), trials.noise)
-    silence = silence if task.encoder is None else encode(task, silence)
+    silence = silence if task.encoder is None else encode(task.encoder, task.encoder_seed, silence)
     shown[:, : when.stimulus_on] = silence
     shown[:, when.stimulus_off :] = silence
     stimulus = shown[:, when.stimulus_on : when.stimulus_off]
     if task.encoder is not None:
-        stimulus[...] = encode(task, trials.evidence)
+        stimulus[...] = encode(task.encoder, task.encoder_seed, trials.evidence)
         if trials.encoder_noise is not None:
             stimulus += trials.encoder_noise * task.encoder_noise
     else:
@@ -269,7 +232,7 @@ def _observe_drawn(trials: Trials, cue: Any, shown: Any) -> None:
     values = trials.evidence[rows, sample_index]
     values[~on] = 0
     if task.encoder is not None:
-        values = encode(task, values)
+        values = encode(task.encoder, task.encoder_seed, values)
         if trials.encoder_noise is not None:
             extra = trials.encoder_noise[rows, sample_index] * task.encoder_noise
             extra[~on] = 0

@@ -10,11 +10,11 @@ from scipy.special import ndtr
 
 from mtrnn_agents.decision_rule import answer, checked_threshold, decide, fit_threshold
 from mtrnn_envs import EvidenceTask, Stream, observe
-from mtrnn_envs.components.boundaries import Custom, Linear
+from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.ideal_observer.latent_posterior import standard_errors
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, flat_prior
-from mtrnn_envs.ideal_observer.stopping import best_options, solve
-from mtrnn_envs.reward import action_sizes, is_discrete
+from mtrnn_envs.ideal_observer.observer import answer_probabilities, is_exact
+from mtrnn_envs.ideal_observer.stopping import solve
+from mtrnn_envs.reward import action_sizes, best_options, is_discrete
 
 N_FITTED = 1000  # validation trials on which a bound is fitted
 N_BOUNDS = 65  # bounds that are tried
@@ -242,7 +242,7 @@ class OptimalStopping:
     def __init__(self, task: EvidenceTask) -> None:
         _check_knowable(task, "oracle")
         self.task, self.stopping = task, solve(task)
-        plane = task.n_dims == 2 and flat_prior(task) and not isinstance(task.boundary, Custom)
+        plane = task.n_dims == 2 and is_exact(task)
         self._n_nodes = N_NODES if plane else None
 
     def predict(

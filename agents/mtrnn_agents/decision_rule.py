@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.reward import is_discrete, n_confidence, open_commitments, score
+from mtrnn_envs.reward import best_options, expected_rewards, is_discrete, n_confidence, open_commitments, score
 
 
 def decide(
@@ -22,7 +22,8 @@ def decide(
 ) -> Int[np.ndarray, "N ..."]:
     """The actions of `task` that state the probabilities `p` of +1, `[N, M]`, or `[N]` where the space is Discrete.
 
-    Fixed duration: the likelier side of every task asked; with `withhold`, only once the cue has fallen. Free
+    Fixed duration: the answer with the highest mean reward for every task asked, which is the likelier one for
+    "share"; with `withhold`, only once the cue has fallen. Free
     reaction time: a task is answered once its probability is further than `threshold` from 1/2, or at the (longest)
     deadline, at the level of confidence whose bin it lies in; with one common stop, once the mean distance is. A
     threshold that does not change with time is close to the best rule but not it: see
@@ -42,9 +43,10 @@ def decide(
         if task.commit == "common":
             far = far.mean(axis=1, keepdims=True)
         return answer(task, (far > threshold) | last, level)
-    action = (p > 0.5).astype(np.int64)
+    action = best_options(task, p) - 1
     if task.withhold:
-        action = np.where(seen[:, None] > 0, action + 1, 0)
+        pays = (seen[:, None] > 0) & (expected_rewards(task, p)[0] > 0)
+        action = np.where(pays, action + 1, 0)
     if task.action_encoding == "multi_binary":
         return action.astype(np.int8)
     return action[:, 0] if is_discrete(task) else action

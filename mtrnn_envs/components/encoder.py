@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs.rng.seeding import generator
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
 
 N_HIDDEN = 100
 N_ENCODED = 40
@@ -42,18 +39,21 @@ def layers(n_dims: int, seed: int) -> tuple[Layer, ...]:
     return tuple(Layer(uniform(i, (i, o)), uniform(i, o)) for i, o in pairwise(sizes))
 
 
-def encode(task: EvidenceTask, evidence: Float[Any, "*N D"]) -> Float[Any, "*N F"]:
-    """The encoder's output for each row of `evidence`, float32; equal in numpy and torch to rounding."""
-    rows = evidence.reshape(-1, task.n_dims)
+def encode(kind: str, seed: int, evidence: Float[Any, "*N D"]) -> Float[Any, "*N F"]:
+    """The output of the encoder `kind` with the weights of `seed`, for each row of `evidence`; float32.
+
+    It is equal in numpy and torch to rounding.
+    """
+    rows = evidence.reshape(-1, evidence.shape[-1])
     if isinstance(rows, np.ndarray):
-        encoded = _encode_numpy(task, rows)
+        encoded = _encode_numpy(kind, seed, rows)
     elif rows.device.type == "cpu" and not rows.requires_grad:
         import torch
 
         # On the same memory; a few rows at a time is twice as fast here too.
-        encoded = torch.from_numpy(_encode_numpy(task, rows.numpy()))
+        encoded = torch.from_numpy(_encode_numpy(kind, seed, rows.numpy()))
     else:
-        encoded = _encode_torch(task, rows)
+        encoded = _encode_torch(kind, seed, rows)
     return encoded.reshape(*evidence.shape[:-1], N_ENCODED)
 
 
@@ -68,17 +68,17 @@ def _with_bias_unit(n_dims: int, seed: int) -> tuple[np.ndarray, ...]:
     return *(np.concatenate(pair, axis=1) for pair in zip(hidden, one, strict=True)), last
 
 
-def _encode_numpy(task: EvidenceTask, rows: np.ndarray) -> np.ndarray:
-    *hidden_layers, last = _with_bias_unit(task.n_dims, task.encoder_seed)
+def _encode_numpy(kind: str, seed: int, rows: np.ndarray) -> np.ndarray:
+    *hidden_layers, last = _with_bias_unit(rows.shape[1], seed)
     out = np.empty((len(rows), N_ENCODED), np.float32)
-    padded = np.ones((min(CHUNK, len(rows)), task.n_dims + 1), np.float32)
+    padded = np.ones((min(CHUNK, len(rows)), rows.shape[1] + 1), np.float32)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         hidden = padded[: len(chunk)]
         hidden[:, :-1] = chunk
         for matrix in hidden_layers:
             hidden = hidden @ matrix
-            np.maximum(hidden, 0, out=hidden) if task.encoder == "relu" else np.square(hidden, out=hidden)
+            np.maximum(hidden, 0, out=hidden) if kind == "relu" else np.square(hidden, out=hidden)
         np.matmul(hidden, last, out=out[start : start + CHUNK])
     return out
 
@@ -90,11 +90,11 @@ def _torch_layers(n_dims: int, seed: int, device: Any) -> tuple[Layer, ...]:
     return tuple(Layer(*(torch.as_tensor(v, device=device) for v in layer)) for layer in layers(n_dims, seed))
 
 
-def _encode_torch(task: EvidenceTask, rows: Any) -> Any:
+def _encode_torch(kind: str, seed: int, rows: Any) -> Any:
     import torch
 
-    *hidden_layers, last = _torch_layers(task.n_dims, task.encoder_seed, rows.device)
+    *hidden_layers, last = _torch_layers(rows.shape[1], seed, rows.device)
     for layer in hidden_layers:
         rows = torch.addmm(layer.bias, rows, layer.weight)
-        rows = rows.relu_() if task.encoder == "relu" else rows.square_()
+        rows = rows.relu_() if kind == "relu" else rows.square_()
     return torch.addmm(last.bias, rows, last.weight)

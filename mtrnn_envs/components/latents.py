@@ -1,9 +1,9 @@
-"""The prior over the latents x*: uniform on [-1/2, 1/2]^D, correlated by a copula, with orthants left out."""
+"""The prior over the latents x*: uniform on [-1/2, 1/2]^D, correlated by a copula, with orthants held out."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,30 +11,26 @@ from jaxtyping import Bool, Float
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.utils.arrays import arange, cast, empty, fill_normal, fill_uniform, like, namespace, normal_cdf
 
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
-
-
 # Of a latent: it is uniform on an interval of length 1.
 PRIOR_VARIANCE = 1 / 12
 
 
-def draw_latents(task: EvidenceTask, out: Float[Any, "N D"], rng: Any) -> None:
-    """Fills `out` (float64) from the prior of `task`: each latent uniform on [-0.5, 0.5).
+def draw_latents(correlation: float, excluded: tuple[str, ...], out: Float[Any, "N D"], rng: Any) -> None:
+    """Fills `out` (float64) from the prior: each latent uniform on [-0.5, 0.5).
 
-    With `latent_correlation` c the latents are coupled by a Gaussian copula: x_i = Phi(g_i) - 1/2 with unit normals g
-    of pairwise correlation c (their Pearson correlation is then 6/pi arcsin(c/2)). Orthants of `excluded_orthants`
-    are left out by rejection, so the shape of the prior outside them does not change.
+    With `correlation` c the latents are coupled by a Gaussian copula: x_i = Phi(g_i) - 1/2 with unit normals g
+    of pairwise correlation c (their Pearson correlation is then 6/pi arcsin(c/2)). The `excluded` orthants
+    are held out by rejection, so the shape of the prior outside them does not change.
     """
-    _draw_all(task, out, rng)
-    if not task.excluded_orthants:
+    _draw_all(correlation, out, rng)
+    if not excluded:
         return
-    left = arange(len(out), out)[in_orthants(out, task.excluded_orthants)]
+    left = arange(len(out), out)[in_orthants(out, excluded)]
     while len(left):
-        fresh = empty((len(left), task.n_dims), "float64", rng)
-        _draw_all(task, fresh, rng)
+        fresh = empty((len(left), out.shape[1]), "float64", rng)
+        _draw_all(correlation, fresh, rng)
         out[left] = fresh
-        left = left[in_orthants(fresh, task.excluded_orthants)]
+        left = left[in_orthants(fresh, excluded)]
 
 
 def in_orthants(latents: Float[Any, "N D"], orthants: tuple[str, ...]) -> Bool[Any, " N"]:
@@ -55,13 +51,13 @@ def share_left(n_dims: int, correlation: float, orthants: tuple[str, ...], n: in
     return 1 - float(np.mean(in_orthants(normals, orthants)))
 
 
-def _draw_all(task: EvidenceTask, out: Any, rng: Any) -> None:
-    if task.latent_correlation == 0:
+def _draw_all(correlation: float, out: Any, rng: Any) -> None:
+    if correlation == 0:
         fill_uniform(out, rng)
     else:
         fill_normal(out, rng)
-        root = like(_copula_root(task.n_dims, task.latent_correlation), out)
-        for d in reversed(range(task.n_dims)):
+        root = like(_copula_root(out.shape[1], correlation), out)
+        for d in reversed(range(out.shape[1])):
             out[:, d] = sum(root[d, e] * out[:, e] for e in range(d + 1))
         out[...] = normal_cdf(out)
     out -= 0.5

@@ -235,7 +235,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
                 info["response_step"] = outcome.committed.response_steps[0]
         observation = np.zeros(self.task.n_features, np.float32) if self._over else self._observations[t + 1]
         if self.render_mode is not None:
-            level = response_options(self.task, actions) if outcome.committed is None else outcome.committed.levels
+            level = response_options(self.task, actions) if outcome.committed is None else outcome.committed.options
             self._answers = choices(self.task, level)[0]
             if self.render_mode == "human":
                 self.render()

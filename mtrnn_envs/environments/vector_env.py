@@ -246,7 +246,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if self._lengths is not None and trials.lengths is not None:
             self._lengths[rows] = trials.lengths
         if self._committed is not None:
-            self._committed.levels[rows] = 0
+            self._committed.options[rows] = 0
             self._committed.response_steps[rows] = 0
             self._committed.n_open[rows] = self.task.n_answers
         self._answers[rows] = 0
@@ -299,17 +299,17 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _remember(self, actions: np.ndarray, outcome: Outcome) -> None:
         """Keeps the answers for pictures."""
         if self.render_mode is not None:
-            level = response_options(self.task, actions) if outcome.committed is None else outcome.committed.levels
+            level = response_options(self.task, actions) if outcome.committed is None else outcome.committed.options
             self._answers = choices(self.task, level)
 
     def _verdicts(self, rows: np.ndarray, outcome: Outcome) -> dict[str, Any]:
         """What is told of the decisions of the environments `rows`."""
         lengths = None if self._lengths is None else self._lengths[rows]
         question = LabelsAndTiming(self._asked[rows], timing_of(self.task, lengths))
-        committed, correct = outcome.committed, outcome.correct
+        committed = outcome.committed
         if committed is not None:
             committed = Commitments(*(part[rows] for part in committed))
-        here = Outcome(outcome.reward, outcome.ended, committed, None if correct is None else correct[rows])
+        here = Outcome(outcome.reward, outcome.ended, committed, *(None if v is None else v[rows] for v in outcome[3:]))
         values = task_outcomes(self.task, question, here)._asdict()
         if committed is not None:
             values["response_step"] = committed.response_steps

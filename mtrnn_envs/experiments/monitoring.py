@@ -43,7 +43,7 @@ def ideals(task: EvidenceTask, names: Iterable[str]) -> dict[str, float]:
         exact = best.stopping_method.startswith("dynamic programming")  # else there is a lower bound at most
         known = {"reward": best.value, "response_step": best.response_step} if exact else {}
     else:
-        known = {"accuracy": best.accuracy, "cross_entropy": best.cross_entropy, "reward": best.accuracy}
+        known = {"accuracy": best.accuracy, "cross_entropy": best.cross_entropy, "reward": best.value}
     return {name: value for name in names if (value := known.get(name)) is not None}
 
 

@@ -9,13 +9,12 @@ from mtrnn_envs.ideal_observer.observer import (
     posterior_density,
     trial_probabilities,
 )
-from mtrnn_envs.ideal_observer.stopping import Stopping, best_options, solve
+from mtrnn_envs.ideal_observer.stopping import Stopping, solve
 
 __all__ = [
     "IdealPerformance",
     "Stopping",
     "answer_probabilities",
-    "best_options",
     "ideal_performance",
     "multilaterate",
     "posterior",

@@ -1,22 +1,30 @@
-"""What the ideal observer reaches after the whole stimulus, exactly or as an average over drawn trials."""
+"""The accuracy of the ideal observer after the whole stimulus, exactly or as an average over drawn trials."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from mtrnn_envs.components.boundaries import Boundaries, Custom, Linear
+from mtrnn_envs.components import rewards
+from mtrnn_envs.components.boundaries import Boundary, Linear
+from mtrnn_envs.components.boundaries.base import HALF
 from mtrnn_envs.components.latents import PRIOR_VARIANCE, draw_latents
 from mtrnn_envs.ideal_observer.label_probabilities import grid_answers, panels
-from mtrnn_envs.ideal_observer.latent_posterior import HALF, marginal, moments, standard_errors
-from mtrnn_envs.ideal_observer.observer import N_POINTS, N_WEIGHTED, answer_probabilities, flat_prior, posterior
+from mtrnn_envs.ideal_observer.latent_posterior import marginal, moments, standard_errors
+from mtrnn_envs.ideal_observer.observer import (
+    N_POINTS,
+    N_WEIGHTED,
+    answer_probabilities,
+    flat_prior,
+    is_exact,
+    posterior,
+)
+from mtrnn_envs.reward import expected_rewards
 from mtrnn_envs.rng.seeding import generator
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.task import EvidenceTask
 
 MAX_TRIALS = 4096  # trials of a Monte Carlo average
 BUDGET = 2**25  # evaluations of the posterior in a Monte Carlo average
@@ -35,16 +43,16 @@ class Distinct(NamedTuple):
         swap: whether its two latents are exchanged after that, `[K]`.
     """
 
-    boundary: Boundaries
+    boundary: Boundary
     index: Any
     flips: Any
     swap: Any
 
 
 def distinct_tasks(task: EvidenceTask) -> Distinct:
-    """Linear boundaries under noise that is symmetric have symmetric problems: each is solved once."""
+    """Linear boundaries under symmetric noise and rewards have symmetric problems: each is solved once."""
     boundary, k = task.boundary, task.n_tasks
-    if not isinstance(boundary, Linear) or task.noise != "gaussian":
+    if not isinstance(boundary, Linear) or not (task.noise_kind.symmetric and _labels_alike(task)):
         return Distinct(boundary, np.arange(k), np.ones((k, task.n_dims)), np.zeros(k, bool))
     # Mirrored so that the normal points into the positive orthant and the offset is positive; labels may change sign.
     sign = np.where(boundary.offsets < 0, -1.0, 1.0)
@@ -60,6 +68,12 @@ def distinct_tasks(task: EvidenceTask) -> Distinct:
     return Distinct(Linear(normals[first], offsets[first]), index.reshape(-1), flips, swap)
 
 
+def _labels_alike(task: EvidenceTask) -> bool:
+    """Whether both labels have the same rewards, for right answers and for wrong ones."""
+    minus, plus = task.reward_table[:, 1:]
+    return np.allclose(minus, plus[::-1])
+
+
 def stimulus_lengths(task: EvidenceTask) -> range:
     """The numbers of samples that a trial may have, all equally likely."""
     return range(task.shortest.stimulus, task.longest.stimulus + 1)
@@ -68,7 +82,7 @@ def stimulus_lengths(task: EvidenceTask) -> range:
 def statistic_grid(task: EvidenceTask, d: int, n_samples: int, per_error: float, least: int) -> Float[np.ndarray, " G"]:
     """An even grid over all likely values of the statistic m of latent `d`, `per_error` points a standard error."""
     s = standard_errors(task, n_samples)[d]
-    reach = HALF + (6 if task.noise == "gaussian" else 13) * s
+    reach = HALF + task.noise_kind.reach * s
     return np.linspace(-reach, reach, max(least, int(np.ceil(2 * reach / s * per_error)) | 1))
 
 
@@ -82,14 +96,15 @@ def fixed_duration(task: EvidenceTask) -> dict[str, Any]:
     """The fields of `IdealPerformance` that do not concern stopping."""
     lengths = stimulus_lengths(task)
     exact = (
-        flat_prior(task)
+        is_exact(task)
         and task.n_dims <= 2
-        and not isinstance(task.boundary, Custom)
         and task.n_tasks <= MAX_EXACT_TASKS
         and len(lengths) <= MAX_LENGTHS
         and (2 * HALF / standard_errors(task, lengths[-1]) * 5.7 + 70).max() <= MAX_GRID
     )
     found = _exact(task) if exact else _over_trials(task)
+    if task.reward_rule.reward is rewards.right:  # the same number, to the last bit
+        found["value"] = found["accuracy"]
     if flat_prior(task):
         shown = np.unique(np.linspace(lengths[0], lengths[-1], min(len(lengths), 1000)).astype(int))
         error = np.mean([posterior_error(task, int(n)) for n in shown])
@@ -107,7 +122,7 @@ def posterior_error(task: EvidenceTask, n_samples: int) -> float:
     total = 0.0
     for d, s in enumerate(standard_errors(task, n_samples)):
         # Its density has an edge at either end of the box, as wide as the noise, and is flat between.
-        width = (9 if task.noise == "gaussian" else 30) * s
+        width = task.noise_kind.edge * s
         edges = np.array([-HALF - width, min(width - HALF, 0), max(HALF - width, 0), HALF + width])
         m, w = panels(edges, 160)
         post = marginal(task, d, m, n_samples)
@@ -119,7 +134,7 @@ def posterior_error(task: EvidenceTask, n_samples: int) -> float:
 def _exact(task: EvidenceTask) -> dict[str, Any]:
     """D <= 2: an average over a fine grid of statistics, weighted by their probability."""
     distinct, lengths = distinct_tasks(task), stimulus_lengths(task)
-    accuracy, entropy = 0.0, 0.0
+    accuracy, entropy, value = 0.0, 0.0, 0.0
     for n in lengths:
         # Grids of unlike spacing: accuracy has a kink where p = 1/2, which must not run along the points of the grid.
         density = (5.0, 5.7) if task.n_dims == 2 else (50.0,)
@@ -129,11 +144,13 @@ def _exact(task: EvidenceTask) -> dict[str, Any]:
         mass = masses[0][:, None] * (masses[1] if task.n_dims == 2 else np.ones(1))
         accuracy = accuracy + np.sum(mass * np.maximum(p, 1 - p), axis=(1, 2)) / len(lengths)
         entropy = entropy + np.sum(mass * binary_entropy(p), axis=(1, 2)) / len(lengths)
+        value = value + np.sum(mass * expected_rewards(task, p)[0], axis=(1, 2)) / len(lengths)
     accuracies = np.asarray(accuracy)[distinct.index]
     return {
         "accuracy": accuracies.mean(),
         "task_accuracies": accuracies,
         "cross_entropy": np.asarray(entropy)[distinct.index].mean(),
+        "value": np.asarray(value)[distinct.index].mean(),
         "standard_errors": {"accuracy": 0.0, "cross_entropy": 0.0},
         "method": "exact (quadrature)",
     }
@@ -141,9 +158,9 @@ def _exact(task: EvidenceTask) -> dict[str, Any]:
 
 def _over_trials(task: EvidenceTask) -> dict[str, Any]:
     """Any task: an average over drawn trials of the accuracy and entropy that each posterior implies."""
-    smooth = flat_prior(task) and not isinstance(task.boundary, Custom)
+    smooth = is_exact(task)
     points = (96 if task.n_dims == 2 else N_POINTS) if smooth else N_WEIGHTED
-    budget = BUDGET if task.noise == "gaussian" else BUDGET // 4  # the gamma distribution takes longer
+    budget = BUDGET // task.noise_kind.cost
     n = int(np.clip(budget // (points * (task.n_tasks + task.n_dims)), 64, MAX_TRIALS))
     mean, counts = draw_statistics(task, n, generator(0, "ideal"))
     p = answer_probabilities(task, mean, counts)
@@ -155,6 +172,7 @@ def _over_trials(task: EvidenceTask) -> dict[str, Any]:
         "accuracy": right.mean(),
         "task_accuracies": right.mean(axis=0),
         "cross_entropy": entropy.mean(),
+        "value": expected_rewards(task, p)[0].mean(),
         "standard_errors": {"accuracy": _error(right.mean(axis=1)), "cross_entropy": _error(entropy)},
         "method": f"{method}; averages over {n} drawn trials",
     }
@@ -169,12 +187,9 @@ def draw_statistics(task: EvidenceTask, n: int, rng: np.random.Generator) -> tup
     """The statistic after the whole stimulus of `n` trials, `[N, D]`, and their samples, `[N]`: its exact law."""
     lengths = stimulus_lengths(task)
     latents = np.empty((n, task.n_dims))
-    draw_latents(task, latents, rng)
+    draw_latents(task.latent_correlation, task.excluded_orthants, latents, rng)
     counts = rng.integers(lengths[0], lengths[-1] + 1, n)
-    if task.noise == "gumbel":
-        unit = np.asarray(task.sigmas) * np.sqrt(6) / np.pi
-        return latents - unit * np.log(rng.gamma(counts[:, None], size=latents.shape) / counts[:, None]), counts
-    return latents + standard_errors(task, counts) * rng.standard_normal(latents.shape), counts
+    return task.noise_kind.draw_statistic(latents, counts, np.asarray(task.sigmas), rng), counts
 
 
 def _affine_error(task: EvidenceTask) -> float:
@@ -185,7 +200,7 @@ def _affine_error(task: EvidenceTask) -> float:
     covariance = np.eye(task.n_dims) * PRIOR_VARIANCE
     if not flat_prior(task):
         latents = np.empty((2**17 // max(1, task.n_dims // 16), task.n_dims))
-        draw_latents(task, latents, generator(1, "ideal"))
+        draw_latents(task.latent_correlation, task.excluded_orthants, latents, generator(1, "ideal"))
         covariance = np.atleast_2d(np.cov(latents.T))
     lengths = stimulus_lengths(task)
     shown = np.unique(np.linspace(lengths[0], lengths[-1], min(len(lengths), 100)).astype(int))

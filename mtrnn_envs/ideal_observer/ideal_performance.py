@@ -28,13 +28,13 @@ class IdealPerformance:
             least squares mean), one for each length of the stimulus.
         standard_errors: of "accuracy", "cross_entropy" and "r2_prior", where averages over drawn trials were used;
             0 where they were not.
-        method: how the numbers were got, and under which prior.
-        value: the best expected reward of a trial of a reaction-time task; None in other tasks, or if not computed.
-        response_step: the mean stimulus observation answered to under that policy.
+        method: how the numbers were computed, and under which prior.
+        value: the best expected reward of a trial; None if not computed, which is possible in reaction-time tasks.
+        response_step: in reaction-time tasks, the mean stimulus observation answered to under that policy.
         response_accuracy: the share of right answers at that step; tasks that are best left open count with the
-            answer that they would have been given.
-        stopping_method: how these three were got, or why not. A "lower bound" is the value of a policy that can be
-            run, not the best one.
+            answer they would have had.
+        stopping_method: how these three were computed in reaction-time tasks, or why not. A "lower bound" is the
+            value of a policy that can be run, not the best one.
     """
 
     accuracy: float
@@ -54,7 +54,7 @@ class IdealPerformance:
 def ideal_performance(task: EvidenceTask) -> IdealPerformance:
     """The best that any agent can reach in `task`; see `IdealPerformance`. Stimuli of drawn length are averaged over.
 
-    Exact for D <= 2 with a flat prior and boundaries that are not the user's own; else averages over trials drawn
+    Exact for D <= 2 with a flat prior and boundaries that have sections; else averages over trials drawn
     from the generator of purpose "ideal" (deterministic). The prior is the task's own, without its excluded orthants.
 
     Raises:
@@ -64,6 +64,7 @@ def ideal_performance(task: EvidenceTask) -> IdealPerformance:
     fixed = fixed_duration(task)
     if not task.reaction_time:
         return IdealPerformance(**fixed)
+    del fixed["value"]  # of answers after the whole stimulus, which need not be the best time
     try:
         best = solve(task)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The ideal observer: the posterior of x*, the probability of every answer, and the ceilings that follow from them.
+"""The ideal observer: the posterior of x*, and the probability of every label.
 
 It knows the task (prior, noise, boundaries) and sees the evidence. The encoder takes nothing away from it, as long as
 no noise is added behind it. What is not exact is labelled so, in `IdealPerformance.method` and here:
@@ -6,30 +6,29 @@ no noise is added behind it. What is not exact is labelled so, in `IdealPerforma
 | case | posterior | answers |
 |---|---|---|
 | D = 1 | exact | closed form |
-| D = 2; linear, affine, product, quadric | exact | Gauss-Legendre quadrature, exact to rounding (quadrics: near it) |
+| D = 2, boundaries with sections | exact | Gauss-Legendre quadrature, exact to rounding (quadrics: near it) |
 | D > 2 | exact | quasi-Monte Carlo with one latent integrated in closed form |
-| a user's own boundary | exact | quasi-Monte Carlo |
+| boundaries without sections, such as a user's function | exact | quasi-Monte Carlo |
 | correlated latents, excluded orthants | weighted quasi-Monte Carlo | weighted quasi-Monte Carlo |
 
-Gaussian (also anisotropic), AR(1) and Gumbel noise have an exact sufficient statistic each; see `marginals`.
+Each kind of noise has an exact sufficient statistic; see `mtrnn_envs.components.noise`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from mtrnn_envs.components.boundaries import Custom
+from mtrnn_envs.components.boundaries import SectionedBoundary
+from mtrnn_envs.components.boundaries.base import HALF
 from mtrnn_envs.components.latents import in_orthants
 from mtrnn_envs.ideal_observer import label_probabilities as answers
-from mtrnn_envs.ideal_observer.latent_posterior import HALF, marginal, moments, running_means
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
-    from mtrnn_envs.trials import Trials
+from mtrnn_envs.ideal_observer.latent_posterior import marginal, moments, running_means
+from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.trials import Trials
 
 N_POINTS = 512  # quasi-random points, with one latent integrated in closed form
 N_WEIGHTED = 2048  # quasi-random points without
@@ -47,6 +46,11 @@ def check_ideal(task: EvidenceTask) -> None:
 def flat_prior(task: EvidenceTask) -> bool:
     """Whether x* is uniform on the whole cube, so that the posterior is a product over latents."""
     return not task.latent_correlation and not task.excluded_orthants
+
+
+def is_exact(task: EvidenceTask) -> bool:
+    """Whether one latent can be integrated in closed form: by a flat prior, and boundaries that have sections."""
+    return flat_prior(task) and isinstance(task.boundary, SectionedBoundary)
 
 
 def prior_ratio(task: EvidenceTask, latents: Float[np.ndarray, "*N D"]) -> Float[np.ndarray, "*N"]:
@@ -115,7 +119,7 @@ def answer_probabilities(
     """
     check_ideal(task)
     means, counts = _flat(mean, n_samples)
-    smooth = flat_prior(task) and not isinstance(task.boundary, Custom)
+    smooth = is_exact(task)
     if smooth and task.n_dims == 1:
         return answers.line_answers(task.boundary, marginal(task, 0, means, counts[:, None]))
     if smooth and task.n_dims == 2:

@@ -4,10 +4,10 @@ Evidence leads to a statistic m after t samples, and (t, m) is all there is to k
 leads to m' with, per latent, p(m' | m) = N(m'; m, sigma² / (t (t + 1))) Z(m', s_{t+1}) / Z(m, s_t), where Z(m, s) is
 the mass that N(m, s²) puts on [-1/2, 1/2] and s_t = sigma / sqrt(t). Backward induction on
 
-    V_t(m) = max(pay of the best answer now, alive_t (E[V_{t+1}(m')] - cost)),
+    V_t(m) = max(expected reward of the best answer now, alive_t (E[V_{t+1}(m')] - cost)),
 
 with 0 for not answering at the deadline, is exact up to the grid of m. Rewards add over tasks, so with one stop per
-task it separates into one problem per task; with one common stop, pay is the mean over tasks. alive_t is the
+task it separates into one problem per task; with one common stop, the reward is the mean over tasks. alive_t is the
 probability that the stimulus goes on (below 1 where its length is drawn per trial). Where (t, m) is not enough or too
 large a space, the best of a family of policies gives a lower bound, and says so.
 
@@ -19,23 +19,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from mtrnn_envs.components.boundaries import Custom
 from mtrnn_envs.ideal_observer.expected_accuracy import Distinct, distinct_tasks, grid_mass, stimulus_lengths
 from mtrnn_envs.ideal_observer.label_probabilities import grid_answers
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, flat_prior, running_means
+from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, is_exact, running_means
 from mtrnn_envs.ideal_observer.stopping_grid import mean_over_tasks, spacing, time_grid, transition
-from mtrnn_envs.reward import reward_table
+from mtrnn_envs.reward import best_options, expected_rewards
 from mtrnn_envs.rng.seeding import generator
+from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import sample
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
 
 MAX_WORK = 1e11  # multiplications of a dynamic program
 BOUND_POINTS = 64  # quasi-random points (32 nodes for D = 2) of the answers in a lower bound
@@ -44,16 +41,16 @@ BOUND_WORK = 2**26  # evaluations of the posterior in a lower bound
 
 @dataclass(frozen=True, eq=False)
 class Stopping:
-    """A policy of when to answer, and what it earns.
+    """A policy of when to answer, and its expected reward.
 
     Attributes:
-        value: expected reward of a trial: mean over tasks of pay less time_cost for every stimulus step seen.
+        value: expected reward of a trial: the mean reward of the answers, less time_cost for every stimulus step seen.
         response_step: mean stimulus observation answered to, counted from 1; the last one if none was. The best policy
             is hardly better than its neighbours, so that the grid leaves this less certain than `value`: 1% at most.
         accuracy: share of right answers at the response step, over all tasks: tasks left open count with the answer
             that they would have been given.
         accuracy_answered: share of right ones among the answers that are given.
-        answered: share of the tasks that are answered: at the deadline, silence may pay more than an answer.
+        answered: share of the tasks that are answered: at the deadline, silence may be better than an answer.
         method: "dynamic programming ..." (the best there is, up to the grid), or "lower bound ...".
         standard_error: of `value`, where drawn trials were used; else 0.
     """
@@ -78,33 +75,12 @@ class Stopping:
         return self._rule(np.asarray(mean, float), t, p)
 
 
-def expected_rewards(
-    task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]
-) -> tuple[Float[np.ndarray, "*N"], Float[np.ndarray, "*N"]]:
-    """What the best answer pays on average given P(label = +1), and how often it is right."""
-    table = reward_table(task)[:, 1:]
-    best, right = np.full(np.shape(probabilities), -np.inf), np.zeros(np.shape(probabilities))
-    for level in range(table.shape[1]):
-        pay = table[0, level] + probabilities * (table[1, level] - table[0, level])
-        better = pay > best
-        best = np.where(better, pay, best)
-        right = np.where(better, probabilities if 2 * level >= table.shape[1] else 1 - probabilities, right)
-    return best, right
-
-
-def best_options(task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]) -> Any:
-    """The answer level, from 1, that pays most on average given P(label = +1)."""
-    table = reward_table(task)[:, 1:]
-    p = np.asarray(probabilities)[..., None]
-    return 1 + np.argmax(table[0] + p * (table[1] - table[0]), axis=-1)
-
-
 @lru_cache(maxsize=16)
 def solve(task: EvidenceTask) -> Stopping:
     """The best policy of a reaction-time task by dynamic programming, or a lower bound (see `Stopping.method`).
 
     Dynamic programming: D <= 2, Gaussian noise without autocorrelation, flat prior, boundaries that are not the
-    user's own, and a grid that is fine enough. Else, the best thresholds on the pay of the ideal answer.
+    user's own, and a grid that is fine enough. Else, the best thresholds on the expected reward of the ideal answer.
 
     Raises:
         ValueError: if the task is not a reaction-time task, has `encoder_noise`, or is too large for a lower bound.
@@ -114,8 +90,7 @@ def solve(task: EvidenceTask) -> Stopping:
         raise ValueError(
             f"payoff={task.payoff!r} has a fixed duration; stopping needs 'quadratic', 'log' or 'accuracy'"
         )
-    markov = task.n_dims <= 2 and task.noise == "gaussian" and not task.autocorrelation
-    if markov and flat_prior(task) and not isinstance(task.boundary, Custom):
+    if task.n_dims <= 2 and task.noise_kind.gaussian_steps and is_exact(task):
         distinct, deadline = distinct_tasks(task), stimulus_lengths(task)[-1]
         n_grid = max(len(time_grid(task, d, deadline)) for d in range(task.n_dims))
         fine = max(spacing(task, d, deadline) for d in range(task.n_dims)) < 0.7
@@ -147,17 +122,17 @@ def _dynamic_programming(task: EvidenceTask, distinct: Distinct) -> Stopping:
     stops: list[tuple[Any, Any]] = []
     value: Any = None
     for t in range(deadline, 0, -1):
-        pay, right = expected_rewards(task, grid_answers(task, distinct.boundary, grids[t - 1], t))
+        reward, right = expected_rewards(task, grid_answers(task, distinct.boundary, grids[t - 1], t))
         if common:
-            pay, right = (mean_over_tasks(v, distinct) for v in (pay, right))
-        wait = np.zeros(pay.shape)
+            reward, right = (mean_over_tasks(v, distinct) for v in (reward, right))
+        wait = np.zeros(reward.shape)
         if value is not None:
             steps = [transition(task, d, t, grids[t - 1][d], grids[t][d]) for d in range(task.n_dims)]
             moves.insert(0, steps + [np.ones((1, 1)) for _ in one])
             wait = alive(task, t) * (moves[0][0] @ value @ moves[0][1].T - task.time_cost)
         waits.insert(0, wait)
-        stops.insert(0, (pay > wait, right))
-        value = np.maximum(pay, wait)
+        stops.insert(0, (reward > wait, right))
+        value = np.maximum(reward, wait)
     # Forwards from the first sample: how often, when and how rightly is answered.
     first = [*grid_mass(task, grids[0], 1), *[np.ones(1) for _ in one]]
     mass = np.broadcast_to(first[0][:, None] * first[1], value.shape)
@@ -187,16 +162,16 @@ def _dynamic_programming(task: EvidenceTask, distinct: Distinct) -> Stopping:
 
 
 def _grid_rule(task: EvidenceTask, distinct: Distinct, grids: Any, waits: Any, common: bool) -> Callable[..., Any]:
-    """Answer where the pay now is more than the value of waiting.
+    """Answer where the expected reward now is above the value of waiting.
 
     Their difference is nearly flat where it changes sign, so that small errors move the bound far. Waiting is an
-    average over what comes next, and smooth: splines go through its grid points. The pay has kinks, where another
+    average over what comes next, and smooth: splines go through its grid points. The reward has kinks, where another
     answer becomes the best, and is computed for each statistic.
     """
     waits = [_splines(wait) for wait in waits]
 
     def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> Any:
-        pay = expected_rewards(task, answer_probabilities(task, mean, t) if p is None else p)[0]
+        reward = expected_rewards(task, answer_probabilities(task, mean, t) if p is None else p)[0]
         low = np.array([g[0] for g in grids[t - 1]])
         step = np.array([g[1] - g[0] for g in grids[t - 1]])
 
@@ -208,11 +183,11 @@ def _grid_rule(task: EvidenceTask, distinct: Distinct, grids: Any, waits: Any, c
             return ndimage.map_coordinates(waits[t - 1][u], place, order=3, mode="mirror", prefilter=False)
 
         if common:
-            return pay.mean(axis=1) > wait(0, mean)
-        out = np.empty(pay.shape, bool)
+            return reward.mean(axis=1) > wait(0, mean)
+        out = np.empty(reward.shape, bool)
         for k, (u, flips, swap) in enumerate(zip(distinct.index, distinct.flips, distinct.swap, strict=True)):
             mirrored = mean * flips
-            out[:, k] = pay[:, k] > wait(u, mirrored[:, ::-1] if swap else mirrored)
+            out[:, k] = reward[:, k] > wait(u, mirrored[:, ::-1] if swap else mirrored)
         return out
 
     return rule
@@ -226,13 +201,13 @@ def _splines(values: Float[np.ndarray, "U G H"]) -> Float[np.ndarray, "U G H"]:
 
 
 def _thresholds(task: EvidenceTask) -> Stopping:
-    """A lower bound: answer once the pay expected of the ideal answer reaches a threshold that depends on time.
+    """A lower bound: answer once the ideal answer's expected reward reaches a threshold for that step.
 
     The thresholds are the best ones for one half of the drawn trials, found backwards from the deadline; the other
-    half says, by its labels, what they earn.
+    half of the trials, with their labels, give the value.
     """
     deadline, common, n_tasks = stimulus_lengths(task)[-1], _common(task), task.n_tasks
-    smooth = flat_prior(task) and not isinstance(task.boundary, Custom)
+    smooth = is_exact(task)
     n_points = 2 * BOUND_POINTS if not smooth else BOUND_POINTS // 2 if task.n_dims == 2 else BOUND_POINTS
     n = int(min(2000, BOUND_WORK // (deadline * (n_tasks + task.n_dims) * n_points))) // 2 * 2
     if n < 200:
@@ -246,8 +221,8 @@ def _thresholds(task: EvidenceTask) -> Stopping:
     p = np.stack([answer_probabilities(task, means[:, t], t + 1, n_points) for t in range(deadline)])
     expected = expected_rewards(task, p)[0]
     chosen = best_options(task, p)
-    paid = reward_table(task)[(trials.labels[None] > 0).astype(int), chosen]
-    hit = (chosen > reward_table(task).shape[1] // 2) == (trials.labels[None] > 0)
+    paid = task.reward_table[(trials.labels[None] > 0).astype(int), chosen]
+    hit = (chosen > task.reward_table.shape[1] // 2) == (trials.labels[None] > 0)
     if common:
         expected, paid, hit = (v.mean(axis=2, keepdims=True) for v in (expected, paid, hit))
     train, test = slice(0, n // 2), slice(n // 2, n)
@@ -273,8 +248,8 @@ def _thresholds(task: EvidenceTask) -> Stopping:
 
     def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> Any:
         p = answer_probabilities(task, mean, t, n_points) if p is None else p
-        pay = expected_rewards(task, p)[0]
-        return pay.mean(axis=1) >= thresholds[t - 1] if common else pay >= thresholds[t - 1]
+        now = expected_rewards(task, p)[0]
+        return now.mean(axis=1) >= thresholds[t - 1] if common else now >= thresholds[t - 1]
 
     return Stopping(
         float(earned.mean()),
@@ -282,7 +257,7 @@ def _thresholds(task: EvidenceTask) -> Stopping:
         float(right.mean()),
         float(right[gave].mean()) if gave.any() else 0.0,
         float(gave.mean()),
-        f"lower bound, best thresholds on the pay of the ideal answer, {n // 2} drawn trials",
+        f"lower bound, best thresholds on the expected reward of the ideal answer, {n // 2} drawn trials",
         float(np.std(earned, ddof=1) / np.sqrt(len(earned))),
         rule,
     )

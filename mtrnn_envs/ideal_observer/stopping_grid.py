@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs.ideal_observer.expected_accuracy import Distinct, statistic_grid
 from mtrnn_envs.ideal_observer.latent_posterior import marginal, moments, standard_errors
-
-if TYPE_CHECKING:
-    from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.task import EvidenceTask
 
 MAX_POINTS = 241  # on a side
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from mtrnn_analysis.figures.statistics import groups_figure
 from mtrnn_analysis.statistics import bootstrap, interquartile_mean, summary
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=4, max_size=40)
@@ -109,17 +106,3 @@ def test_bad_values_are_refused() -> None:
         summary({"g": []}, rng)
     with pytest.raises(ValueError, match=r"values\['g'\] has 1 values that are not finite"):
         summary({"g": [1.0, np.inf]}, rng)
-
-
-def test_figure_of_groups_has_a_dot_for_each_network() -> None:
-    rng = np.random.default_rng(0)
-    values = {1: [0.3, 0.4, 0.2], 24: [0.95]}
-    figure = groups_figure(values, summary(values, rng), "accuracy", {"ideal": 0.96})
-    figure.savefig(io.BytesIO(), format="pdf")
-    axes = figure.axes[0]
-    drawn = [list(np.ravel(line.get_ydata())) for line in axes.get_lines()]
-    assert [0.3, 0.4, 0.2] in drawn
-    assert [0.95] in drawn
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["1\n(n = 3)", "24\n(n = 1)"]
-    with pytest.raises(ValueError, match=r"rows are of the groups \[1, 24\], values of \[24\]"):
-        groups_figure({24: [0.95]}, summary(values, rng), "accuracy")

@@ -9,7 +9,7 @@ import pytest
 
 from mtrnn_agents import untrained
 from mtrnn_analysis import ProbeResult
-from mtrnn_analysis.report.leaderboard import there
+from mtrnn_analysis.report import read_leaderboard
 from mtrnn_analysis.report.summaries import number
 from mtrnn_envs import EvidenceTask, plugins
 from mtrnn_envs.experiments.benchmark import runner as benchmark
@@ -34,7 +34,7 @@ def test_every_snippet_runs_in_order(capsys, tmp_path, monkeypatch):
             assert claimed.strip() in printed, f"{claimed!r} is not in {printed!r}"
 
 
-def test_every_picture_and_file_that_is_shown_is_there():
+def test_every_picture_and_file_that_is_shown_is_read_leaderboard():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (ROOT / path).stat().st_size > 10_000
 
@@ -114,7 +114,7 @@ def test_the_two_commands_are_targets_of_make():
 def test_the_leaderboard_is_that_of_the_files_that_are_kept():
     rows = [line.split(" | ") for line in README.splitlines() if line.startswith("| `")]
     shown = {row[0].strip("|` "): [cell.strip(" |") for cell in row[1:]] for row in rows}
-    agents = there(ROOT / "examples" / "benchmark")
+    agents = read_leaderboard(ROOT / "examples" / "benchmark")
     for agent in agents:
         scores = ["" if each is None else number(each.value) for each in agent.scores.values()]
         assert shown[agent.name][: len(scores)] == scores, agent.name

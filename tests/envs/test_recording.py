@@ -114,9 +114,9 @@ def test_recording_agrees_with_the_stream_and_with_score(kwargs: dict, seed: int
     assert (recording.rewards[~recording.valid] == 0).all()
     if committed is not None:
         np.testing.assert_array_equal(recording.response_steps, committed.response_steps)
-        claim = reported_probability(task, committed.levels)
+        claim = reported_probability(task, committed.options)
         np.testing.assert_array_equal(recording.confidence, np.maximum(claim, 1 - claim))
-        np.testing.assert_array_equal(recording.answers == 0, committed.levels == 0)
+        np.testing.assert_array_equal(recording.answers == 0, committed.options == 0)
     else:
         last = recording.actions[np.arange(20), recording.last_steps]
         np.testing.assert_array_equal(recording.answers > 0, response_options(task, last) == 2)

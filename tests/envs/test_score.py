@@ -11,7 +11,6 @@ from mtrnn_envs.reward import (
     open_commitments,
     reported_probability,
     response_options,
-    reward_table,
     score,
     task_outcomes,
 )
@@ -36,7 +35,7 @@ def test_levels_claim_the_midpoints_of_their_bins():
     ],
 )
 def test_payoffs_by_confidence_in_the_chosen_side(payoff, right, wrong):
-    table = reward_table(EvidenceTask(payoff=payoff, decision=0))
+    table = EvidenceTask(payoff=payoff, decision=0).reward_table
     for label, row in ((-1, 0), (1, 1)):
         assert table[row, 0] == 0
         for level in range(1, 7):
@@ -49,7 +48,7 @@ def test_payoffs_by_confidence_in_the_chosen_side(payoff, right, wrong):
 @pytest.mark.parametrize("payoff", ["quadratic", "log"])
 def test_honesty_pays(payoff):
     """For every belief p the best level is that whose bin p lies in."""
-    table = reward_table(EvidenceTask(payoff=payoff, decision=0, n_confidence=10))
+    table = EvidenceTask(payoff=payoff, decision=0, n_confidence=10).reward_table
     p = np.linspace(0.001, 0.999, 999)
     p = p[np.abs(p * 20 - np.round(p * 20)) > 0.05]  # off the edges of the bins
     best = np.argmax(np.outer(1 - p, table[0, 1:]) + np.outer(p, table[1, 1:]), axis=1)
@@ -57,7 +56,7 @@ def test_honesty_pays(payoff):
         assert np.array_equal(best, np.floor(p * 20))
     else:  # the log score's indifference points are not the edges of the bins, but close to them
         assert np.all(np.abs(best - np.floor(p * 20)) <= 1)
-    fine = reward_table(EvidenceTask(payoff="quadratic", decision=0, n_confidence=60))
+    fine = EvidenceTask(payoff="quadratic", decision=0, n_confidence=60).reward_table
     value = np.max(np.outer(1 - p, fine[0]) + np.outer(p, fine[1]), axis=1)
     np.testing.assert_allclose(value, (2 * p - 1) ** 2, atol=1e-3)
 
@@ -89,7 +88,7 @@ def test_answering_early_costs_where_withholding_is_possible():
 def test_reaction_time_trials_by_brute_force(cost):
     """An answer to the t-th stimulus observation has response step t, cost t · time_cost, and is final."""
     task = EvidenceTask(payoff="quadratic", decision=0, n_tasks=3, stimulus=6, fixation=2, time_cost=cost)
-    rng, table = np.random.default_rng(1), reward_table(task)
+    rng, table = np.random.default_rng(1), task.reward_table
     trials = Stream(task, "train", 0).take(200)
     actions = np.where(rng.random((8, 200, 3)) < 0.7, 0, rng.integers(1, 7, (8, 200, 3)))
     rewards, ended = np.zeros((8, 200)), np.zeros(200, bool)

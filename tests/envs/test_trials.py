@@ -13,7 +13,6 @@ from scipy import stats
 
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.components.encoder import N_ENCODED, N_HIDDEN, encode, layers
-from mtrnn_envs.components.noise import draw_noise
 from mtrnn_envs.rng.seeding import generator, torch_generator
 from mtrnn_envs.trials import Trials, sample
 
@@ -80,12 +79,12 @@ def test_observations_keep_their_promises_step_by_step(task):
         assert not np.any(seen[n, end[n] :])
         shown = seen[n, :, 1 : 1 + task.n_evidence]
         silence = np.zeros(task.n_dims, np.float32)
-        silence = silence if task.encoder is None else encode(task, silence)
+        silence = silence if task.encoder is None else encode(task.encoder, task.encoder_seed, silence)
         for t in (*range(on[n]), *range(off[n], end[n])):
             np.testing.assert_allclose(shown[t], silence, atol=1e-6)
         expected = trials.evidence[n, : off[n] - on[n]]
         if task.encoder is not None:
-            expected = encode(task, expected)
+            expected = encode(task.encoder, task.encoder_seed, expected)
         if trials.encoder_noise is not None:
             expected = expected + task.encoder_noise * trials.encoder_noise[n, : off[n] - on[n]]
         np.testing.assert_allclose(shown[on[n] : off[n]], expected, atol=1e-6)
@@ -164,7 +163,7 @@ def test_gumbel_noise_is_finite_even_where_the_generator_gives_a_zero():
             out[...] = 0
 
     noise = np.empty((1, 1, 2), np.float32)
-    draw_noise(EvidenceTask(noise="gumbel"), noise, Zeros(np.random.PCG64(0)))
+    EvidenceTask(noise="gumbel").noise_kind.draw(noise, Zeros(np.random.PCG64(0)))
     assert np.all(np.isfinite(noise))
 
 
@@ -183,7 +182,6 @@ def test_periods_and_contexts_are_drawn_uniformly_ends_included(sampler):
 
 
 def test_the_encoder_is_three_layers_of_a_torch_network():
-    task = EvidenceTask(n_dims=3, encoder_seed=4)
     stack = layers(3, 4)
     net = torch.nn.Sequential(
         torch.nn.Linear(3, N_HIDDEN),
@@ -200,8 +198,8 @@ def test_the_encoder_is_three_layers_of_a_torch_network():
         linear.weight.data, linear.bias.data = torch.tensor(layer.weight.T), torch.tensor(layer.bias)
     evidence = np.random.default_rng(0).normal(size=(700, 5, 3)).astype(np.float32)
     expected = net(torch.tensor(evidence)).detach().numpy()
-    np.testing.assert_allclose(encode(task, evidence), expected, atol=1e-5)
-    np.testing.assert_allclose(encode(task, torch.tensor(evidence)).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(encode("relu", 4, evidence), expected, atol=1e-5)
+    np.testing.assert_allclose(encode("relu", 4, torch.tensor(evidence)).numpy(), expected, atol=1e-5)
     assert not np.array_equal(layers(3, 4)[0].weight, layers(3, 5)[0].weight)
 
 

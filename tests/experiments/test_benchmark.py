@@ -73,7 +73,7 @@ def test_the_ideal_observer_has_1_and_random_0(setting: Setting) -> None:
     best, worst = (scored(make, setting, 0, bare=True, n_trials=1000) for make in (ideal_observer, random_agent))
     task, numbers = task_of(setting, 0), worst["numbers"]
     # Rewards of tasks are independent, for answers are: a fair coin's, or in reaction time those of one task.
-    of_one = 0.5 if not task.reaction_time else float(task.payoffs.std()) + task.time_cost
+    of_one = 0.5 if not task.reaction_time else float(task.reward_table.std()) + task.time_cost
     n = (1000 if setting.held_out is None else 700) * task.n_answers
     error = 4 * of_one / np.sqrt(n) / (numbers["ideal"] - numbers["chance"])
     exact = 1e-6 if setting.name != "reaction-time" else 0.05

@@ -24,7 +24,7 @@ def log_likelihood(task, samples, latents):
 def importance(task, samples, rng, n=200_000):
     """Self-normalised importance sampling from the prior: P(label = +1) [K], E[x*] [D], Var[x*] [D], effective size."""
     latents = np.empty((n, task.n_dims))
-    draw_latents(task, latents, rng)
+    draw_latents(task.latent_correlation, task.excluded_orthants, latents, rng)
     log_w = log_likelihood(task, samples, latents)
     w = np.exp(log_w - log_w.max())
     w /= w.sum()

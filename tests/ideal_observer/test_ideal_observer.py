@@ -175,7 +175,7 @@ def test_known_ceilings_at_the_defaults():
     p = np.where(trials.labels > 0, trial_probabilities(trials), 1 - trial_probabilities(trials))
     losses = -np.log(p).mean(axis=1)
     assert abs(losses.mean() - best.cross_entropy) < 4 * losses.std() / np.sqrt(len(losses))
-    assert best.value is None
+    assert best.value == best.accuracy
     assert ideal_performance(EvidenceTask()) is best
 
 

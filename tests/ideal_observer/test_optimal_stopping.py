@@ -7,8 +7,8 @@ from mtrnn_envs.ideal_observer import stopping as optimal_stopping
 from mtrnn_envs.ideal_observer.expected_accuracy import distinct_tasks, draw_statistics
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.ideal_observer.observer import answer_probabilities, running_means
-from mtrnn_envs.ideal_observer.stopping import alive, best_options, expected_rewards, solve
-from mtrnn_envs.reward import reward_table
+from mtrnn_envs.ideal_observer.stopping import alive, solve
+from mtrnn_envs.reward import best_options, expected_rewards
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import sample
@@ -22,7 +22,7 @@ def run(task, n, seed, n_points=32):
     """Plays the policy on sampled trials: reward and mean response step of each trial."""
     best, trials = solve(task), sample(task, n, generator(seed, "test"))
     means, length = running_means(trials), np.broadcast_to(np.asarray(trials.n_samples), n)
-    table, label = reward_table(task), (trials.labels > 0).astype(int)
+    table, label = task.reward_table, (trials.labels > 0).astype(int)
     still = np.ones((n, task.n_tasks), bool)
     paid, taken = np.zeros(still.shape), np.zeros(still.shape)
     for t in range(1, means.shape[1] + 1):

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Int, Int8, Num, Shaped
 
 from mtrnn_analysis.nulls import permutations_within
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.components.boundaries import Custom, Linear
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, flat_prior, running_means
-from mtrnn_envs.ideal_observer.stopping import best_options, solve
-from mtrnn_envs.reward import choices
+from mtrnn_envs.components.boundaries import Linear
+from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, is_exact, running_means
+from mtrnn_envs.ideal_observer.stopping import solve
+from mtrnn_envs.reward import best_options, choices
 
 # Statistics of which the ideal observer's answers are computed: where they are a quadrature, and where they are not.
 MOST_EXACT, MOST_SAMPLED = 4000, 500
@@ -96,7 +96,7 @@ def ideal_at(trials: Trials, steps: Int[np.ndarray, "N A"]) -> Float[np.ndarray,
     """
     task = trials.task
     check_ideal(task)
-    exact = task.n_dims <= 2 and flat_prior(task) and not isinstance(task.boundary, Custom)
+    exact = task.n_dims <= 2 and is_exact(task)
     new = np.ones(steps.shape, bool)
     ordered = np.sort(steps, axis=1)
     new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
@@ -142,7 +142,7 @@ def optimal_run(trials: Trials) -> Run:
     """
     task, n = trials.task, len(trials)
     best = solve(task)
-    exact = task.n_dims == 2 and flat_prior(task) and not isinstance(task.boundary, Custom)
+    exact = task.n_dims == 2 and is_exact(task)
     means, length = running_means(trials), np.broadcast_to(np.asarray(trials.n_samples), n)
     rows = np.arange(n)
     steps, level = (np.zeros((n, task.n_answers), np.int64) for _ in range(2))

@@ -22,8 +22,8 @@ from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.ideal_observer.expected_accuracy import stimulus_lengths
-from mtrnn_envs.ideal_observer.stopping import expected_rewards, solve
-from mtrnn_envs.reward import rewards_of
+from mtrnn_envs.ideal_observer.stopping import solve
+from mtrnn_envs.reward import expected_rewards, rewards_of
 from mtrnn_envs.utils.validation import check_int
 
 LEAST = 50  # answers

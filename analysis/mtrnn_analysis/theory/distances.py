@@ -27,7 +27,8 @@ from scipy import optimize, special
 
 from mtrnn_analysis.decoding.decoding import r2_prior
 from mtrnn_envs.components.boundaries import Linear
-from mtrnn_envs.ideal_observer.latent_posterior import HALF, effective_samples
+from mtrnn_envs.components.boundaries.base import HALF
+from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.ideal_observer.multilateration import answer_information, distance_errors, least_squares_point
 from mtrnn_envs.recording import Recording
 from mtrnn_envs.task import EvidenceTask

@@ -18,7 +18,8 @@ from mtrnn_analysis.orthants import checked
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, Lines, lines, located, samples
 from mtrnn_envs.components.boundaries import random_hyperplanes
-from mtrnn_envs.ideal_observer.latent_posterior import HALF, effective_samples
+from mtrnn_envs.components.boundaries.base import HALF
+from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.ideal_observer.multilateration import answer_information
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials

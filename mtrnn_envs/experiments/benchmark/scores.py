@@ -52,10 +52,9 @@ from mtrnn_envs.experiments.benchmark.suite import BUDGETS, N_TRIALS, Setting, c
 from mtrnn_envs.experiments.monitoring import ideals
 from mtrnn_envs.ideal_observer.expected_accuracy import stimulus_lengths
 from mtrnn_envs.ideal_observer.observer import answer_probabilities, running_means, trial_probabilities
-from mtrnn_envs.ideal_observer.stopping import best_options, expected_rewards
 from mtrnn_envs.probing import probe
 from mtrnn_envs.recording import Recording, record
-from mtrnn_envs.reward import reported_probability
+from mtrnn_envs.reward import best_options, expected_rewards, reported_probability
 from mtrnn_envs.stream import shown_task
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials, samples_seen
@@ -254,7 +253,7 @@ def chance(task: EvidenceTask) -> float:
         return 0.5
     wait = 1 / (1 + 2 * task.n_confidence)
     answered = np.array([1 - wait**n for n in stimulus_lengths(task)])
-    paid = answered * task.payoffs[:, 1:].mean() - task.time_cost * answered / (1 - wait)
+    paid = answered * task.reward_table[:, 1:].mean() - task.time_cost * answered / (1 - wait)
     return float(np.mean(paid))
 
 
@@ -265,7 +264,7 @@ def blind(task: EvidenceTask) -> float:
     """
     if not task.reaction_time:
         return 0.5
-    answer = float(task.payoffs[:, 1:].mean(axis=0).max()) - task.time_cost
+    answer = float(task.reward_table[:, 1:].mean(axis=0).max()) - task.time_cost
     return max(answer, -task.time_cost * float(np.mean(stimulus_lengths(task))))
 
 
