@@ -72,7 +72,7 @@ def test_evidence_course(tmp_path: Path) -> None:
     found = evidence_course(trials, untrained(task, 0), np.random.default_rng(0))
     figure = evidence_course_figure(found)
     lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in figure.axes[0].get_lines()}
-    np.testing.assert_array_equal(lines["orthant left out"], np.stack([[1, 2, 3, 4], found.ood], axis=1))
+    np.testing.assert_array_equal(lines["held-out orthant"], np.stack([[1, 2, 3, 4], found.ood], axis=1))
     np.testing.assert_allclose(lines["mean of samples, $1 - 12\\,\\sigma^2/t$"][:, 1], 1 - 0.48 / np.arange(1, 5))
     save(figure, tmp_path / "evidence")
 

@@ -1,4 +1,4 @@
-"""Control states of the same trials: what a decoder finds in them is no achievement of the agent.
+"""Control states of the same trials: their code of x* is not an achievement of the agent.
 
 | name | state | needs training |
 |---|---|---|
@@ -85,7 +85,7 @@ def control_states(
 ) -> dict[str, Float[np.ndarray, "N _"]]:
     """The states of the table of this module, by name, at step `steps` of each trial.
 
-    "ideal" is left out where the ideal observer is not computed (noise behind the encoder), "untrained" where no such
+    "ideal" is absent where the ideal observer is not computed (noise behind the encoder), "untrained" where no such
     agent is given.
 
     Arguments:

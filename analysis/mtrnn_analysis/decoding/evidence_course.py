@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class EvidenceCourse(ProbeResult):
     """Decoding after each sample; `value` is the mean over samples of `ood` - `theory`: 0 if the states hold as much of
-    x* out of distribution as the mean of the samples tells.
+    x* out of distribution as the mean of the samples.
 
     Attributes:
         n_samples: t, from 1, `[S]`.

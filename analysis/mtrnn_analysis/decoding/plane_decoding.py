@@ -35,7 +35,7 @@ class PlaneDecoding(ProbeResult):
         in_distribution: mean `r2_prior` in distribution.
         null_in_distribution: the same of shuffled latents, `[R]`.
         p_in_distribution: of `in_distribution` against it; NaN without a null.
-        released: `value` by the faulty test of the public code, for which see `released_holdout`.
+        released: `value` by the test of the public code with its sampling error, see `released_holdout`.
         local: mean `r2_local` out of distribution.
         in_distribution_local: mean `r2_local` in distribution.
         planes: the two latents of each, counted from 0, `[P, 2]`.
@@ -75,7 +75,7 @@ def plane_decoding(
 
     `decode` leaves out one orthant of 2^D. With two latents that is a quarter of x*; with ten it is one part of 1024,
     each of whose ten neighbours differs from it by one sign, and with a hundred no two trials share an orthant. Here a
-    quarter is left out at every D: for each plane (x_i, x_j), `decode` is given these two latents alone. Each quadrant,
+    quarter is left out at every D: for each plane (x_i, x_j), `decode` gets these two latents alone. Each quadrant,
     that is all trials with its two signs, whatever the other latents are, is decoded by a fit to the other three
     quadrants. In distribution: folds, as there. `value` is the mean of r2_prior over planes and quadrants. With D = 2
     there is one plane, and every number is that of `decode`.

@@ -1,6 +1,6 @@
 """The out-of-distribution test of the public code of arXiv:2407.11249, with its sampling error, beside the right one.
 
-Axis letters: N trials, H units, D latents, Q orthants left out, C cells, F folds, M masks, R shuffles
+Axis letters: N trials, H units, D latents, Q held-out orthants, C cells, F folds, M masks, R shuffles
 (with the latents as they are, where they come first).
 """
 
@@ -20,7 +20,7 @@ from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.utils.validation import check_int
 
-# Most orthants that are left out in turn; of more (from D = 7 on), some are drawn.
+# Most held-out orthants; of more (from D = 7 on), some are drawn.
 MOST = 64
 
 
@@ -35,8 +35,8 @@ class ReleasedHoldout(ProbeResult):
         mixed: the part of `value` that is wrong: the mean over the orthants of mixed signs.
         right_mixed: the same orthants, tested right.
         same_sign: the part of `value` that is right: the mean over the two orthants all of whose signs are the same.
-        right_same_sign: the same by `decode`, whose fits are to more trials: what n_folds cost.
-        left_out: the orthants left out, as signs ("+-": x_1 > 0, x_2 <= 0), Q of them.
+        right_same_sign: the same by `decode`, whose fits are to more trials.
+        left_out: the held-out orthants, as signs ("+-": x_1 > 0, x_2 <= 0), Q of them.
         weights: of each in `value` and `right`, `[Q]`: 1 / Q, but where orthants were drawn.
         by_orthant: as released, `[Q]`.
         right_by_orthant: `[Q]`.
@@ -208,7 +208,7 @@ def _r2(mse: Float[np.ndarray, "*R D"]) -> Float[np.ndarray, "*R"]:
 def _merged(
     masks: Bool[np.ndarray, "M C"], cell: Int[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " N"]]:
-    """Cells that no mask tells apart become one: the first cell of each of the new, and the new cell of each trial.
+    """Cells that are in the same masks become one: the first cell of each of the new, and the new cell of each trial.
 
     With D = 10 some 80 of 4096 remain.
     """

@@ -47,7 +47,7 @@ class Ridge(ShortRepr):
 
 
 class Split(NamedTuple):
-    """Which cells a decoder is fitted to, and how its penalty is chosen without the cells that it is tested on.
+    """The cells that a decoder is fitted to, and those that choose its penalty, without the cells that it is tested on.
 
     Attributes:
         fit: the cells fitted with the penalty chosen, `[C]`.
@@ -97,7 +97,7 @@ class Path(NamedTuple):
     vectors: Float[np.ndarray, "H H"]
 
     def scale(self) -> float:
-        """What relative penalties are relative to: the trials' number times the mean variance of a unit."""
+        """The unit of relative penalties: the trials' number times the mean variance of a unit."""
         return max(float(self.values.mean()), float(np.finfo(float).tiny))
 
     def gains(self, penalties: Float[np.ndarray, "*P"]) -> Float[np.ndarray, "*P H"]:
@@ -152,7 +152,7 @@ class Cells:
         return Fit(path, path.vectors.T @ (hx - path.mean[:, None] * x), x / path.n_trials)
 
     def error(self, fit: Fit, targets: Targets, test: Bool[np.ndarray, " C"]) -> Error:
-        """What the squared errors of fits on the trials of `test` follow from."""
+        """The sums that squared errors of fits on the trials of `test` follow from."""
         (count, h, hh), (x, xx, hx) = self._over(test), targets.over(test)
         path, mean = fit.path, fit.path.mean
         # Sums of products about the means of the trials fitted, along the eigenvectors of their Gram matrix.
@@ -232,7 +232,7 @@ def decoder(fit: Fit, penalties: Float[np.ndarray, " K"], shift: Float[np.ndarra
 def choose(
     cells: Cells, targets: Targets, split: Split, penalties: Float[np.ndarray, " P"], n_together: int
 ) -> Int[np.ndarray, " R"]:
-    """Which of the relative penalties has the least squared error on cells left out in turn.
+    """The index of the relative penalty with the least squared error on cells left out in turn.
 
     Each `n_together` targets that follow each other (the latents of one shuffle) share a penalty; the errors of all
     trials left out are added up.

@@ -86,18 +86,18 @@ def transfer(
 
     New questions are hyperplanes that miss the origin, as those of boundaries="affine" (unit normals uniform on the
     sphere, each plane through its own point uniform on [-0.3, 0.3]^D), drawn from `rng`: none of them was trained. For
-    each orthant left out, a logistic regression is fitted to their labels on the trials of the others; accuracy is
+    each held-out orthant, a logistic regression is fitted to their labels on the trials of the others; accuracy is
     taken on the trials left out. Only pairs count where the plane cuts the orthant (the rarer label has a share of 0.1
     or more there), and where the trials fitted have both labels, the rarer with a share of 0.05 or more: elsewhere one
     answer would be right for (nearly) all trials.
 
     Why logistic: the labels are those of a half-space, so their log odds are near linear in x*, and the normal is found
-    wherever x* was sampled. Least squares on labels is not: what it finds depends on the region. One penalty serves all
+    wherever x* was sampled. Least squares on labels is not: its normal depends on the region. One penalty serves all
     questions of an orthant: that with the highest accuracy where the other orthants (of more than 4, sets of them) are
     left out in turn.
 
-    Null hypothesis: in the orthant left out, x* is independent of what the read-outs say there. Under it x* can be
-    exchanged among the trials tested, with the read-outs as they are; a read-out that says the same to all of them ties
+    Null hypothesis: in the held-out orthant, x* is independent of the answers of the read-outs. Under it x* can be
+    exchanged among the trials tested, with the read-outs as they are; a read-out with one answer to all of them ties
     with every shuffle, and ties count as extreme. States that tell the orthant and nothing more fulfil it; those that
     code x* in each orthant in another way do not. So p says whether something carries over, `chance` and `ideal` how
     much: `value` can be above its null and below `chance`.
@@ -202,7 +202,7 @@ def _rarer(right: np.ndarray) -> np.ndarray:
 
 
 def _cut(right: np.ndarray, groups: Orthants, split: Split) -> Bool[np.ndarray, " L"]:
-    """Which questions divide the trials tested, and those fitted."""
+    """True for the questions that divide the trials tested, and those fitted."""
     here, elsewhere = (_rarer(right[cells[groups.which]]) for cells in (split.test, split.fit))
     return (here >= LEAST_SHARE) & (elsewhere >= LEAST_SHARE / 2)
 

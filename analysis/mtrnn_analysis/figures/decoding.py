@@ -22,7 +22,7 @@ from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS
 
 R2 = "$r^2_{\\mathrm{prior}}$ of decoded $x^*$"
 IDEAL = "ideal observer, same trials"
-# Lowest r2 that is drawn; what is below stands at the edge, with its number.
+# Lowest r2 that is drawn; lower values stand at the edge, with their number.
 FLOOR = -1.0
 # Grid of the map: cells a side of the square [-1/2, 1/2]², an even number, so that none lies in two quadrants.
 CELLS = 10
@@ -58,7 +58,7 @@ def _by_orthant(axes: Any, result: Decoding, low: float) -> None:
         values = np.clip(scores.r2_prior_by_orthant, low, 1)
         spread = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [0.0]
         axes.scatter(i + np.array(spread), values, c=colours, s=18, lw=0.5, edgecolors="white", zorder=3, clip_on=False)
-    axes.set_xticks([0, 1], ["in\ndistribution", f"{result.settings['holdout']}\nleft out"])
+    axes.set_xticks([0, 1], ["in\ndistribution", f"held-out\n{result.settings['holdout']}"])
     _r2_axis(axes, low)
     handles = [
         Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=colour, label=name)
@@ -115,11 +115,11 @@ def _map(axes: Any, result: Decoding) -> None:
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
     axes.set(xlabel="$x_1$ (latent units)", ylabel="$x_2$ (latent units)")
     more = f"; {lost} cells lie outside" if lost else ""
-    axes.set_title(f"mean decoded $x^*$, {result.settings['holdout']} left out{more}", fontsize=7.5, loc="left")
+    axes.set_title(f"mean decoded $x^*$, held-out {result.settings['holdout']}{more}", fontsize=7.5, loc="left")
 
 
 def plane_decoding_figure(result: PlaneDecoding) -> Figure:
-    """`r2_prior` by plane of x*, a quadrant of it left out, beside its null and the controls.
+    """`r2_prior` by plane of x*, on its held-out quadrants, beside its null and the controls.
 
     Left: in and out of distribution, a mark a plane and a bar for the mean; grey bands are the null of the mean, from
     its least to its largest draw. Right: the same means of the controls.
@@ -136,7 +136,7 @@ def plane_decoding_figure(result: PlaneDecoding) -> Figure:
             spread = np.linspace(-0.2, 0.2, len(by_plane)) if len(by_plane) > 1 else np.zeros(1)
             values = np.clip(by_plane, low, 1)
             left.plot(i + spread, values, "o", color=INK, ms=3.5, mec="white", mew=0.4, clip_on=False)
-        left.set_xticks([0, 1], ["in\ndistribution", "quadrant\nleft out"])
+        left.set_xticks([0, 1], ["in\ndistribution", "held-out\nquadrant"])
         _r2_axis(left, low)
         if len(result.null):
             left.legend(handles=[Patch(color=PALE, lw=0, label="null")], loc="lower left", handlelength=1)
@@ -162,7 +162,7 @@ def released_holdout_figure(result: ReleasedHoldout) -> Figure:
             label = f"{name} left out" if len(result.left_out) <= len(QUADRANTS) else None
             style = {"color": QUADRANTS.get(name, VERMILLION if mixed else BLUE), "zorder": 3 if mixed else 4}
             axes.plot([0, 1], np.clip(ends, low, 1), "o-", ms=3.5, lw=0.9, clip_on=False, label=label, **style)
-        axes.set_xticks([0, 1], ["tested on the\northant left out", "as released (wrong):\none sign for all latents"])
+        axes.set_xticks([0, 1], ["tested on the\nheld-out orthant", "as released (wrong):\none sign for all latents"])
         _r2_axis(axes, low)
         handles = axes.get_legend_handles_labels()[0] or [
             Line2D([], [], marker="o", ms=3.5, lw=0.9, color=colour, label=label)
@@ -191,7 +191,7 @@ def _r2_axis(axes: Any, low: float) -> None:
 
 
 def decoding_course_figure(result: DecodingCourse) -> Figure:
-    """`r2_prior` at each step of the trial, in and out of distribution, beside what is possible there.
+    """`r2_prior` at each step of the trial, in and out of distribution, beside the best that is possible there.
 
     Steps with too few trials are left out; a thin line below shows the share of trials that have not ended.
     """
@@ -200,7 +200,7 @@ def decoding_course_figure(result: DecodingCourse) -> Figure:
         axes, steps = figure.subplots(), np.arange(len(result.ood))
         if np.isfinite(result.ideal).any():
             axes.plot(steps, np.maximum(result.ideal, FLOOR), color=INK, lw=0.9, zorder=3, label=IDEAL, clip_on=False)
-        _time_course(axes, steps, result.mean, result.id, result.ood, f"{result.settings['holdout']} left out")
+        _time_course(axes, steps, result.mean, result.id, result.ood, f"held-out {result.settings['holdout']}")
         share = result.n_trials / max(result.n_trials.max(), 1)
         if share.min() < 1:
             axes.plot(steps, share, color=GREEN, lw=0.8, ls=":", label="share of trials not ended")
@@ -215,7 +215,7 @@ def evidence_course_figure(result: EvidenceCourse) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 2.9), layout="constrained")
         axes = figure.subplots()
-        _time_course(axes, result.n_samples, result.theory, result.id, result.ood, "orthant left out")
+        _time_course(axes, result.n_samples, result.theory, result.id, result.ood, "held-out orthant")
         axes.set_xlabel("samples of the evidence")
         axes.legend(loc="lower right")
         return figure
@@ -236,7 +236,7 @@ def _time_course(
 
 
 def transfer_figure(result: Transfer) -> Figure:
-    """Accuracy on new questions in the orthant left out: against the ideal observer's, and the mean beside its null.
+    """Accuracy on new questions in the held-out orthant: against the ideal observer's, and the mean beside its null.
 
     Left: a mark for each pair of question and orthant; with two latents, coloured by quadrant. Right: the means. The
     grey histogram is the null.

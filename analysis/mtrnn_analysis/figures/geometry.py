@@ -55,8 +55,8 @@ def dimensionality_figure(result: Dimensionality) -> Figure:
         top = max([result.value, *result.null, np.nan_to_num(result.signal)])
         ratios.set(ylabel="participation ratio (dimensions)", xlim=(-0.6, 1.6), ylim=(0, 1.25 * top))
         value_label(ratios, 0, 1.25 * top, result.value, result.p, va="top")
-        told = "no signal" if np.isnan(result.signal) else f"{result.signal:.2f}"
-        ratios.text(1, 1.25 * top, told, ha="center", va="top", fontsize=6.5)
+        text = "no signal" if np.isnan(result.signal) else f"{result.signal:.2f}"
+        ratios.text(1, 1.25 * top, text, ha="center", va="top", fontsize=6.5)
         units = Patch(color=GEOMETRIC, label="null: units permuted each on its own")
         figure.legend(handles=[units], loc="outside lower center")
         if timed:
@@ -75,7 +75,7 @@ def dimensionality_figure(result: Dimensionality) -> Figure:
 
 def axes_figure(result: Axes) -> Figure:
     """Left: encoding axes and the decoder's axes, with lengths of one, in the plane of the first two latents' encoding
-    axes; what of the decoder's lies outside the plane is lost. Right: angles between latents beside the null's.
+    axes; parts of the decoder's outside the plane are lost. Right: angles between latents beside the null's.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.0, 2.9), layout="constrained")

@@ -155,7 +155,7 @@ def axes(
     about = states - states.mean(axis=0)
     values, vectors = np.linalg.eigh(about.T @ about / n)
     values = np.maximum(values, 0)
-    # What takes encoding axes to decoding axes, up to the factor cov(x).
+    # The map from encoding axes to decoding axes, up to the factor cov(x).
     decoder = (vectors / (values + PENALTY * values.mean())) @ vectors.T
     decoding_axes = np.cov(latents.T, bias=True) @ found.axes @ decoder
     random = (rng.standard_normal((n_null, n_dims, len(values))) * np.sqrt(values)) @ vectors.T

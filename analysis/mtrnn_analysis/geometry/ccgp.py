@@ -30,7 +30,7 @@ class Ccgp(ProbeResult):
     """Cross-condition generalisation performance. `value`, `null`, `p`: mean over the latents, geometric null.
 
     Attributes:
-        by_dichotomy: "x1", ..., "xD", and for D = 2 "xor", each the mean accuracy over left-out pairs.
+        by_dichotomy: "x1", ..., "xD", and for D = 2 "xor", each the mean accuracy over held-out pairs.
         p_by_dichotomy: against the geometric null.
         null_by_dichotomy: geometric, `[R, K]`, in the order of `by_dichotomy`.
         null_labels: mean over the latents where labels are permuted, `[R]`.
@@ -71,7 +71,7 @@ def ccgp(
     `value` is the mean over the D latents. 1 is an abstract code, 0.5 is chance. *Below 0.5 is no error*: what was
     learned holds the wrong way round, the coding is anti-parallel, as that of XOR by a linear code (0 for D = 2).
 
-    Numbers differ by the pairs that are left out; say which they are:
+    Numbers differ by the pairs that are held out; report which they are:
 
     - "one_sign": conditions that differ in one sign. For latent d that is the sign of x_d, so that the other latents'
       signs are balanced in what is fitted; 2^(D-1) pairs;
@@ -177,7 +177,7 @@ def _clouds(states: np.ndarray, which: np.ndarray, counts: np.ndarray) -> list[_
 
 
 class _Plan(NamedTuple):
-    """Which classifiers are fitted, and what is tested by which.
+    """The classifiers to fit, and the conditions that each is tested on.
 
     Attributes:
         fits: the class of each condition in each fit, -1, +1, or 0 if it is left out, `[S, Q]`.

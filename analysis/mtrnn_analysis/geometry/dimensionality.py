@@ -207,7 +207,7 @@ class _Quarters(NamedTuple):
 
 
 def _p_signal(states: np.ndarray, basis: np.ndarray, n_null: int, rng: np.random.Generator) -> float:
-    """Of the variance that polynomials of x* explain, where x* is permuted over trials."""
+    """The p-value of the variance that polynomials of x* explain, with x* permuted over trials."""
     about = states - states.mean(axis=0)
     null = np.array([((basis[rng.permutation(len(basis))].T @ about) ** 2).sum() for _ in range(n_null)])
     return p_value(float(((basis.T @ about) ** 2).sum()), null)

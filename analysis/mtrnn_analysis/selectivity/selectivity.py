@@ -87,7 +87,7 @@ def selectivity(
     *,
     n_null: int = 100,
 ) -> Selectivity:
-    """How single units mix latents (Rigotti et al. 2013, doi:10.1038/nature12160), fire, and point.
+    """Selectivity of single units: how they mix latents (Rigotti et al. 2013, doi:10.1038/nature12160) and fire.
 
     **Mixed selectivity.** Each live unit is regressed on polynomials of x*, by least squares, and each model is tested
     on trials left out (5 folds): r² = 1 - squared error / squared error of the mean fitted to the same trials.
@@ -99,7 +99,7 @@ def selectivity(
     mixed* if the additive model does (linear in Rigotti et al.'s sense: a sum of the responses to each latent); else
     *nonlinear mixed*. These are statements about the axes x_1 ... x_D: a rectified unit that points along x_1 is pure,
     the same unit turned by 45 degrees nonlinear mixed. `nonlinear`, r²(all) - r²(linear), does not depend on the axes
-    (but for what of the noise and of the square's corners turns with them).
+    (up to noise and the corners of the square, which turn with them).
 
     The null of `value`: units are additive in latents, and what is left of them is noise that could have come on any
     trial. So the residuals of the additive fit change places over trials, whole rows at a time (Freedman & Lane 1983,

@@ -14,7 +14,7 @@ LEAST_SD = 0.01
 
 
 class Activity(NamedTuple):
-    """Which units are dead, constant, faint and live over given trials.
+    """Masks of units that are dead, constant, faint and live over given trials.
 
     Attributes:
         dead: 0 on every trial, `[H]`.
@@ -58,7 +58,7 @@ def sparseness(rates: Float[np.ndarray, "*all"], axis: int = 0) -> Float[np.ndar
 
 
 def activity(states: Float[np.ndarray, "N H"]) -> Activity:
-    """Which units are dead, constant, faint and live (see `Activity`).
+    """Finds dead, constant, faint and live units (see `Activity`).
 
     Raises:
         ValueError: if none is live.

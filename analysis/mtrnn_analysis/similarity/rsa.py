@@ -110,7 +110,7 @@ def dissimilarities(states: Float[np.ndarray, "N H"], cell: Int[np.ndarray, " N"
 
 
 def agreement(a: Float[np.ndarray, "Q Q"], b: Float[np.ndarray, "Q Q"], measure: str = "spearman") -> float:
-    """How alike two matrices of dissimilarities are: Spearman's correlation, or the cosine, of their upper triangles.
+    """Agreement of two matrices of dissimilarities: Spearman's correlation, or the cosine, of their upper triangles.
 
     (Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008.) Spearman's asks for the order of distances alone; the
     cosine for their ratios, zero included, and is high for any two sets of positive numbers: read it beside its null.
