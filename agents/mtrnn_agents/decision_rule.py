@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
-from scipy.special import ndtr
+from scipy.special import ndtr, softmax
 
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.reward import is_discrete, n_confidence, open_commitments, score
+from mtrnn_envs.reward import (
+    action_sizes,
+    is_discrete,
+    n_confidence,
+    open_commitments,
+    reported_probability,
+    score,
+)
 
 
 def decide(
@@ -133,3 +140,32 @@ def fit_gain(
 
     best: Any = minimize_scalar(cost, bounds=(-5, 8), method="bounded")
     return float(np.exp(best.x))
+
+
+def waiting_parts(task: EvidenceTask) -> list[int]:
+    """The parts of an action whose first value is to wait: the common stop, or every answer; none where none can."""
+    if task.reaction_time and task.commit == "common":
+        return [0]
+    return list(range(task.n_answers)) if answer_levels(task)[0] == 0 else []
+
+
+def answer_levels(task: EvidenceTask) -> Int[np.ndarray, " L"]:
+    """The levels (see `mtrnn_envs.reward`) that the values of one answer's part of an action stand for, in order.
+
+    0, no answer, is among them where the part itself can wait or withhold.
+    """
+    size, n_levels = action_sizes(task)[-1], 2 * n_confidence(task)
+    return np.arange(n_levels + 1 - size, n_levels + 1)
+
+
+def answer_probabilities(task: EvidenceTask, logits: Float[np.ndarray, "N A L"]) -> Float[np.ndarray, "N A"]:
+    """The probability of +1 that a policy states, given that it answers, from the logits of its answers' values.
+
+    Without confidence it is that of answering +1. With confidence it is the mean of the reported probabilities. Neither
+    need be calibrated: a policy that is rewarded for right answers alone does best to be sure of the likelier one.
+    """
+    levels = answer_levels(task)
+    given = softmax(logits[..., levels > 0].astype(np.float64), axis=-1)
+    answers = levels[levels > 0]
+    stated = reported_probability(task, answers) if task.reaction_time else (answers > n_confidence(task)).astype(float)
+    return given @ stated

@@ -448,7 +448,7 @@ def test_what_is_no_task_is_refused() -> None:
         lambda task: train_recurrent(task, 0, QUICK),
     ]
     for each in refused:
-        with pytest.raises(ValueError, match=r"task=\{'n_tasks': 3\} is no EvidenceTask"):
+        with pytest.raises(ValueError, match=r"task=\{'n_tasks': 3\} is not an EvidenceTask"):
             each(none)
 
 

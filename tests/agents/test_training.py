@@ -251,7 +251,7 @@ def test_settings_and_tasks_of_another_kind_are_refused(name: str, theirs: str) 
         untyped(TASK, 0, settings, progress=False)
     with pytest.raises(ValueError, match=r"training='dense' is a builtins\.str"):
         untyped(TASK, 0, "dense", progress=False)
-    with pytest.raises(ValueError, match="task='MultiTaskEvidence-v0' is no EvidenceTask"):
+    with pytest.raises(ValueError, match="task='MultiTaskEvidence-v0' is not an EvidenceTask"):
         untyped("MultiTaskEvidence-v0", 0, progress=False)
 
 
@@ -397,7 +397,7 @@ def test_settings_survive_json_and_refuse_what_is_wrong() -> None:
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=f"{name}="):
             Training(**{name: value})
-    with pytest.raises(ValueError, match="labels='accumulator' are no probabilities; use loss='squared_error'"):
+    with pytest.raises(ValueError, match="labels='accumulator' are not probabilities; use loss='squared_error'"):
         Training(labels="accumulator")
     with pytest.raises(ValueError, match=r"curriculum=0 with start_sigma=2.0"):
         Training(start_sigma=2.0)

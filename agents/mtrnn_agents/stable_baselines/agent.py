@@ -24,6 +24,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import VecNormalize
 
+from mtrnn_agents.decision_rule import answer_probabilities
 from mtrnn_agents.networks.agent_state import checked_observation
 from mtrnn_agents.networks.jacobians import torch_lstm
 from mtrnn_agents.stable_baselines import history_features as features
@@ -33,7 +34,6 @@ from mtrnn_agents.training import files as storage
 from mtrnn_agents.training import history as columns
 from mtrnn_agents.training.history import Columns
 from mtrnn_agents.training.settings import checked_task
-from mtrnn_agents.trial_ppo.action_heads import answer_probabilities
 from mtrnn_envs import EvidenceTask, plugins
 from mtrnn_envs.environments.env import action_space, observation_space
 from mtrnn_envs.protocols import Dynamics
@@ -155,7 +155,7 @@ class StableBaselinesAgent:
     @torch.no_grad()
     def probabilities(self, state: Any) -> Float[np.ndarray, "N A"]:
         """The probability of +1 for every task asked; see
-        `mtrnn_agents.trial_ppo.action_heads.answer_probabilities`."""
+        `mtrnn_agents.decision_rule.answer_probabilities`."""
         self.policy.set_training_mode(False)
         return answer_probabilities(self.task, self._logits(self._latent(state))[-1])
 

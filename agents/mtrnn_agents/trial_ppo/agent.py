@@ -102,7 +102,7 @@ class PolicyAgent:
     @torch.no_grad()
     def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
         """The probability of +1 that the policy states; see
-        `mtrnn_agents.trial_ppo.action_heads.answer_probabilities`."""
+        `mtrnn_agents.decision_rule.answer_probabilities`."""
         return stated(self.task, self.head, self._outputs(state))
 
     @torch.no_grad()
