@@ -1,4 +1,4 @@
-"""From probabilities to actions: the simple rule of agents that are not trained to act, and how it is fitted."""
+"""Decision rules: from probabilities to actions, for agents that are not trained to act, and back."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def decide(
 ) -> Int[np.ndarray, "N ..."]:
     """The actions of `task` that state the probabilities `p` of +1, `[N, M]`, or `[N]` where the space is Discrete.
 
-    Fixed duration: the likelier side of every task asked; with `withhold`, only once the cue has fallen. Free
+    Fixed duration: the likelier choice in every task asked; with `withhold`, only once the cue has fallen. Free
     reaction time: a task is answered once its probability is further than `threshold` from 1/2, or at the (longest)
-    deadline, at the level of confidence whose bin it lies in; with one common stop, once the mean distance is. A
-    threshold that does not change with time is close to the best rule but not it: see
+    deadline, with the confidence in whose bin it lies; with one common stop, once the mean distance is. A threshold
+    that does not change with time is close to the best rule: see
     `mtrnn_envs.ideal_observer.stopping`.
 
     Arguments:
@@ -40,7 +40,7 @@ def decide(
         p: the probability of +1 for every task asked.
         seen: observations since the cue fell, this one included.
         threshold: used in reaction-time tasks only; in [0, 0.5], or on the scale of `distance`.
-        distance: what is held against the threshold instead of |p - 1/2|.
+        distance: compared with the threshold instead of |p - 1/2|.
     """
     if task.reaction_time:
         n_levels = 2 * n_confidence(task)
@@ -60,7 +60,7 @@ def decide(
 def answer(
     task: EvidenceTask, stop: Bool[np.ndarray, "N S"], level: Int[np.ndarray, "N A"]
 ) -> Int[np.ndarray, "N ..."]:
-    """The actions of a reaction-time task that give answers at `level`, from 1, where `stop` says so, and else wait.
+    """The actions of a reaction-time task: the response option `level`, from 1, where `stop` is True, and else to wait.
 
     S is A, or 1 with one common stop.
     """
@@ -81,9 +81,9 @@ def fit_threshold(
     distance: Float[np.ndarray, "N T A"],
     thresholds: Float[np.ndarray, " C"] = THRESHOLDS,
 ) -> float:
-    """The one of `thresholds` with which `decide` earns most on `trials` (numpy) of a reaction-time task.
+    """The one of `thresholds` with which `decide` has the highest reward on `trials` (numpy) of a reaction-time task.
 
-    The reward is that of `mtrnn_envs.reward`, step by step, as the environment pays it.
+    The reward is that of `mtrnn_envs.reward`, step by step, as in the environment.
     """
     rewards = [_reward(task, trials, p, distance, float(threshold)) for threshold in thresholds]
     return float(thresholds[int(np.argmax(rewards))])
@@ -112,11 +112,11 @@ def checked_threshold(threshold: float) -> float:
 def accumulator_probability(
     task: EvidenceTask, bound: float, gain: float, output: Float[np.ndarray, ...], seen: Int[np.ndarray, ...]
 ) -> Float[np.ndarray, ...]:
-    """The probability of +1 that accumulators a = bound (2 output - 1) stand for.
+    """The probability of +1 of accumulators a = bound (2 output - 1).
 
-    Phi(gain a / sqrt(t)) in reaction-time tasks, where t = `seen` is the number of samples so far: what a sum of t
-    samples says under a flat prior. Phi(gain a) in others, where the cue falls after all evidence. Neither knows of the
-    bound: an accumulator that has stopped there says less and less as t grows.
+    Phi(gain a / sqrt(t)) in reaction-time tasks, where t = `seen` is the number of samples so far: that of a sum of t
+    samples under a flat prior. Phi(gain a) in others, where the cue falls after all evidence. Neither includes the
+    bound: for an accumulator that has stopped there, the probability goes towards 1/2 as t grows.
     """
     steps = np.sqrt(np.maximum(seen, 1)) if task.reaction_time else 1
     return ndtr(gain * bound * (2 * output - 1) / steps)

@@ -7,7 +7,6 @@ from functools import partial
 from importlib import metadata
 from typing import Any
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -503,51 +502,32 @@ def test_sizes_are_those_of_the_task():
         ("leaky-rnn", {"leaky": "no"}, "leaky='no' is neither True nor False"),
         ("leaky-rnn", {"noise": -0.1}, r"noise=-0.1 is not a number in \[0, "),
         ("leaky-rnn", {"activation": "gelu"}, r"activation='gelu' is not one of \['relu', 'tanh'\]"),
-        (
-            "leaky-rnn",
-            {"initialization": "zero"},
-            r"initialization='zero' is not one of \['orthogonal', 'sparse', 'unif",
-        ),
+        ("leaky-rnn", {"initialization": "zero"}, r"initialization='zero' is not one of \['orthogonal', 'sparse', '"),
         ("leaky-rnn", {"excitatory": 1.1}, r"excitatory=1.1 is not a number in \[0, 1\]"),
         ("leaky-rnn", {"connectivity": 0}, r"connectivity=0 is not a number in \(0, 1\]"),
-        (
-            "leaky-rnn",
-            {"connectivity": "test_networks:NOWHERE"},
-            "cannot be imported as 'module:attribute': AttributeError",
-        ),
+        ("leaky-rnn", {"connectivity": "test_networks:NOWHERE"}, "imported as 'module:attribute': AttributeError"),
         ("leaky-rnn", {"connectivity": "nowhere"}, "cannot be imported as 'module:attribute': ModuleNotFoundError"),
-        (
-            "leaky-rnn",
-            {"n_units": H, "connectivity": "test_networks:MASK_OF_THREES"},
-            r"of 0 and 1 of shape \(16, 16\) is",
-        ),
-        (
-            "leaky-rnn",
-            {"n_units": H, "connectivity": "test_networks:MASK_OF_OTHER_SIZE"},
-            r"array of shape \(15, 16\); one",
-        ),
+        ("leaky-rnn", {"n_units": H, "connectivity": "test_networks:MASK_OF_THREES"}, r"of 0 and 1 of shape \(16, 16"),
+        ("leaky-rnn", {"n_units": H, "connectivity": "test_networks:MASK_OF_OTHER_SIZE"}, r"of shape \(15, 16\); one"),
         ("transformer", {"n_heads": 0}, "n_heads=0 is not a whole number, 1 or more"),
         ("transformer", {"n_layers": 1.5}, "n_layers=1.5 is not a whole number, 1 or more"),
         ("transformer", {"n_heads": 6}, "n_heads=6 does not divide n_units=64"),
         ("transformer", {"positions": 1}, "positions=1 is neither True nor False"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_named_with_what_is(kind, fields, message, monkeypatch):
-    monkeypatch.setattr(
-        jaxtyping.config, "jaxtyping_disable", True
-    )  # as users have it, whose annotations are unchecked
+@pytest.mark.usefixtures("unannotated")
+def test_a_value_that_is_not_allowed_is_named_with_what_is(kind, fields, message):
     with pytest.raises(ValueError, match=message):
         from_fields({"kind": kind, **fields})
 
 
-def test_numbers_of_any_kind_become_those_of_python(monkeypatch):
+@pytest.mark.usefixtures("unannotated")
+def test_numbers_of_any_kind_become_those_of_python():
     """So that a network survives JSON, and is the same whichever kind of 1 was given."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     given: dict[str, Any] = {"n_units": np.int64(5), "alpha": np.float32(0.5), "noise": 0, "connectivity": 1}
     network = LeakyRNN(**given)
-    assert [type(v) for v in (network.n_units, network.alpha, network.noise, network.connectivity)] == [int] + [
-        float
-    ] * 3
+    assert type(network.n_units) is int
+    assert {type(v) for v in (network.alpha, network.noise, network.connectivity)} == {float}
     assert network == LeakyRNN(n_units=5, alpha=0.5)
     with pytest.raises(ValueError, match=r"alpha=True is not a number in \(0, 1\]"):
         LeakyRNN(alpha=True)

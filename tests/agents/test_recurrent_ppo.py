@@ -5,23 +5,22 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from helpers.interrupts import Interrupt
 from sb3_contrib import RecurrentPPO
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.distributions import BernoulliDistribution, MultiCategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
 import mtrnn_envs
-from mtrnn_agents import one_thread, trial_ppo
+from mtrnn_agents import trial_ppo
 from mtrnn_agents.stable_baselines import ppo_history, recurrent_ppo
 from mtrnn_agents.stable_baselines.whole_trial_ppo import (
     StackedCategoricals,
@@ -36,14 +35,7 @@ from mtrnn_envs import EvidenceTask
 from mtrnn_envs.protocols import AgentPlugin
 from mtrnn_envs.reward import action_sizes
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The tensors are small, and threads that wait for each other make it many times slower."""
-    with one_thread():
-        yield
-
-
+pytestmark = pytest.mark.usefixtures("single_thread")
 BARE = {"encoder": None, "n_tasks": 5}
 
 
@@ -289,17 +281,8 @@ def test_it_is_a_plug_in_and_its_agent_is_kept(tmp_path: Path) -> None:
 
 
 def test_training_that_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    looks = 0
-
-    def stop(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
-            raise KeyboardInterrupt
-        return {}
-
     with pytest.raises(KeyboardInterrupt, match="goes on from"):
-        recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False, metrics=stop)
+        recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False, metrics=Interrupt(3))
     resumed = recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False)
     whole = recurrent_ppo.train(SMALL, 0, QUICK, progress=False)
     for name, value in whole.policy.state_dict().items():
@@ -308,11 +291,11 @@ def test_training_that_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) 
 
 KILLED = """
 import os, signal
-from mtrnn_agents import keeping
+from mtrnn_agents.training import resumable
 from mtrnn_agents.stable_baselines import recurrent_ppo
 from mtrnn_envs import EvidenceTask
 
-keeping.SECONDS_BETWEEN_SAVES = 0
+resumable.SECONDS_BETWEEN_SAVES = 0
 looks = []
 
 
@@ -404,8 +387,8 @@ def test_stock_is_refused_where_it_would_fail(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [ppo_history.Training(), trial_ppo.Training()])
-def test_settings_of_another_training_are_refused(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users
+@pytest.mark.usefixtures("unannotated")
+def test_settings_of_another_training_are_refused(other: Any) -> None:
     with pytest.raises(ValueError, match=r"is a \S+.Training; a \S+.recurrent_ppo.Training is needed"):
         recurrent_ppo.train(SMALL, 0, other, progress=False)
 

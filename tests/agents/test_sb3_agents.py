@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -23,7 +22,6 @@ from stable_baselines3.common.vec_env import VecFrameStack, VecMonitor, VecNorma
 from torch import nn
 
 import mtrnn_envs
-from mtrnn_agents import one_thread
 from mtrnn_agents.stable_baselines import SB3VecEnv, StableBaselinesAgent, make_sb3_env, ppo_history
 from mtrnn_agents.stable_baselines import training_loop as learning
 from mtrnn_agents.stable_baselines.checkpoints import Progress
@@ -56,21 +54,10 @@ TASKS: list[dict[str, Any]] = [
     {"n_tasks": 3, "payoff": "quadratic", "decision": 0, "cueing": "one"},
     {"n_tasks": 3, "payoff": "quadratic", "decision": 0, "cueing": "one", "commit": "common"},
 ]
+pytestmark = pytest.mark.usefixtures("single_thread")
 every_task = pytest.mark.parametrize("kwargs", TASKS, ids=str)
 every_algorithm = pytest.mark.parametrize("algorithm", [PPO, RecurrentPPO])
 QUICK = Training(n_envs=4, rollout_trials=2, total_steps=900, evaluate_every=300, n_epochs=2, n_minibatches=2)
-
-
-@pytest.fixture(autouse=True)
-def quickly() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture
-def unannotated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Annotations are not checked, as they are not for users: what is said is said by the package."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def model_of(algorithm: Any, n_envs: int = 4, env_id: str = "MultiTaskEvidence-v0", **kwargs: Any) -> Any:
@@ -860,7 +847,7 @@ def test_training_that_diverges_says_so_and_keeps_the_state_before(tmp_path: Pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"algorithm": "dqn"}, r"algorithm='dqn' is not one of \('ppo', 'a2c'\)"),
+        ({"algorithm": "dqn"}, r"algorithm='dqn' is not one of \['a2c', 'ppo'\]"),
         ({"history": "all"}, "history='all' is not one of"),
         ({"schedule": "step"}, "schedule='step' is not one of"),
         ({"n_envs": 0}, "n_envs=0 is not a whole number, 1 or more"),
@@ -877,8 +864,8 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
 @pytest.mark.parametrize("train", [train_quietly, train_recurrent])
 def test_settings_of_another_training_are_refused(train: Callable[..., Any]) -> None:
     """`learn` itself takes all that are of on-policy training."""
-    needed = {train_quietly: "ppo_history.Training", train_recurrent: "training.OnPolicyTraining"}[train]
-    with pytest.raises(ValueError, match=rf"is a \S+.ppo_settings.Training; a \S+.{needed} is needed"):
+    needed = {train_quietly: "ppo_history.Training", train_recurrent: "settings.OnPolicyTraining"}[train]
+    with pytest.raises(ValueError, match=rf"is a \S+.trial_ppo.settings.Training; a \S+.{needed} is needed"):
         train(SMALL, 0, TrialTraining())
 
 

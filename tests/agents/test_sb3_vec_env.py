@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium as gym
-import jaxtyping
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -21,11 +20,11 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
 import mtrnn_envs
-from mtrnn_agents import one_thread
 from mtrnn_agents.stable_baselines import SB3VecEnv, make_sb3_env
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.testing.envs import ENCODER_TOLERANCE, assert_same, random_action, task_of
 
+pytestmark = pytest.mark.usefixtures("single_thread")
 N_ENVS, N_STEPS = 4, 150
 SAME = AutoresetMode.SAME_STEP
 
@@ -68,12 +67,6 @@ def actions_for(env_id: str, **kwargs: Any) -> Callable[[np.random.Generator], n
 
 def evenly(space: spaces.Discrete) -> Callable[[np.random.Generator], np.ndarray]:
     return lambda rng: rng.integers(0, space.n, N_ENVS)
-
-
-@pytest.fixture(autouse=True)
-def quickly() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 def plain(told: Any) -> Any:
@@ -317,8 +310,8 @@ def test_make_sb3_env_is_sb3s_own_make_vec_env() -> None:
 
 
 @pytest.mark.parametrize("seed", [-1, "a", 0.5, True])
-def test_seeds_that_are_none_are_refused_at_once(seed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users
+@pytest.mark.usefixtures("unannotated")
+def test_seeds_that_are_none_are_refused_at_once(seed: Any) -> None:
     with pytest.raises(ValueError, match=f"seed={seed!r} is not a whole number, 0 or more"):
         make_sb3_env("MultiTaskEvidence-v0", 2, seed=seed)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.interrupts import Interrupt
 from safetensors.numpy import load_file, save_file
 
 from mtrnn_agents import PRESETS, LeakyRNN, Training, load, train, untrained
@@ -147,19 +148,6 @@ def margins(latents: Any) -> Any:
 
 
 SHIFT = 0.0
-
-
-class Interrupt:
-    """Metrics that interrupt training at one of their calls, as Ctrl-C does."""
-
-    def __init__(self, at: int) -> None:
-        self.calls, self.at = 0, at
-
-    def __call__(self, states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
-        self.calls += 1
-        if self.calls == self.at:
-            raise KeyboardInterrupt
-        return {"calls": 1.0}
 
 
 @pytest.mark.parametrize("name", ["leaky-rnn", "lstm"])
