@@ -286,7 +286,7 @@ def test_a_zip_needs_the_scaling_that_is_not_in_it(tmp_path: Path) -> None:
     for scaling in (kept, Scaling.of(scaled)):
         agent = StableBaselinesAgent.from_zip(tmp_path / "model.zip", PPO, task, trust=True, scaling=scaling)
         np.testing.assert_allclose(agent.probabilities(agent.predict(observation)[1]), p, atol=1e-6)
-    with pytest.raises(ValueError, match="scaling is of 2 channels; the policy is shown 3"):
+    with pytest.raises(ValueError, match="scaling is of 2 channels; the policy sees 3"):
         StableBaselinesAgent(model.policy, task, scaling=Scaling(np.zeros(2), np.ones(2), 1.0))
 
 
@@ -389,7 +389,7 @@ def test_models_that_do_not_fit_are_refused() -> None:
     binary = model_of(PPO, n_tasks=4, action_encoding="multi_binary")
     with pytest.raises(ValueError, match=r"acts in MultiBinary\(4\); the task takes MultiDiscrete"):
         StableBaselinesAgent(binary, timed)
-    with pytest.raises(ValueError, match="model=<DQN>: its policy is no ActorCriticPolicy"):
+    with pytest.raises(ValueError, match="model=<DQN>: its policy is not an ActorCriticPolicy"):
         StableBaselinesAgent(DQN("MlpPolicy", "CartPole-v1", buffer_size=10), EvidenceTask())
 
 

@@ -159,7 +159,7 @@ class LongShortTerm:
         return following
 
     def jacobian(self, states: States, inputs: Inputs) -> Jacobians:
-        """By what each layer keeps, and by the chain rule through h' of the layer before."""
+        """By the gates of each layer, and by the chain rule through h' of the layer before."""
         n, size = states.shape
         following, found, below = np.empty_like(states), np.zeros((n, size, size)), slice(0, 0)
         for cell, part, seen in self._layers(states, inputs, following):
@@ -246,7 +246,7 @@ def dynamics_of(network: Network, weights: Weights) -> Dynamics:
 
 
 def torch_lstm(lstm: torch.nn.LSTM, extract: Callable[[np.ndarray], np.ndarray] | None = None) -> LongShortTerm:
-    """The dynamics of `torch.nn.LSTM`, of one direction and without projections; what `extract` gives is seen by it."""
+    """The dynamics of `torch.nn.LSTM`, of one direction and without projections; `extract` makes its inputs."""
     cells = []
     for k in range(lstm.num_layers):
         wide, recurrent, *biases = (v.detach().cpu().double() for v in lstm.all_weights[k])
@@ -285,7 +285,7 @@ class _Passage(NamedTuple):
         return self.o * (1 - self.squashed**2)
 
     def slopes(self, weights: np.ndarray) -> np.ndarray:
-        """The derivative of (h', c') by what drives the gates through `weights` `[I, 4 H]`: `[N, 2 H, I]`."""
+        """The derivative of (h', c') by the inputs of the gates through `weights` `[I, 4 H]`: `[N, 2 H, I]`."""
         to_i, to_f, to_g, to_o = (w.T for w in np.split(weights, 4, axis=1))
         i, f, g, o = self.i, self.f, self.g, self.o
         memory = (g * i * (1 - i))[:, :, None] * to_i

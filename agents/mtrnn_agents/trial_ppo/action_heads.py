@@ -21,7 +21,7 @@ from mtrnn_envs.reward import action_sizes
 
 
 class Head(NamedTuple):
-    """How many outputs of each kind a policy needs.
+    """The numbers of outputs that a policy needs.
 
     Attributes:
         n_answers: A.
@@ -66,7 +66,7 @@ class Head(NamedTuple):
         return outputs[..., int(self.stops) : self.n_logits].unflatten(-1, (-1, self.n_answers))
 
     def values(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B E"]:
-        """The values: what is still expected to be paid, of each task or in all."""
+        """The values: the expected remaining reward, of each task or in all."""
         return outputs[..., self.n_logits :]
 
     def patient(self, bias: Float[Tensor, " O"], by: float) -> None:

@@ -128,7 +128,7 @@ class PolicyAgent:
 
     @property
     def evaluation(self) -> dict[str, float]:
-        """What the last evaluation in training found, by name; empty if there was none."""
+        """The last evaluation in training, by name; empty if there was none."""
         return columns.evaluation(self.history)
 
     def save(self, path: str | os.PathLike[str]) -> None:
