@@ -37,8 +37,7 @@ help:
 	@touch $@ $(if $(filter %.dev,$@),.venv/.demo)
 
 demo: .venv/.demo
-	$(BIN)/python examples/01_demo.py
-	$(ONE_THREAD) $(BIN)/mtrnn reproduce fig1f fig1d closed_form --budget quick --out results/demo
+	$(ONE_THREAD) $(BIN)/mtrnn study run examples/01_demo.toml --out results/demo
 
 # What fails fastest comes first.
 test: lint unit

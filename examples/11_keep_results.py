@@ -1,8 +1,8 @@
-"""What came of studies, small enough to be kept with the code: the table of each without what follows, and its figures.
+"""Keeps the results of studies with the code: a table of each with its measures alone, its figures, and the claims.
 
     python examples/11_keep_results.py results/reproduction --to examples/results
 
-Weights stay where they are. A figure that can be turned is in the report.
+Weights stay in the folder of the results. Figures that can be turned are in the report.
 """
 
 import argparse
@@ -11,11 +11,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mtrnn_analysis.studies.claims import judge, sentence
-from mtrnn_analysis.studies.figures import figures
-from mtrnn_analysis.studies.networks import networks
-from mtrnn_envs.experiments.studies.results import as_csv, load
-from mtrnn_envs.utils.atomic_write import atomic_write
+from mtrnn_analysis.studies import figures, judge, networks, sentence
+from mtrnn_envs.experiments.studies import as_csv, load_results
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -25,7 +22,7 @@ if __name__ == "__main__":
     a = parser.parse_args()
     lines = []
     for path in sorted(a.results.glob("studies/*/study.json")):
-        there = load(a.results, path.parent.name)
+        there = load_results(a.results, path.parent.name)
         if len(there.entries) < there.n_cells:
             print(f"{there.study.name} is left out: {len(there.entries)} of {there.n_cells} networks are done")
             continue
@@ -37,18 +34,17 @@ if __name__ == "__main__":
                 values = dict(zip((row["cell"] for row in done.rows), done.numbers(measure), strict=True))
                 for row in rows:
                     row[title] = values.get(row["cell"])
-        with atomic_write(a.to / there.study.name / "table.csv") as temporary:
-            temporary.write_text(as_csv(rows))
-        for drawn in figures(there, a.results):
+        folder = a.to / there.study.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "table.csv").write_text(as_csv(rows))
+        for drawn in figures(done, a.results):
             if isinstance(drawn.figure, Figure):
-                with atomic_write(a.to / there.study.name / f"{drawn.name}.png") as temporary:
-                    drawn.figure.savefig(temporary, dpi=a.dpi)
+                drawn.figure.savefig(folder / f"{drawn.name}.png", dpi=a.dpi)
         lines += [
             f"**{there.study.title}** (`{there.study.name}`, {there.n_cells} networks)",
             "",
         ]
-        judged = judge(there, np.random.default_rng(0))
+        judged = judge(done, np.random.default_rng(0))
         lines += [*([f"- {claim.text}: {sentence(claim)}" for claim in judged] or ["- no claims"]), ""]
-    with atomic_write(a.to / "claims.md") as temporary:
-        temporary.write_text("\n".join(lines))
+    (a.to / "claims.md").write_text("\n".join(lines))
     print(f"claims.md, and tables and figures by study, are in {a.to.resolve()}")

@@ -6,8 +6,8 @@ python examples/13_radars.py examples/benchmark --agents gru leaky_rnn recurrent
 import argparse
 from pathlib import Path
 
-from mtrnn_analysis.figures.radar import radars_figure
-from mtrnn_analysis.report.leaderboard import there
+from mtrnn_analysis.figures import radars_figure
+from mtrnn_analysis.report import read_leaderboard
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -16,7 +16,7 @@ if __name__ == "__main__":
     parser.add_argument("--to", type=Path, default=Path("radars.png"), help="the picture")
     parser.add_argument("--columns", type=int, default=4)
     a = parser.parse_args()
-    scores = {agent.name: agent.scores for agent in there(a.results)}
+    scores = {agent.name: agent.scores for agent in read_leaderboard(a.results)}
     if unknown := set(a.agents or ()) - set(scores):
         parser.error(f"--agents {' '.join(sorted(unknown))}: in {a.results} there are {', '.join(scores)}")
     shown = {name: each for name, each in scores.items() if a.agents is None or name in a.agents}

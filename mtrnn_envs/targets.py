@@ -18,8 +18,8 @@ class Targets(NamedTuple):
     """Targets of N trials.
 
     Attributes:
-        values: the target answers, `[N, T, A]` float32, in [0, 1]: the probability of +1, or the state of an accumulator
-            on that scale; 1/2 before anything is known.
+        values: the target answers, `[N, T, A]` float32, in [0, 1]: the probability of +1, or the state of an
+            accumulator on that scale; 1/2 before anything is known.
         valid: which steps belong to the trial, `[N, T]`; the loss leaves the others out.
     """
 

@@ -1,4 +1,4 @@
-"""Agents for the environments of `mtrnn_envs`: anything with the signature of Stable-Baselines3's `predict`."""
+"""Agents for the environments of `mtrnn_envs`: objects with the signature of Stable-Baselines3's `predict`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ except ImportError as error:
 
 from mtrnn_agents.baselines import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_agents.loading import load
-from mtrnn_agents.networks.leaky_rnn import LeakyRNN
-from mtrnn_agents.supervised.agent import SupervisedAgent
-from mtrnn_agents.supervised.bptt import train, untrained
-from mtrnn_agents.supervised.ensemble_training import ensemble
-from mtrnn_agents.supervised.settings import PRESETS, History, Training
-from mtrnn_agents.trial_ppo.agent import PolicyAgent
+from mtrnn_agents.networks import GRU, LSTM, NETWORKS, LeakyRNN, Transformer
+from mtrnn_agents.supervised import PRESETS, History, SupervisedAgent, Training, ensemble, train, untrained
+from mtrnn_agents.training.resumable import one_thread
+from mtrnn_agents.trial_ppo import PolicyAgent
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "NETWORKS",
     "PRESETS",
     "History",
     "IdealObserver",
@@ -27,8 +28,10 @@ __all__ = [
     "RandomAgent",
     "SupervisedAgent",
     "Training",
+    "Transformer",
     "ensemble",
     "load",
+    "one_thread",
     "train",
     "untrained",
 ]

@@ -1,4 +1,4 @@
-"""Trained agents from their files, of whichever kind they are."""
+"""Trained agents from their files, of every kind."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mtrnn_agents.training import files as storage
+from mtrnn_agents.training.files import AGENT
 
-# The file of an agent in the folder that was given to `train`.
-AGENT = "agent.safetensors"
 # The class of each kind of file, imported when one is there: that of Stable-Baselines3 takes seconds.
 KINDS = {
     "agent": ("mtrnn_agents.supervised.agent", "SupervisedAgent"),
@@ -24,7 +23,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no agent's, is not whole, or is of a version that is not known.
+        ValueError: if the file does not hold an agent, is not whole, or is of an unknown version.
     """
     file = Path(path) / AGENT if Path(path).is_dir() else Path(path)
     if not file.exists() and list(file.parent.glob("checkpoint.*")):

@@ -1,4 +1,4 @@
-"""Hashes of what may change under the name that a run has for it: one's own boundaries, agents and probes."""
+"""Hashes of contents that may change under one name: custom boundaries and arrays, and the source of custom code."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ from mtrnn_envs.task import EvidenceTask
 
 
 def own_contents(agent: str, task: EvidenceTask, probes: Iterable[str] = ()) -> dict[str, str]:
-    """Hashes of what one's own boundaries hold, and of the source of agents and probes that are no entry points.
+    """Hashes of custom boundaries, and of the source of agents and probes that are not entry points.
 
-    Those that are come of packages, whose versions are kept with what was found.
+    Entry points belong to installed packages, whose versions are kept with the results.
     """
-    found = {"boundaries": fingerprint(task.boundary, task.n_dims)} if ":" in task.boundaries else {}
+    found = task_contents(task)
     if agent not in plugins.names("agent"):
         found["agent"] = code_of(plugins.agent(agent))
     installed = plugins.names("probe")
     return found | {f"probe {name}": code_of(plugins.probe(name)) for name in probes if name not in installed}
 
 
+def task_contents(task: EvidenceTask) -> dict[str, str]:
+    """A hash of the boundaries that `task` names as "module:attribute"; empty if it names none."""
+    return {"boundaries": fingerprint(task.boundary, task.n_dims)} if ":" in task.boundaries else {}
+
+
 def code_of(make: Any) -> str:
     """A hash of the source of the package in which a module, class or function is; empty if there is none.
 
-    Of a module in no package, that of all modules in its folder which have been imported.
+    Of a module in no package, the hash is that of all imported modules in its folder.
     """
     while isinstance(make, partial):
         make = make.func
@@ -46,7 +51,13 @@ def code_of(make: Any) -> str:
 
 def digest_of(paths: Iterable[Path]) -> str:
     """A hash of files, in whatever order and folder."""
+    ordered = sorted(paths, key=lambda path: path.as_posix())
+    return digest_of_bytes(*(path.name.encode() + path.read_bytes() for path in ordered))
+
+
+def digest_of_bytes(*parts: bytes) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of `parts`, one after the other."""
     digest = hashlib.sha256()
-    for path in sorted(paths, key=lambda path: path.as_posix()):
-        digest.update(path.name.encode() + path.read_bytes())
+    for part in parts:
+        digest.update(part)
     return digest.hexdigest()[:16]

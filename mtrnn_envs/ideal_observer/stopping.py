@@ -44,13 +44,13 @@ class Stopping:
     """A policy of when to answer, and its expected reward.
 
     Attributes:
-        value: expected reward of a trial: mean over tasks of the rewards of answers less time_cost for every stimulus step seen.
+        value: expected reward of a trial: the mean reward of the answers, less time_cost for every stimulus step seen.
         response_step: mean stimulus observation answered to, counted from 1; the last one if none was. The best policy
             is hardly better than its neighbours, so that the grid leaves this less certain than `value`: 1% at most.
         accuracy: share of right answers at the response step, over all tasks: tasks left open count with the answer
             that they would have been given.
         accuracy_answered: share of right ones among the answers that are given.
-        answered: share of the tasks that are answered: at the deadline, silence may have a higher reward than an answer.
+        answered: share of the tasks that are answered: at the deadline, silence may be better than an answer.
         method: "dynamic programming ..." (the best there is, up to the grid), or "lower bound ...".
         standard_error: of `value`, where drawn trials were used; else 0.
     """

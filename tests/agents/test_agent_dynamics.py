@@ -14,15 +14,14 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
-from mtrnn_agents import SupervisedAgent, Training, supervised, trial_ppo, untrained
+from mtrnn_agents import SupervisedAgent, Training, one_thread, supervised, trial_ppo, untrained
+from mtrnn_agents.networks import GRU, LSTM
 from mtrnn_agents.networks.base import Sizes
-from mtrnn_agents.networks.gated import GRU, LSTM
 from mtrnn_agents.networks.jacobians import Differentiated, dynamics_of, torch_lstm
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_agents.networks.transformer import Transformer
 from mtrnn_agents.stable_baselines import StableBaselinesAgent, make_sb3_env, ppo_history, recurrent_ppo
-from mtrnn_agents.supervised.loop import one_thread
 from mtrnn_agents.trial_ppo.settings import Training as TrialTraining
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.dynamics import run
@@ -243,7 +242,7 @@ def test_untrained_policies_of_stable_baselines_are_what_training_began_with(mod
 
 
 def test_what_an_agent_of_stable_baselines_was_before_training_is_not_always_known():
-    with pytest.raises(ValueError, match="before training is not known"):
+    with pytest.raises(ValueError, match="names no agent plug-in: the first weights"):
         StableBaselinesAgent(model({"lstm_hidden_size": 8}), TASK).untrained()
 
 

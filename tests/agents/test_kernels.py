@@ -15,9 +15,10 @@ from mtrnn_agents import LeakyRNN, Training
 from mtrnn_agents.networks.base import FIXED
 from mtrnn_agents.networks.flat_weights import Layout
 from mtrnn_agents.supervised import numba_kernel as kernels
-from mtrnn_agents.supervised.batches import Batch, Run, draw_block
-from mtrnn_agents.supervised.optimiser import autograd_learner, kernel_learner
-from mtrnn_agents.training.checkpoint import first_weights
+from mtrnn_agents.supervised.agent import first_weights
+from mtrnn_agents.supervised.batches import Batch, draw_block
+from mtrnn_agents.supervised.updates import autograd_learner, kernel_learner
+from mtrnn_agents.training.run import Run
 from mtrnn_envs import EvidenceTask
 
 SEEDS = [0, 1, 2]

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load, save
 from torch.nn.functional import gelu
 
+from mtrnn_agents.networks import GRU, LSTM
 from mtrnn_agents.networks.base import FIXED, Sizes, read
-from mtrnn_agents.networks.gated import GRU, LSTM
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.networks.registry import NETWORKS, from_fields, name_of, to_fields
 from mtrnn_agents.networks.transformer import Transformer

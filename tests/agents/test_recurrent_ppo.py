@@ -22,7 +22,7 @@ from stable_baselines3.common.distributions import BernoulliDistribution, MultiC
 from stable_baselines3.common.env_util import make_vec_env
 
 import mtrnn_envs
-from mtrnn_agents import trial_ppo
+from mtrnn_agents import one_thread, trial_ppo
 from mtrnn_agents.stable_baselines import ppo_history, recurrent_ppo
 from mtrnn_agents.stable_baselines.whole_trial_ppo import (
     StackedCategoricals,
@@ -32,7 +32,6 @@ from mtrnn_agents.stable_baselines.whole_trial_ppo import (
     minibatches,
     sequences,
 )
-from mtrnn_agents.supervised.loop import one_thread
 from mtrnn_agents.training import files as storage
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.protocols import AgentPlugin

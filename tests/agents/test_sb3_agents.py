@@ -23,17 +23,17 @@ from stable_baselines3.common.vec_env import VecFrameStack, VecMonitor, VecNorma
 from torch import nn
 
 import mtrnn_envs
+from mtrnn_agents import one_thread
 from mtrnn_agents.stable_baselines import SB3VecEnv, StableBaselinesAgent, make_sb3_env, ppo_history
 from mtrnn_agents.stable_baselines import training_loop as learning
 from mtrnn_agents.stable_baselines.checkpoints import Progress
 from mtrnn_agents.stable_baselines.history_features import KINDS, FeaturesVecEnv, begin, extended
 from mtrnn_agents.stable_baselines.normalisation import Scaling
 from mtrnn_agents.stable_baselines.ppo_history import PRESETS, Training, load, train
-from mtrnn_agents.supervised.batches import N_VALIDATION
-from mtrnn_agents.supervised.loop import one_thread
-from mtrnn_agents.supervised.settings import SCHEDULES
 from mtrnn_agents.training import files as storage
 from mtrnn_agents.training.history import OF_TRAINING
+from mtrnn_agents.training.run import N_VALIDATION
+from mtrnn_agents.training.settings import SCHEDULES
 from mtrnn_agents.trial_ppo.settings import Training as TrialTraining
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.environments.vector_env import EvidenceVectorEnv
@@ -520,7 +520,7 @@ def test_the_plug_in_is_what_the_command_line_needs() -> None:
     assert next(iter(PRESETS.values())) == Training()
 
 
-def stock_recurrent(envs: Any, seed: int, training: Any) -> RecurrentPPO:
+def stock_recurrent(envs: Any, task: EvidenceTask, seed: int, training: Any) -> RecurrentPPO:
     return RecurrentPPO(
         "MlpLstmPolicy",
         envs,
@@ -535,9 +535,8 @@ def stock_recurrent(envs: Any, seed: int, training: Any) -> RecurrentPPO:
 
 
 def train_recurrent(task: EvidenceTask, seed: int, training: Any, **options: Any) -> StableBaselinesAgent:
-    return learning.learn(
-        stock_recurrent, task, seed, training, name="stock", progress=False, multi_binary=False, **options
-    )
+    algorithm = learning.Algorithm("stock", stock_recurrent, multi_binary=False)
+    return learning.learn(algorithm, task, seed, training, progress=False, **options)
 
 
 def train_quietly(task: EvidenceTask, seed: int, training: Any, **options: Any) -> StableBaselinesAgent:
@@ -606,7 +605,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(name: str, tmp_path: Path, monke
     assert resumed.history == whole.history
     assert whole.history["steps"] == (352, 704, 1056)
     assert_same(weights_of(train(SMALL, 3, training, folder=tmp_path)), weights_of(whole), "the finished run")
-    assert_same(weights_of(learning.load(tmp_path)), weights_of(whole), "from the folder")
+    assert_same(weights_of(load(tmp_path)), weights_of(whole), "from the folder")
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -645,7 +644,7 @@ def test_training_may_be_of_so_many_trials(name: str, tmp_path: Path, monkeypatc
 def test_an_agent_draws_the_same_actions_however_it_is_had(tmp_path: Path) -> None:
     training, shown = replace(QUICK, total_steps=1), np.zeros((500, 3), np.float32)
     agents = [train_quietly(SMALL, 7, training, folder=tmp_path) for _ in range(2)]  # the second is from the file
-    agents += [learning.load(tmp_path), StableBaselinesAgent(agents[0].policy, SMALL, kind="frames", seed=7)]
+    agents += [load(tmp_path), StableBaselinesAgent(agents[0].policy, SMALL, kind="frames", seed=7)]
     drawn = [agent.predict(shown)[0] for agent in agents]
     for other in drawn[1:]:
         np.testing.assert_array_equal(drawn[0], other)
@@ -703,7 +702,7 @@ def test_an_iteration_is_one_of_sb3s_own_loop(schedule: str) -> None:
     agent = train_recurrent(SMALL, 5, replace(QUICK, total_steps=1, schedule=schedule))
     assert QUICK.schedule == "constant"
     envs = SB3VecEnv(EvidenceVectorEnv(QUICK.n_envs, n_tasks=3, encoder=None))
-    model = stock_recurrent(envs, int(learning.seed_sequence(5, "network", 0).generate_state(1)[0]), QUICK)
+    model = stock_recurrent(envs, SMALL, int(learning.seed_sequence(5, "network", 0).generate_state(1)[0]), QUICK)
     with learning.own_generators(learning.seed_sequence(5, "actions", 0)):
         envs.seed(learning._start(5, "train", 0))
         model.learn(QUICK.n_envs * 44)
@@ -732,8 +731,8 @@ def test_the_reward_of_a_rollout_is_the_mean_of_the_episodes_that_vec_monitor_sa
 ) -> None:
     told, iterate = [], learning.iterate
 
-    def monitored(envs: Any, seed: int, training: Any) -> RecurrentPPO:
-        model = stock_recurrent(VecMonitor(envs), seed, training)
+    def monitored(envs: Any, task: EvidenceTask, seed: int, training: Any) -> RecurrentPPO:
+        model = stock_recurrent(VecMonitor(envs), task, seed, training)
         model._stats_window_size = 10_000
         return model
 
@@ -747,7 +746,7 @@ def test_the_reward_of_a_rollout_is_the_mean_of_the_episodes_that_vec_monitor_sa
 
     monkeypatch.setattr(learning, "iterate", watched)
     task = replace(SMALL, payoff="quadratic", decision=0, stimulus=30, time_cost=0.3)
-    learning.learn(monitored, task, 0, QUICK, name="monitored", progress=False)
+    learning.learn(learning.Algorithm("monitored", monitored), task, 0, QUICK, progress=False)
     assert len(told) == 6
     assert math.isnan(learning.reward_of_ended(np.ones((3, 2)), np.zeros((3, 2), bool)))
 

@@ -21,8 +21,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
 import mtrnn_envs
+from mtrnn_agents import one_thread
 from mtrnn_agents.stable_baselines import SB3VecEnv, make_sb3_env
-from mtrnn_agents.supervised.loop import one_thread
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.testing.envs import ENCODER_TOLERANCE, assert_same, random_action, task_of
 

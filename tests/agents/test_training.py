@@ -22,21 +22,14 @@ from mtrnn_agents import PRESETS, LeakyRNN, Training, load, train, untrained
 from mtrnn_agents.networks.flat_weights import Layout
 from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_agents.supervised import ensemble, loop
-from mtrnn_agents.supervised.batches import (
-    BLOCK,
-    Run,
-    as_tensors,
-    batch_of,
-    blocks,
-    draw_block,
-    stack,
-    validation_trials,
-)
+from mtrnn_agents.supervised.batches import BLOCK, as_tensors, batch_of, blocks, draw_block, stack
 from mtrnn_agents.supervised.ensemble_training import _as_one
-from mtrnn_agents.supervised.optimiser import loss as mean_loss
-from mtrnn_agents.supervised.settings import SCHEDULES, Evaluation, History, from_fields, to_fields
+from mtrnn_agents.supervised.settings import Evaluation, History
+from mtrnn_agents.supervised.updates import loss as mean_loss
 from mtrnn_agents.training import files as storage
 from mtrnn_agents.training import resumable as keeping
+from mtrnn_agents.training.run import Run, validation_trials
+from mtrnn_agents.training.settings import SCHEDULES, from_fields, to_fields
 from mtrnn_envs import EvidenceTask, observe, plugins
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.rng.philox import Counter

@@ -20,11 +20,9 @@ from mtrnn_agents import trial_ppo
 from mtrnn_agents.networks.flat_weights import Layout
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.networks.registry import NETWORKS
-from mtrnn_agents.supervised.settings import from_fields, to_fields
 from mtrnn_agents.training import files as storage
-from mtrnn_agents.trial_ppo.agent import PolicyAgent
-from mtrnn_agents.trial_ppo.ppo import evaluate, load, train, untrained
-from mtrnn_agents.trial_ppo.settings import PRESETS, Training
+from mtrnn_agents.training.settings import from_fields, to_fields
+from mtrnn_agents.trial_ppo import PRESETS, PolicyAgent, Training, evaluate, load, train, untrained
 from mtrnn_envs import EvidenceTask, Stream, record
 from mtrnn_envs.experiments.cli.main import main
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
@@ -191,7 +189,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     training = replace(QUICK, n_iterations=400, n_trials=64)
     code = f"""
 from mtrnn_agents import keeping, trial_ppo
-from mtrnn_agents.supervised.settings import from_fields
+from mtrnn_agents.training.settings import from_fields
 from mtrnn_envs import EvidenceTask
 keeping.SECONDS_BETWEEN_SAVES = 0.05
 training = from_fields(trial_ppo.Training, {to_fields(training)!r})

@@ -13,9 +13,8 @@ import scipy.stats
 import torch
 from helpers.codes import LinearDynamics
 
-from mtrnn_agents import Training, untrained
-from mtrnn_agents.networks.gated import GRU, LSTM
-from mtrnn_agents.supervised.loop import one_thread
+from mtrnn_agents import Training, one_thread, untrained
+from mtrnn_agents.networks import GRU, LSTM
 from mtrnn_analysis.dynamics.alignment import alignment_of, local_alignment
 from mtrnn_analysis.dynamics.data_states import data_states, nearest
 from mtrnn_analysis.dynamics.fixed_points import fixed_points

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -564,19 +560,3 @@ def test_figures_show_value_null_and_ceiling():
     ]
     axes = networks_figure(results).axes[0]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["few", "bold"]
-
-
-@pytest.mark.slow
-def test_the_study_runs_from_end_to_end(tmp_path: Path):
-    script = Path(__file__).parents[2] / "examples" / "09_multilateration.py"
-    sizes = ["--tasks", "2", "6", "--seeds", "1", "--updates", "300", "--trials", "200"]
-    done = subprocess.run(
-        [sys.executable, str(script), "--folder", str(tmp_path), *sizes],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:4]] == ["n2", "n6"]
-    assert {"theory.csv", "multilateration.png", "n2-0.safetensors"} <= set(os.listdir(tmp_path))

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mtrnn_agents import Training, train
-from mtrnn_agents.networks.gated import GRU
+from mtrnn_agents import Training, one_thread, train
+from mtrnn_agents.networks import GRU
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
-from mtrnn_agents.supervised.loop import one_thread
 from mtrnn_analysis.dynamics.data_states import data_states, nearest
 from mtrnn_analysis.dynamics.fixed_points import fixed_points
 from mtrnn_analysis.dynamics.levenberg_marquardt import minimise_speed

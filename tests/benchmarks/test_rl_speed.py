@@ -18,7 +18,7 @@ from mtrnn_agents.networks.flat_weights import Layout
 from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_agents.stable_baselines import make_sb3_env
 from mtrnn_agents.stable_baselines.whole_trial_ppo import WholeTrialPPO
-from mtrnn_agents.supervised.batches import Run
+from mtrnn_agents.training.run import Run
 from mtrnn_agents.trial_ppo import ppo as trial_ppo
 from mtrnn_envs import EvidenceTask
 

@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from mtrnn_agents import LeakyRNN, Training
 from mtrnn_agents.networks.flat_weights import Layout
-from mtrnn_agents.supervised.batches import Run, draw_block
-from mtrnn_agents.supervised.optimiser import kernel_learner
-from mtrnn_agents.training.checkpoint import first_weights
+from mtrnn_agents.supervised.agent import first_weights
+from mtrnn_agents.supervised.batches import draw_block
+from mtrnn_agents.supervised.updates import kernel_learner
+from mtrnn_agents.training.run import Run
 from mtrnn_envs import EvidenceTask
 
 TASK = EvidenceTask()

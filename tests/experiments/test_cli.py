@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from mtrnn_agents import PRESETS, Training, supervised
-from mtrnn_agents.networks.gated import GRU, LSTM
+from mtrnn_agents.networks import GRU, LSTM
 from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_envs import IDS, EvidenceTask, plugins
 from mtrnn_envs.experiments.cli.main import main

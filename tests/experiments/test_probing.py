@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -294,25 +291,6 @@ def test_a_trained_agent_is_recorded_and_probed_from_the_shell(tmp_path: Path, c
         assert match in capsys.readouterr().err
     assert main(["record", str(tmp_path), "--n-trials", "0"]) == 2
     assert "n_trials=0 is not a whole number, 1 or more" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_the_study_of_networks_runs_from_end_to_end(tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "examples" / "08_probes.py"
-    sizes = ["--tasks", "2", "--seeds", "1", "--updates", "300", "--trials", "300"]
-    done = subprocess.run(
-        [sys.executable, str(script), "--folder", str(tmp_path), *sizes],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line[:1] == "|"]
-    assert [row[0] for row in rows[2:]] == ["n2", "untrained"]
-    whole = json.loads((tmp_path / "n2-0" / "probes.json").read_text())
-    assert rows[2][2] == f"{whole['probes']['decoding']['numbers']['value']:.3g}"
-    assert (tmp_path / "r2.png").exists()
 
 
 KINDS = {

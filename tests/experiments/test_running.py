@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from mtrnn_envs import EvidenceTask, plugins
-from mtrnn_envs.experiments.studies import backends, results
+from mtrnn_envs.experiments.studies import Backend, Study, backends, folder, results, run_studies, run_study, status
 from mtrnn_envs.experiments.studies import runner as running
-from mtrnn_envs.experiments.studies.backends import Backend
 from mtrnn_envs.experiments.studies.cell import Cell, read, run_cell
-from mtrnn_envs.experiments.studies.runner import NotShared, run_cells, run_studies, run_study, status
-from mtrnn_envs.experiments.studies.study import Study
+from mtrnn_envs.experiments.studies.folder import NotShared
+from mtrnn_envs.experiments.studies.runner import run_cells
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray")
 HERE, TWO = Backend(), Backend(n_jobs=2)
@@ -171,9 +170,7 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path, capfd: pytest.Captur
     assert not list(tmp_path.iterdir())
     # A device that is there, but is none that networks are trained on together.
     run_study(study(seeds=1), tmp_path, backend=HERE, progress=False, device="meta")
-    assert (
-        "1 agents are trained by themselves, not together on meta: ValueError: device='meta'" in capfd.readouterr().err
-    )
+    assert "1 agents are trained one by one, not together on meta: ValueError: device='meta'" in capfd.readouterr().err
     assert len(contents(tmp_path)) == 2
 
 
@@ -191,7 +188,7 @@ def test_a_cell_that_was_edited_is_named(tmp_path: Path) -> None:
     run_study(study(seeds=1), tmp_path, backend=HERE, progress=False)
     path = next((tmp_path / "cells").glob("*.json"))
     path.write_text(path.read_text().replace('"done"', '"dnoe"'))
-    with pytest.raises(ValueError, match=rf"{path.name} is no whole cell"):
+    with pytest.raises(ValueError, match=rf"{path.name} is not a whole cell"):
         run_study(study(seeds=1), tmp_path, backend=HERE, progress=False)
 
 
@@ -219,7 +216,7 @@ def test_what_fails_once_is_tried_again(tmp_path: Path, flaky: str, capfd: pytes
     once = study(probes={flaky: {"folder": str(tmp_path), "times": 1}}, axes={})
     run_study(once, tmp_path / "out", backend=HERE, progress=False)
     ids = [entry.cell.id for entry in once.cells()]
-    assert f"cell {ids[1]} failed: RuntimeError: it does not work; it is tried again later" in capfd.readouterr().err
+    assert f"run {ids[1]} failed: RuntimeError: it does not work; it is tried again later" in capfd.readouterr().err
     (failure,) = (tmp_path / "out" / "failures").iterdir()
     (attempt,) = json.loads(failure.read_text())
     assert failure.stem == ids[1]
@@ -242,7 +239,7 @@ def test_what_always_fails_leaves_the_rest_alone(tmp_path: Path, flaky: str) -> 
     assert (found.n_cells, found.done, found.left) == (3, 2, 0)
     assert found.failed == {failed: "RuntimeError: it does not work"}
     assert found.cpu_s > 0
-    assert str(found).splitlines()[0] == "few (paper): 3 cells: 2 done, 0 diverged, 1 failed, 0 left"
+    assert str(found).splitlines()[0] == "few: 3 runs: 2 done, 0 diverged, 1 failed, 0 left"
     assert str(found).splitlines()[-1] == f"  {failed}: RuntimeError: it does not work"
     assert len(tables(out)[0].splitlines()) == 3
     results = run_study(never, out, backend=HERE, progress=False)  # the third time it fails, the fourth it does not
@@ -257,7 +254,7 @@ def test_a_full_disk_stops_the_study(tmp_path: Path, flaky: str) -> None:
     full = study(probes={flaky: {"folder": str(tmp_path), "times": 1, "errno": 28}}, axes={}, seeds=4)
     out = tmp_path / "out"
     with pytest.raises(
-        OSError, match=r"nothing more can be written to .*: \[Errno 28\] it does not work; what is done"
+        OSError, match=r"nothing more can be written to .*: \[Errno 28\] it does not work; finished runs are kept"
     ):
         run_study(full, out, backend=HERE, progress=False)
     assert len(contents(out)) < 4
@@ -296,25 +293,25 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
         places.append(tmp_path / "read-only")
         places[-1].mkdir(mode=0o500)
     for place in places:
-        with pytest.raises(OSError, match=rf"out='{place}' cannot be written to: .*; give another"):
+        with pytest.raises(OSError, match=rf"out='{place}' cannot be written to: .*; give another folder"):
             run_study(study(), place, backend=HERE, progress=False)
 
 
 @pytest.mark.usefixtures("here")
 def test_one_writer_a_folder(tmp_path: Path) -> None:
     with (
-        running.ours(tmp_path),
-        pytest.raises(OSError, match=rf"process {os.getpid()} on .* is at work there; wait"),
+        folder.locked(tmp_path),
+        pytest.raises(OSError, match=rf"process {os.getpid()} on .* is running there; wait"),
     ):
         run_study(study(), tmp_path, backend=HERE, progress=False)
-    with running.ours(tmp_path):
+    with folder.locked(tmp_path):
         pass
 
 
 @pytest.mark.usefixtures("here")
 def test_room_is_made_before_anything_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running.shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000_000))
-    with pytest.raises(ValueError, match=r"has 50 MB free; 4 cells need 100 MB: make room, or give another"):
+    monkeypatch.setattr(folder.shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000_000))
+    with pytest.raises(ValueError, match=r"has 50 MB free; 4 runs need 100 MB: make room, or give another folder"):
         run_study(study(), tmp_path, backend=HERE, progress=False)
     assert not list(tmp_path.glob("cells/*"))
 
@@ -378,7 +375,7 @@ def test_a_file_that_is_no_cell_is_named(tmp_path: Path) -> None:
     cell = study().cells()[0].cell
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / f"{cell.id}.json").write_text("{")
-    with pytest.raises(ValueError, match=rf"{cell.id}.json is no whole cell: .*; remove it, and it is run again"):
+    with pytest.raises(ValueError, match=rf"{cell.id}.json is not a whole cell: .*; remove it and run the study again"):
         run_study(study(), tmp_path, backend=HERE, progress=False)
     assert read(tmp_path, "another") is None
 

@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+from helpers.studied import results_of, study_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtrnn_agents.networks.gated import GRU
+from mtrnn_agents.networks import GRU
 from mtrnn_analysis.studies.networks import axes_of
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments.cli.main import main
-from mtrnn_envs.experiments.studies import results
+from mtrnn_envs.experiments.studies import STUDIES, Backend, Study, load_study, results, run_study
 from mtrnn_envs.experiments.studies.cell import Cell, read, run_cell
-from mtrnn_envs.experiments.studies.paper import STUDIES
-from mtrnn_envs.experiments.studies.study import Study, flat, found
+from mtrnn_envs.experiments.studies.study import flat
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SHORT = {"task.encoder": None, "training.n_updates": 4, "training.evaluate_every": 2, "n_trials": 64}
 TOML = """
 seeds = 2
@@ -40,7 +41,7 @@ network = { plain = {}, GRU = { training.network.kind = "gru", training.network.
 [[also]]
 labels = { N = "untrained" }
 trained = false
-[budgets.quick]
+[profiles.quick]
 seeds = 1
 settings.training.n_updates = 2
 axes.N = { path = "task.n_tasks", values = [2] }
@@ -50,7 +51,7 @@ axes.N = { path = "task.n_tasks", values = [2] }
 @pytest.fixture
 def declared(tmp_path: Path) -> Study:
     (tmp_path / "mine.toml").write_text(TOML)
-    return found(str(tmp_path / "mine.toml"))
+    return load_study(str(tmp_path / "mine.toml"))
 
 
 def test_a_grid_is_the_product_of_its_axes_times_the_seeds(declared: Study) -> None:
@@ -66,7 +67,7 @@ def test_a_grid_is_the_product_of_its_axes_times_the_seeds(declared: Study) -> N
     assert cells[8].labels == {"N": "untrained", "seed": 0}
 
 
-def test_a_budget_changes_what_it_names_and_nothing_else(declared: Study) -> None:
+def test_a_profile_changes_what_it_names_and_nothing_else(declared: Study) -> None:
     quick = declared.cells("quick")
     assert [entry.labels for entry in quick] == [
         {"N": 2, "network": "plain", "seed": 0},
@@ -79,8 +80,8 @@ def test_a_budget_changes_what_it_names_and_nothing_else(declared: Study) -> Non
 
 def test_a_study_survives_json_with_levels_that_are_numbers(declared: Study) -> None:
     again = Study.from_fields(json.loads(json.dumps(declared.to_fields())))
-    for budget in ("paper", "quick"):
-        theirs, ours = ([(e.labels, e.cell.id) for e in each.cells(budget)] for each in (again, declared))
+    for profile in ("paper", "quick"):
+        theirs, ours = ([(e.labels, e.cell.id) for e in each.cells(profile)] for each in (again, declared))
         assert theirs == ours
     assert axes_of(again) == axes_of(declared)
 
@@ -111,8 +112,9 @@ def test_paths_are_the_leaves_of_tables(tree: object) -> None:
         ({"axes": {"N": {"two": 2}}}, r"axes.N.two=2 must be a table of settings"),
         ({"name": "../x"}, r"name='../x' must be letters"),
         ({"seeds": 0}, r"seeds=0"),
-        ({"budgets": {"quick": {"sedes": 1}}}, r"'sedes'.*did you mean 'seeds'"),
-        ({"budgets": {"paper": {}}}, r"budgets.paper is the study as it is"),
+        ({"budgets": {"quick": {"seeds": 1}}}, r"unknown field budgets; did you mean profiles\? Results of older"),
+        ({"profiles": {"quick": {"sedes": 1}}}, r"'sedes'.*did you mean 'seeds'"),
+        ({"profiles": {"paper": {}}}, r"profiles.paper is the study as it is declared; choose another"),
         ({"text": 3}, r"text=3 of study 'a' must be text"),
         ({"settings": None}, r"settings=None of study 'a' must be a table of values by name"),
         ({"probes": "decoding"}, r"probes='decoding' of study 'a' must be a list of names, or a table"),
@@ -130,22 +132,22 @@ def test_what_is_wrong_is_named(changes: dict[str, object], message: str) -> Non
 
 def test_a_study_that_is_not_there_is_said(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("name = ")
-    with pytest.raises(ValueError, match=r"bad.toml is no TOML"):
-        found(str(tmp_path / "bad.toml"))
+    with pytest.raises(ValueError, match=r"bad.toml is not TOML"):
+        load_study(str(tmp_path / "bad.toml"))
     with pytest.raises(ValueError, match=r"did you mean 'fig1f'"):
-        found("fig1ff")
+        load_study("fig1ff")
     with pytest.raises(ValueError, match=r"cannot be imported"):
-        found("no_such_module:study")
-    with pytest.raises(ValueError, match=r"is a dict, no Study"):
-        found("mtrnn_envs.experiments.studies.paper:STUDIES")
+        load_study("no_such_module:study")
+    with pytest.raises(ValueError, match=r"is a dict, not a Study"):
+        load_study("mtrnn_envs.experiments.studies.paper:STUDIES")
     with pytest.raises(FileNotFoundError):
-        found(str(tmp_path / "none.toml"))
-    with pytest.raises(ValueError, match=r"'fast' is not a budget of study 'noise'"):
+        load_study(str(tmp_path / "none.toml"))
+    with pytest.raises(ValueError, match=r"'fast' is not a profile of study 'noise'"):
         STUDIES["noise"].cells("fast")
 
 
 def test_the_name_of_a_cell_changes_with_all_that_determines_it_and_only_then() -> None:
-    cell = found("fig1f").cells()[0].cell
+    cell = load_study("fig1f").cells()[0].cell
     same = Cell(**{**vars(cell), "test": {}})
     others = [
         Cell(**{**vars(cell), **change})
@@ -227,7 +229,7 @@ def test_divergence_is_what_was_found(tmp_path: Path) -> None:
 def test_a_broken_cell_is_named(tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "x.json").write_text("{")
-    with pytest.raises(ValueError, match=r"x.json is no whole cell"):
+    with pytest.raises(ValueError, match=r"x.json is not a whole cell"):
         read(tmp_path, "x")
     (tmp_path / "cells" / "x.json").write_text('{"schema": 99}')
     with pytest.raises(ValueError, match=r"schema 99; this version reads schema 1"):
@@ -236,25 +238,25 @@ def test_a_broken_cell_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", STUDIES)
-@pytest.mark.parametrize("budget", ["paper", "quick"])
-def test_every_study_that_ships_can_be_run_and_drawn(name: str, budget: str) -> None:
+@pytest.mark.parametrize("profile", ["paper", "quick"])
+def test_every_study_that_ships_can_be_run_and_drawn(name: str, profile: str) -> None:
     from mtrnn_analysis.studies.figures import check
 
     study = STUDIES[name]
-    cells = study.cells(budget)
+    cells = study.cells(profile)
     assert len({entry.cell.id for entry in cells}) == len(cells)
     assert study.seeds == 5
     check(study)
 
 
 def test_the_commands_run_a_study_say_how_far_it_is_and_report(declared: Study, tmp_path: Path, capsys) -> None:
-    command = ["study", "run", str(tmp_path / "mine.toml"), "--out", str(tmp_path / "out"), "--budget", "quick"]
+    command = ["study", "run", str(tmp_path / "mine.toml"), "--out", str(tmp_path / "out"), "--profile", "quick"]
     assert main([*command, "--n-jobs", "1"]) == 0
     said = capsys.readouterr().out
     assert "3 done, 0 diverged, 0 failed, 0 left" in said
     assert (tmp_path / "out" / "report.html").exists()
     assert main(["study", "status", "--out", str(tmp_path / "out")]) == 0
-    assert "mine (quick): 3 cells: 3 done" in capsys.readouterr().out
+    assert "mine (quick): 3 runs: 3 done" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -275,16 +277,42 @@ def test_what_cannot_be_done_is_said(command: list[str], message: str, capsys, m
 
 
 @pytest.mark.slow
-def test_the_study_of_the_examples_runs_and_its_results_are_kept_small(tmp_path: Path, capsys, monkeypatch) -> None:
-    examples = Path(__file__).parents[2] / "examples"
-    command = ["study", "run", str(examples / "10_study.toml"), "--out", str(tmp_path / "out"), "--budget", "quick"]
-    assert main([*command, "--n-jobs", "1"]) == 0
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_studies_of_the_examples_run_and_are_drawn(path: Path, tmp_path: Path, capsys) -> None:
+    command = ["study", "run", str(path), "--out", str(tmp_path), "--profile", "quick", "--n-jobs", "1"]
+    assert main(command) == 0
+    study = load_study(str(path))
+    assert (
+        f"{study.name}: {(n := len(study.cells('quick')))} of {n} runs; means over networks" in capsys.readouterr().out
+    )
+    assert "nothing to draw" not in (report := (tmp_path / "report.html").read_text())
+    assert "No network has" not in report
+    drawn = {each.stem for each in (tmp_path / "studies" / study.name).glob("*.png")}
+    assert drawn == {f"{figure['kind']}-{i}" for i, figure in enumerate(study.figures, 1)}
+
+
+@pytest.mark.slow
+def test_results_of_a_study_are_kept_small(tmp_path: Path, monkeypatch) -> None:
+    run_study(load_study(str(EXAMPLES / "10_study.toml")), tmp_path / "out", profile="quick", backend=Backend(n_jobs=1))
     monkeypatch.setattr(sys, "argv", ["keep", str(tmp_path / "out"), "--to", str(tmp_path / "kept")])
-    runpy.run_path(str(examples / "11_keep_results.py"), run_name="__main__")
+    runpy.run_path(str(EXAMPLES / "11_keep_results.py"), run_name="__main__")
     kept = {path.relative_to(tmp_path / "kept").as_posix() for path in (tmp_path / "kept").rglob("*") if path.is_file()}
     assert kept == {"claims.md", "few_tasks/table.csv", "few_tasks/curve-1.png"}
     rows = list(csv.DictReader((tmp_path / "kept" / "few_tasks" / "table.csv").read_text().splitlines()))
     assert [row["network"] for row in rows] == ["leaky RNN", "untrained"]
+
+
+def test_results_are_shown_in_eight_lines() -> None:
+    axes = {"N": {n: {"task.n_tasks": n} for n in range(1, 10)}}
+    found = results_of(study_of(axes=axes, seeds=2), lambda labels: {"decoding.value": labels["N"] + labels["seed"]})
+    lines = repr(found).splitlines()
+    assert lines[0] == "mine: 18 of 18 runs; means over networks"
+    assert lines[1].split() == ["N", "networks", "OOD", "r²"]
+    assert lines[3].split() == ["2", "2", "2.500"]
+    assert (len(lines), lines[-1]) == (8, "... 4 more settings")
+    assert "<table" in found._repr_html_()
+    nothing = results_of(study_of(seeds=1), lambda labels: {}, diverged=lambda labels: True)
+    assert repr(nothing) == "mine: 3 of 3 runs; means over networks"
 
 
 @pytest.mark.slow
@@ -302,7 +330,7 @@ def test_agents_that_learn_by_reward_are_cells_too(agent: str, settings: dict[st
     (entry,) = study.cells()
     found = run_cell(entry.cell, tmp_path)
     assert found["status"] == "done"
-    assert set(found["curves"]) >= {"history.steps", "history.accuracy", "history.r2_ood", "history.r2_ood_released"}
+    assert set(found["curves"]) >= {"history.steps", "history.accuracy", "history.r2_ood"}
     assert np.isfinite(found["numbers"]["decoding.value"])
 
 

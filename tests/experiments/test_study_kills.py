@@ -45,7 +45,7 @@ def test_told_to_stop_it_says_how_to_go_on_and_leaves_no_worker(tmp_path: Path, 
         process.terminate()
     assert process.wait(30) != 0
     log = (tmp_path / "out.log").read_text()
-    assert f"of 16 cells are done, in {out}; the same command goes on with the rest" in log
+    assert f"of 16 runs are done, in {out}; the same command continues with the rest" in log
     _, alive = psutil.wait_procs(there, timeout=5)
     assert not alive
     assert 0 < len(kills.contents(out)) < 16

@@ -1,12 +1,13 @@
-"""Results of studies that nobody ran: the numbers are given, so that what is drawn and judged is known beforehand."""
+"""Results of studies that were not run: the numbers are given, so that figures and verdicts are known beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mtrnn_envs.experiments.studies.results import Results
-from mtrnn_envs.experiments.studies.study import PAPER, Study
+from mtrnn_analysis.studies import Networks, networks
+from mtrnn_envs.experiments.studies import Results, Study
+from mtrnn_envs.experiments.studies.study import PAPER
 
 NUMBERS = {"OOD r²": "decoding.value", "ID r²": "decoding.in_distribution.r2_prior", "accuracy": "accuracy"}
 PROBES = ("decoding", "decoding_course", "sample_curve")
@@ -28,10 +29,10 @@ def results_of(
     numbers: Callable[[Mapping[str, Any]], Mapping[str, float | None]],
     curves: Callable[[Mapping[str, Any]], Mapping[str, list[Any]]] = lambda labels: {},
     diverged: Callable[[Mapping[str, Any]], bool] = lambda labels: False,
-    budget: str = PAPER,
+    profile: str = PAPER,
 ) -> Results:
     """Results in which a network with `labels` has these numbers and curves, or diverged."""
-    entries, found = study.cells(budget), []
+    entries, found = study.cells(profile), []
     for labels, cell in entries:
         lost = diverged(labels)
         found.append(
@@ -47,4 +48,9 @@ def results_of(
                 "cost": {"cpu_s": 1.0, "wall_s": 1.0, "host": ""},
             }
         )
-    return Results(study.at(budget), budget, entries, found, len(entries))
+    return Results(study.at(profile), profile, entries, found, len(entries))
+
+
+def networks_of(study: Study, *given: Any, **more: Any) -> Networks:
+    """The networks of results with these numbers; see `results_of`."""
+    return networks(results_of(study, *given, **more))

@@ -98,7 +98,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     drawn = [Drawn(f"scene {i}", scene(), "To be turned.") for i in range(TURNED)]
     drawn += [Drawn("lines", lines(), "Two lines."), Drawn("cloud", cloud(), "A cloud.")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(html, "figures", lambda results, out: drawn if results.study.name == "whole" else [])
+        patch.setattr(html, "figures", lambda found, out: drawn if found.study.name == "whole" else [])
         return html.write(out)
 
 

@@ -1,4 +1,4 @@
-"""What an agent that is a network carries from step to step."""
+"""The state of an agent that is a network, from step to step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mtrnn_agents.networks.base import Network, Weights, noise_of
 from mtrnn_envs import EvidenceTask
 
 
-class Memory(NamedTuple):
-    """What the agent carries from step to step.
+class AgentState(NamedTuple):
+    """The state of an agent between two steps.
 
     Attributes:
-        state: of the network, in which the last observation has been seen; its hidden activity `[N, H]` comes first.
+        state: of the network after the last observation; its hidden activity `[N, H]` comes first.
         seen: observations since the cue fell, `[N]`.
     """
 
@@ -33,26 +33,26 @@ def checked_observation(task: EvidenceTask, observation: np.ndarray) -> Float[np
     return shown
 
 
-def remembered(
+def next_state(
     network: Network,
     weights: Weights,
-    memory: Memory | None,
+    before: AgentState | None,
     shown: Float[np.ndarray, "N F"],
     episode_start: Bool[np.ndarray, " N"] | None,
     noise: torch.Generator | None,
-) -> Memory:
-    """The memory in which `shown` has been seen; where `episode_start`, it knows of nothing else.
+) -> AgentState:
+    """The state after `shown`, from the one `before` it; where `episode_start`, a trial begins.
 
-    With `noise`, a network that has noise of its own draws it from there.
+    A network that has noise of its own draws it from `noise`, if given.
     """
     n = len(shown)
-    if memory is None:
-        memory = Memory(network.start(weights, n), np.zeros(n, np.int64))
-    before, seen = memory
+    if before is None:
+        before = AgentState(network.start(weights, n), np.zeros(n, np.int64))
+    state, seen = before
     if episode_start is not None:
         fresh = np.asarray(episode_start, bool).reshape(n)
         wiped = torch.from_numpy(fresh)
-        before = tuple(torch.where(wiped.view(n, *[1] * (v.ndim - 1)), torch.zeros_like(v), v) for v in before)
+        state = tuple(torch.where(wiped.view(n, *[1] * (v.ndim - 1)), torch.zeros_like(v), v) for v in state)
         seen = np.where(fresh, 0, seen)
     drawn = torch.randn(n, network.n_units, generator=noise) if noise is not None and noise_of(network) else None
-    return Memory(network.step(weights, before, torch.from_numpy(shown), drawn), seen + (shown[:, 0] == 0))
+    return AgentState(network.step(weights, state, torch.from_numpy(shown), drawn), seen + (shown[:, 0] == 0))

@@ -1,9 +1,9 @@
-"""What a network is to everything that trains or runs it.
+"""The contract of a network, and the functions that networks share.
 
 A network is frozen settings and pure functions of its weights, so that training, checkpoints and many networks at once
 need to know nothing else of it. Its two forms agree: `step`, one observation at a time, for environments, and
-`sequence`, whole trials, for training. Adding one is one class and one line of
-`mtrnn_agents.networks.registry.NETWORKS`.
+`sequence`, whole trials, for training. A new network is one frozen dataclass in one file, and one line: in
+`mtrnn_agents.networks.registry.NETWORKS`, or in the entry-point group `mtrnn.networks` of another package.
 
 Axes: N trials, T steps, F inputs, H units, A answers; weight matrices are `[from, to]`. Every function also takes
 weights of M networks stacked along a first axis, with inputs `[M, N, ...]`: annotated as `*M`.
@@ -12,30 +12,27 @@ weights of M networks stacked along a first axis, with inputs `[M, N, ...]`: ann
 from __future__ import annotations
 
 import math
-import numbers
-from dataclasses import field
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.utils.validation import check_int
 
 Weights: TypeAlias = dict[str, Tensor]
 State: TypeAlias = tuple[Tensor, ...]
+Observation: TypeAlias = Float[Tensor, "*M N F"]
+Observations: TypeAlias = Float[Tensor, "*M N T F"]
+UnitNoise: TypeAlias = Float[Tensor, "*M N H"]
+UnitNoises: TypeAlias = Float[Tensor, "*M N T H"]
+Activity: TypeAlias = Float[Tensor, "*M N T H"]
 # Weights under these names are kept with the others but not trained.
 FIXED = "fixed."
 
 
-def option(default: Any, help: str) -> Any:
-    """A field of a settings dataclass, with its help."""
-    return field(default=default, metadata={"help": help})
-
-
 class Sizes(NamedTuple):
-    """What a task asks of a network.
+    """The numbers of inputs, outputs and steps that a task needs.
 
     Attributes:
         n_inputs: F.
@@ -70,11 +67,11 @@ class Network(Protocol):
         """The state before the first step of `n` trials: zeros, the first of them the hidden activity."""
         ...
 
-    def step(self, weights: Weights, state: State, observation: Tensor, noise: Tensor | None = None) -> State:
-        """The state in which `observation` has been seen, from the state before it; `[N, H]` comes first."""
+    def step(self, weights: Weights, state: State, observation: Observation, noise: UnitNoise | None = None) -> State:
+        """The state after `observation`, from the state before it; the hidden activity `[N, H]` comes first."""
         ...
 
-    def sequence(self, weights: Weights, observations: Tensor, noise: Tensor | None = None) -> Tensor:
+    def sequence(self, weights: Weights, observations: Observations, noise: UnitNoises | None = None) -> Activity:
         """The hidden activity at every step of whole trials, `[N, T, H]`."""
         ...
 
@@ -122,31 +119,17 @@ def layer(name: str, n_inputs: int, n_outputs: int, rng: torch.Generator) -> Wei
     return {f"{name}.weight": weight, f"{name}.bias": bias}
 
 
+def uniform(n_units: int, rng: torch.Generator, *shape: int) -> Tensor:
+    """Weights of this shape, uniform on ±1/sqrt(n_units), as PyTorch's recurrent layers start."""
+    return nn.init.uniform_(torch.empty(shape, dtype=torch.float32), -(n_units**-0.5), n_units**-0.5, rng)
+
+
+def add_product(drive: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
+    """drive + hidden weight; for M networks at once, as `affine`."""
+    return (torch.addmm if weight.ndim == 2 else torch.baddbmm)(drive, hidden, weight)
+
+
 def zeros(weights: Weights, n: int, *shape: int) -> Tensor:
     """A part of a starting state, `[n, *shape]`, or `[M, n, *shape]` where weights are those of M networks."""
     output = weights["output.weight"]
     return output.new_zeros(*output.shape[:-2], n, *shape)
-
-
-def whole_field(settings: Any, name: str, low: int) -> None:
-    """Makes the field `name` of frozen `settings` an int; `ValueError` if it is not a whole number of `low` or more."""
-    object.__setattr__(settings, name, check_int(name, getattr(settings, name), low))
-
-
-def real_field(settings: Any, name: str, low: float, high: float, *, low_is_allowed: bool = False) -> None:
-    """Makes the field `name` of frozen `settings` a float, if it is a number in (low, high], or [low, high].
-
-    Raises:
-        ValueError: if it is not.
-    """
-    value = getattr(settings, name)
-    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
-    if not (low < number <= high or (low_is_allowed and number == low)):
-        raise ValueError(f"{name}={value!r} is not a number in {'[' if low_is_allowed else '('}{low}, {high}]")
-    object.__setattr__(settings, name, number)
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Raises `ValueError` unless `value` is True or False."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name}={value!r} is neither True nor False")

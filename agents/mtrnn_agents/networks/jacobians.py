@@ -18,8 +18,9 @@ from jaxtyping import Float
 from scipy.special import expit
 
 from mtrnn_agents.networks.base import Network, Weights
-from mtrnn_agents.networks.gated import GRU, LSTM
+from mtrnn_agents.networks.gru import GRU
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
+from mtrnn_agents.networks.lstm import LSTM
 from mtrnn_envs.protocols import Dynamics
 
 
@@ -86,7 +87,7 @@ class Leaky(Cell):
 
 @dataclass(frozen=True, eq=False)
 class Gated(Cell):
-    """A GRU, with the gates r, z, n in this order; see `mtrnn_agents.networks.gated.GRU`.
+    """A GRU, with the gates r, z, n in this order; see `mtrnn_agents.networks.gru.GRU`.
 
     Attributes:
         candidate_bias: b_hn, `[H]`, which r multiplies with h W_hn.
@@ -134,7 +135,7 @@ class LongShortTerm:
     """LSTM layers, each of which sees h' of the one before, with the gates i, f, g, o in this order.
 
     The state is (h, c) of the last layer, then of the one before, and so on, so that h of the last, which is what
-    other modules call the units, comes first. See `mtrnn_agents.networks.gated.LSTM`.
+    other modules call the units, comes first. See `mtrnn_agents.networks.lstm.LSTM`.
 
     Attributes:
         cells: the layers, the first that sees the inputs first.

@@ -1,4 +1,4 @@
-"""The leaky RNN of the paper, with the options of users of PsychRNN."""
+"""The leaky RNN of the paper, with the options of PsychRNN."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from torch import Tensor, nn
 
 from mtrnn_agents.networks.base import (
     FIXED,
+    Activity,
+    Observation,
+    Observations,
     Sizes,
     State,
+    UnitNoise,
+    UnitNoises,
     Weights,
+    add_product,
     affine,
-    check_flag,
     layer,
-    option,
-    real_field,
-    whole_field,
     zeros,
 )
+from mtrnn_agents.networks.options import check_fields, option
 from mtrnn_envs.utils.validation import attribute_named
 
 # A kind of start is one row: from the matrix [H, H] to be filled and the generator.
@@ -60,32 +63,33 @@ class LeakyRNN:
         ValueError: if a field is out of its range.
     """
 
-    n_units: int = option(64, "units H")
-    alpha: float = option(1.0, "dt / tau, in (0, 1]")
+    n_units: int = option(64, "units H", low=1)
+    alpha: float = option(1.0, "dt / tau, in (0, 1]", above=0, high=1)
     leaky: bool = option(True, "whether activity decays: (1 - alpha) r + ..., not r + ...")
-    activation: str = option("relu", "'relu' or 'tanh'")
-    noise: float = option(0.0, "standard deviation s of the noise of the units")
-    initialization: str = option("uniform", "first recurrent weights: 'uniform', 'orthogonal' or 'sparse' (1 in 10)")
+    activation: str = option("relu", "'relu' or 'tanh'", among=ACTIVATIONS)
+    noise: float = option(0.0, "standard deviation s of the noise of the units", low=0, high=1e6)
+    initialization: str = option(
+        "uniform", "first recurrent weights: 'uniform', 'orthogonal' or 'sparse' (1 in 10)", among=INITIALIZATIONS
+    )
     connectivity: float | str = option(
         1.0,
         "share of recurrent connections that exist, drawn at random, or 'module:attribute', an array [H, H] of 0, 1",
+        above=0,
+        high=1,
     )
-    excitatory: float | None = option(None, "Dale's law: the share of units that are excitatory; None for no such law")
+    excitatory: float | None = option(
+        None, "Dale's law: the share of units that are excitatory; None for no such law", low=0, high=1
+    )
 
     def __post_init__(self) -> None:
-        whole_field(self, "n_units", 1)
-        real_field(self, "alpha", 0, 1)
-        check_flag("leaky", self.leaky)
-        real_field(self, "noise", 0, 1e6, low_is_allowed=True)
-        for name, known in (("activation", ACTIVATIONS), ("initialization", INITIALIZATIONS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {sorted(known)}")
-        if self.excitatory is not None:
-            real_field(self, "excitatory", 0, 1, low_is_allowed=True)
+        check_fields(self)
         if isinstance(self.connectivity, str):
             _named_mask(self.connectivity, self.n_units)
-        else:
-            real_field(self, "connectivity", 0, 1)
+
+    def named_arrays(self) -> dict[str, np.ndarray]:
+        """The named mask, if there is one: other contents make another run."""
+        name = self.connectivity
+        return {"connectivity": _named_mask(name, self.n_units)} if isinstance(name, str) else {}
 
     def first_weights(self, sizes: Sizes, rng: torch.Generator) -> Weights:
         """See `Network`."""
@@ -119,23 +123,12 @@ class LeakyRNN:
             matrix = torch.where(matrix < 0, -matrix, matrix) * weights[FIXED + "sign"][..., None]
         return matrix * weights[FIXED + "mask"] if FIXED + "mask" in weights else matrix
 
-    def step(
-        self,
-        weights: Weights,
-        state: State,
-        observation: Float[Tensor, "*M N F"],
-        noise: Float[Tensor, "*M N H"] | None = None,
-    ) -> State:
+    def step(self, weights: Weights, state: State, observation: Observation, noise: UnitNoise | None = None) -> State:
         """See `Network`."""
         drive = self._driven(affine(observation, weights["input.weight"], weights["input.bias"]), noise)
         return (self._next(state[0], drive, self.recurrent(weights)),)
 
-    def sequence(
-        self,
-        weights: Weights,
-        observations: Float[Tensor, "*M N T F"],
-        noise: Float[Tensor, "*M N T H"] | None = None,
-    ) -> Float[Tensor, "*M N T H"]:
+    def sequence(self, weights: Weights, observations: Observations, noise: UnitNoises | None = None) -> Activity:
         """See `Network`. The products with the inputs are made for all steps at once, outside the loop."""
         drives = self._driven(affine(observations, weights["input.weight"], weights["input.bias"]), noise)
         recurrent, states = self.recurrent(weights), []
@@ -154,8 +147,7 @@ class LeakyRNN:
         return math.sqrt(2 / self.alpha) * self.noise
 
     def _next(self, hidden: Tensor, drive: Tensor, recurrent: Tensor) -> Tensor:
-        product = torch.addmm if recurrent.ndim == 2 else torch.baddbmm
-        rate = ACTIVATIONS[self.activation](product(drive, hidden, recurrent))
+        rate = ACTIVATIONS[self.activation](add_product(drive, hidden, recurrent))
         if self.leaky:
             return rate if self.alpha == 1 else torch.lerp(hidden, rate, self.alpha)
         return hidden + self.alpha * rate

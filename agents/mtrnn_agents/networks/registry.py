@@ -1,17 +1,27 @@
-"""The registry of network architectures: a new one is one class and one line here."""
+"""Networks by name: those of this package, and those of the entry-point group `mtrnn.networks`.
+
+    [project.entry-points."mtrnn.networks"]
+    mine = "my_package.my_network:MyNetwork"
+
+The class is a frozen dataclass with the methods of `mtrnn_agents.networks.Network`. It is then chosen by its name on
+the command line and in studies, saved, loaded and hashed as those of this package are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Union
 
 from mtrnn_agents.networks.base import Network
-from mtrnn_agents.networks.gated import GRU, LSTM
+from mtrnn_agents.networks.gru import GRU
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
+from mtrnn_agents.networks.lstm import LSTM
 from mtrnn_agents.networks.transformer import Transformer
 from mtrnn_envs.utils.validation import check_choice
 
+GROUP = "mtrnn.networks"
 NETWORKS: dict[str, type[Any]] = {
     "leaky-rnn": LeakyRNN,
     "gru": GRU,
@@ -19,18 +29,49 @@ NETWORKS: dict[str, type[Any]] = {
     "transformer": Transformer,
 }
 
+if TYPE_CHECKING:
+    AnyNetwork = Network
+else:
 
-def name_of(network: Network) -> str:
-    """The name of a network's class in `NETWORKS`.
+    def __getattr__(name: str) -> Any:
+        """`AnyNetwork`, the annotation of a setting: the union of all networks, as of when the command line asks."""
+        if name == "AnyNetwork":
+            return Union[tuple(installed().values())]  # noqa: UP007
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def installed() -> dict[str, type[Any]]:
+    """`NETWORKS`, and the classes of the entry points in `mtrnn.networks`.
 
     Raises:
-        ValueError: if it is not registered.
+        ValueError: if two networks have one name, or an entry point cannot be imported.
     """
-    for name, kind in NETWORKS.items():
-        if type(network) is kind:
-            return name
-    classes = ", ".join(kind.__name__ for kind in NETWORKS.values())
-    raise ValueError(f"network={network!r} is of no registered kind: give one of {classes}, as LeakyRNN()")
+    found = dict(NETWORKS)
+    for entry in metadata.entry_points(group=GROUP):
+        if entry.name in found:
+            raise ValueError(f"network {entry.name!r} of {entry.value} has the name of another; rename its entry point")
+        try:
+            found[entry.name] = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"network {entry.name!r}: {entry.value} cannot be imported: {error}") from error
+    return found
+
+
+def name_of(network: Network) -> str:
+    """The name of a network's class: its key in `NETWORKS`, or the name of its entry point.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    for names in (NETWORKS, None):  # entry points are looked up only for a network that is not of this package
+        for name, kind in (installed() if names is None else names).items():
+            if type(network) is kind:
+                return name
+    classes = ", ".join(kind.__name__ for kind in installed().values())
+    raise ValueError(
+        f"network={network!r} is of no registered kind: give one of {classes}, as LeakyRNN(), or name its class in "
+        f"the entry-point group {GROUP}"
+    )
 
 
 def to_fields(network: Any) -> dict[str, Any]:
@@ -42,11 +83,13 @@ def from_fields(values: Mapping[str, Any]) -> Network:
     """The network that `values` name: its "kind", and settings of that kind, the others of which have their defaults.
 
     Raises:
-        ValueError: if there is no kind, or a name is not known, saying which was probably meant.
+        ValueError: if "kind" is missing or a name is not known, with the name that was probably meant.
     """
-    settings = dict(values)
+    settings, kinds = dict(values), NETWORKS
+    if settings.get("kind") not in kinds:
+        kinds = installed()
     if "kind" not in settings:
-        raise ValueError(f"{settings} has no 'kind'; the kinds are {', '.join(NETWORKS)}")
-    kind = check_choice(settings.pop("kind"), NETWORKS, "kind", "network")
-    names = [field.name for field in fields(NETWORKS[kind])]
-    return NETWORKS[kind](**{check_choice(name, names, "field", kind): value for name, value in settings.items()})
+        raise ValueError(f"{settings} has no 'kind'; the kinds are {', '.join(kinds)}")
+    kind = check_choice(settings.pop("kind"), kinds, "kind", "network")
+    names = [field.name for field in fields(kinds[kind])]
+    return kinds[kind](**{check_choice(name, names, "field", kind): value for name, value in settings.items()})

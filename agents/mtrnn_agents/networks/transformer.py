@@ -9,7 +9,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
-from mtrnn_agents.networks.base import FIXED, Sizes, State, Weights, affine, check_flag, option, whole_field, zeros
+from mtrnn_agents.networks.base import (
+    FIXED,
+    Activity,
+    Observation,
+    Observations,
+    Sizes,
+    State,
+    UnitNoise,
+    UnitNoises,
+    Weights,
+    affine,
+    zeros,
+)
+from mtrnn_agents.networks.options import check_fields, option
 
 # Standard deviation of first weights, and the width of the inner layer over that of the network (GPT-2).
 SCALE = 0.02
@@ -34,17 +47,15 @@ class Transformer:
         ValueError: if a field is out of its range; if a trial is longer than `sizes.n_steps`.
     """
 
-    n_units: int = option(64, "width H")
-    n_heads: int = option(8, "attention heads, a divisor of n_units")
-    n_layers: int = option(1, "layers")
+    n_units: int = option(64, "width H", low=1)
+    n_heads: int = option(8, "attention heads, a divisor of n_units", low=1)
+    n_layers: int = option(1, "layers", low=1)
     positions: bool = option(False, "whether a learned vector for each step is added to the projected input")
 
     def __post_init__(self) -> None:
-        for name in ("n_units", "n_heads", "n_layers"):
-            whole_field(self, name, 1)
+        check_fields(self)
         if self.n_units % self.n_heads:
             raise ValueError(f"n_heads={self.n_heads} does not divide n_units={self.n_units}")
-        check_flag("positions", self.positions)
 
     def first_weights(self, sizes: Sizes, rng: torch.Generator) -> Weights:
         """See `Network`. `positions` `[T, H]` are there in any case, at 0 and fixed if not wanted: they tell T."""
@@ -58,10 +69,8 @@ class Transformer:
             weights[f"{name}.bias"] = torch.zeros(n_outputs, dtype=torch.float32)
 
         def norm(name: str) -> None:
-            weights[f"{name}.weight"], weights[f"{name}.bias"] = (
-                torch.ones(h, dtype=torch.float32),
-                torch.zeros(h, dtype=torch.float32),
-            )
+            weights[f"{name}.weight"] = torch.ones(h, dtype=torch.float32)
+            weights[f"{name}.bias"] = torch.zeros(h, dtype=torch.float32)
 
         residual = SCALE / (2 * self.n_layers) ** 0.5
         affine_layer("input", sizes.n_inputs, h)
@@ -85,13 +94,7 @@ class Transformer:
         caches = (zeros(weights, n, self._positions(weights).shape[-2], 2 * self.n_units) for _ in self._blocks())
         return zeros(weights, n, self.n_units), zeros(weights, n).long(), *caches
 
-    def step(
-        self,
-        weights: Weights,
-        state: State,
-        observation: Float[Tensor, "*M N F"],
-        noise: Float[Tensor, "*M N H"] | None = None,
-    ) -> State:
+    def step(self, weights: Weights, state: State, observation: Observation, noise: UnitNoise | None = None) -> State:
         """See `Network`; `noise` is ignored."""
         _, seen, *caches = state
         positions = self._positions(weights)
@@ -111,12 +114,7 @@ class Transformer:
             x = self._finished(weights, block, x, attended)
         return _norm(weights, "norm", x), seen + 1, *caches
 
-    def sequence(
-        self,
-        weights: Weights,
-        observations: Float[Tensor, "*M N T F"],
-        noise: Float[Tensor, "*M N T H"] | None = None,
-    ) -> Float[Tensor, "*M N T H"]:
+    def sequence(self, weights: Weights, observations: Observations, noise: UnitNoises | None = None) -> Activity:
         """See `Network`; `noise` is ignored."""
         n_steps, positions = observations.shape[-2], self._positions(weights)
         if n_steps > positions.shape[-2]:

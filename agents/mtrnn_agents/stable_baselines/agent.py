@@ -1,9 +1,9 @@
-"""A policy of Stable-Baselines3 or sb3-contrib as an agent: what it answers, how sure it is, and the state it is in.
+"""A policy of Stable-Baselines3 or sb3-contrib as an agent: its actions, probabilities and states.
 
     model = RecurrentPPO("MlpLstmPolicy", make_sb3_env("MultiTaskEvidence-v0", 64)).learn(500_000)
     recording = record(StableBaselinesAgent(model, EvidenceTask()), gym.make_vec("MultiTaskEvidence-v0", 64), 1000, 0)
 
-The recording then has what a probe needs, as that of any other agent.
+The recording then serves every probe, as that of any other agent.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from mtrnn_agents.networks.jacobians import torch_lstm
 from mtrnn_agents.stable_baselines import history_features as features
 from mtrnn_agents.stable_baselines import policies
 from mtrnn_agents.stable_baselines.normalisation import Scaling, is_inside, widths
-from mtrnn_agents.supervised.settings import checked_task
 from mtrnn_agents.training import files as storage
-from mtrnn_agents.training import history as course
-from mtrnn_agents.training.history import Course
+from mtrnn_agents.training import history as columns
+from mtrnn_agents.training.history import Columns
+from mtrnn_agents.training.settings import checked_task
 from mtrnn_agents.trial_ppo.action_heads import answer_probabilities
-from mtrnn_envs import EvidenceTask
+from mtrnn_envs import EvidenceTask, plugins
 from mtrnn_envs.environments.env import action_space, observation_space
 from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.reward import action_sizes, is_discrete
@@ -42,12 +42,12 @@ from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.utils.validation import check_int
 
 
-class Memory(NamedTuple):
-    """What an agent whose policy has no memory carries from step to step.
+class FeedForwardState(NamedTuple):
+    """The state of an agent whose policy is not recurrent.
 
     Attributes:
         hidden: the last layer of the policy network, `[N, H]`.
-        past: see `mtrnn_agents.stable_baselines.history_features`; empty if the policy sees the observation alone.
+        past: see `mtrnn_agents.stable_baselines.history_features`; empty if the policy sees observations alone.
     """
 
     hidden: Float[np.ndarray, "N H"]
@@ -62,7 +62,7 @@ class StableBaselinesAgent:
 
     `predict` has the signature of SB3's own and gives the same actions where it is deterministic; where it draws them,
     it draws from a generator of its own and leaves the global ones alone. The state of a recurrent policy is SB3's:
-    (h, c) of `[layers, N, H]` each; that of another is a `Memory`.
+    (h, c) of `[layers, N, H]` each; that of another is a `FeedForwardState`.
 
     Arguments:
         model: a trained model (its `policy` is taken), or a policy: `ActorCriticPolicy` or
@@ -75,7 +75,7 @@ class StableBaselinesAgent:
             `VecFrameStack(envs, task.n_steps)` gives them, or "mean"; None for observations.
         seed: of its draws, a whole number, 0 or more.
         run: what it was trained by, as JSON, if known.
-        history: the course of training if known; its first column is "steps".
+        history: the training history, if known; its first column is "steps".
 
     Raises:
         ValueError: if the policy is of another kind, or it or the scaling does not fit the task.
@@ -90,7 +90,7 @@ class StableBaselinesAgent:
         kind: str | None = None,
         seed: int = 0,
         run: Mapping[str, Any] | None = None,
-        history: Course | None = None,
+        history: Columns | None = None,
     ) -> None:
         task, policy = checked_task(task), model.policy if isinstance(model, BaseAlgorithm) else model
         if not isinstance(policy, ActorCriticPolicy):
@@ -184,17 +184,13 @@ class StableBaselinesAgent:
         """The agent that training began with: the first weights of the same run.
 
         Raises:
-            ValueError: if it is not known what the agent was trained by, or not by one of this package's algorithms.
+            ValueError: if its run is not known, or not that of an agent plug-in.
         """
-        from mtrnn_agents.stable_baselines import ppo_history, recurrent_ppo
-
-        run, modules = self.run or {}, {"recurrent_ppo": recurrent_ppo, "ppo_history": ppo_history}
-        if run.get("name") not in modules:
-            raise ValueError(
-                f"run={self.run!r} is none of {' or '.join(modules)}: what the agent was before training is not known"
-            )
-        module = modules[run["name"]]
-        return module.untrained(self.task, run["seed"], module.Training(**run["training"]))
+        run = self.run or {}
+        if run.get("name") not in plugins.names("agent"):
+            raise ValueError(f"run={self.run!r} names no agent plug-in: the first weights of this agent are not known")
+        plugin: Any = plugins.agent(run["name"])
+        return plugin.untrained(self.task, run["seed"], plugin.Training(**run["training"]))
 
     def _recur(self, shown: np.ndarray, state: Any, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The state of the LSTM after `shown`."""
@@ -207,7 +203,7 @@ class StableBaselinesAgent:
         _, after = policy._process_sequence(self._features(shown), before, starts, policy.lstm_actor)
         return after[0].cpu().numpy(), after[1].cpu().numpy()
 
-    def _see(self, shown: np.ndarray, state: Memory | None, fresh: np.ndarray) -> Memory:
+    def _see(self, shown: np.ndarray, state: FeedForwardState | None, fresh: np.ndarray) -> FeedForwardState:
         """The last layer of the policy network that sees `shown`, and the past."""
         past: features.Past = ()
         if self.kind is not None:
@@ -216,7 +212,7 @@ class StableBaselinesAgent:
             past = features.begin(self.task, self.kind, len(shown)) if state is None else state.past
             past, shown = features.extended(self.task, self.kind, past, shown, fresh)
         latent = self.policy.mlp_extractor.forward_actor(self._features(shown))
-        return Memory(latent.cpu().numpy(), past)
+        return FeedForwardState(latent.cpu().numpy(), past)
 
     def _features(self, shown: np.ndarray) -> torch.Tensor:
         """What the policy's features extractor makes of what it sees."""
@@ -260,7 +256,7 @@ class StableBaselinesAgent:
     @property
     def evaluation(self) -> dict[str, float]:
         """What the last evaluation in training found, by name; empty if there was none."""
-        return course.evaluation(self.history)
+        return columns.evaluation(self.history)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and what is needed to build the policy to one safetensors file, without any code.
@@ -306,7 +302,7 @@ class StableBaselinesAgent:
         scaling = None
         if about["clip"] is not None:
             scaling = Scaling(arrays["scaling.mean"], arrays["scaling.deviation"], about["clip"])
-        history = course.from_json(about["history"])
+        history = columns.from_json(about["history"])
         return cls(policy, task, scaling=scaling, kind=kind, seed=about["seed"], run=about["run"], history=history)
 
     @classmethod

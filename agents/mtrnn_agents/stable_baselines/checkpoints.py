@@ -1,4 +1,4 @@
-"""Where the training of a model of Stable-Baselines3 stands, and its file: without any code, unlike SB3's own."""
+"""The state of training of a model of Stable-Baselines3, and its file: without any code, unlike SB3's own."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from mtrnn_agents.stable_baselines.policies import check_shapes
 from mtrnn_agents.training import files as storage
-from mtrnn_agents.training import history as course
+from mtrnn_agents.training import history as columns
 from mtrnn_agents.training.checkpoint import refuse_other
-from mtrnn_agents.training.history import Course
+from mtrnn_agents.training.history import Columns
 
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where training stands after whole iterations.
+    """The state of training after whole iterations.
 
     Attributes:
         arrays: the policy's weights, "policy.<name>", and the optimiser's, "optimizer.<parameter>.<name>".
@@ -29,16 +29,18 @@ class Progress:
         iteration: iterations made.
         history: the evaluations so far.
         trials: begun so far, those that were cut off included, and those of a last rollout that were too many.
+        diverged: the steps after which weights or logits were not finite; training has stopped before. It is not kept.
     """
 
     arrays: dict[str, np.ndarray]
     numbers: dict[str, float]
     iteration: int = 0
-    history: Course = field(default_factory=dict)
+    history: Columns = field(default_factory=dict)
     trials: int = 0
+    diverged: int | None = None
 
 
-def snapshot(model: OnPolicyAlgorithm, iteration: int, history: Course, trials: int = 0) -> Progress:
+def snapshot(model: OnPolicyAlgorithm, iteration: int, history: Columns, trials: int = 0) -> Progress:
     """The state of the model, copied."""
     arrays = {f"policy.{name}": v.detach().cpu().numpy().copy() for name, v in model.policy.state_dict().items()}
     numbers: dict[str, float] = {}
@@ -98,5 +100,5 @@ def read(path: Path, run: dict[str, Any]) -> Progress:
     """
     arrays, about = storage.read(path, "checkpoint")
     refuse_other(path, about["run"], run)
-    history = course.from_json(about["history"])
+    history = columns.from_json(about["history"])
     return Progress(arrays, about["numbers"], about["iteration"], history, about["trials"])

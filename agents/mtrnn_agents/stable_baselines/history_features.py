@@ -1,4 +1,4 @@
-"""What a network without memory is shown of a trial: its past, summed up. The same in training and in the agent."""
+"""Features of the history of a trial, for policies that are not recurrent; the same in training and in the agent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def width(task: EvidenceTask, kind: str) -> int:
 
 
 def begin(task: EvidenceTask, kind: str, n: int) -> Past:
-    """The past of `n` trials of which nothing has been seen: frames `[N, T, F]`, or a sum `[N, E]` and a number."""
+    """The past of `n` trials before their first observation: frames `[N, T, F]`, or a sum `[N, E]` and a number."""
     if kind == "frames":
         return (np.zeros((n, task.n_steps, task.n_features), np.float32),)
     return np.zeros((n, task.n_evidence)), np.zeros(n)
@@ -84,9 +84,8 @@ class FeaturesVecEnv(VecEnvWrapper):
         if len(ended):
             last = np.stack([infos[i]["terminal_observation"] for i in ended])
             past = tuple(part[ended] for part in self._past)
-            for i, row in zip(
-                ended, extended(self._task, self._kind, past, last, np.zeros(len(ended), bool))[1], strict=True
-            ):
+            _, rows = extended(self._task, self._kind, past, last, np.zeros(len(ended), bool))
+            for i, row in zip(ended, rows, strict=True):
                 infos[i]["terminal_observation"] = row
         shown: Any = observations
         self._past, features = extended(self._task, self._kind, self._past, shown, dones)

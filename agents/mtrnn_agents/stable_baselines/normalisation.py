@@ -1,4 +1,4 @@
-"""What SB3's `VecNormalize` has made of the observations that a policy was trained on."""
+"""The scaling of observations by SB3's `VecNormalize`, as a policy was trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mtrnn_envs import EvidenceTask
 
 
 class Scaling(NamedTuple):
-    """How SB3's `VecNormalize` has scaled what the policy was shown: clip((x - mean) / deviation).
+    """The scaling by SB3's `VecNormalize`: clip((x - mean) / deviation).
 
     Attributes:
         mean, deviation: of each channel, `[F]`.
@@ -34,13 +34,13 @@ class Scaling(NamedTuple):
 
 
 def is_inside(scaling: VecNormalize, envs: VecEnv | None) -> bool:
-    """Whether features are made of what `scaling` has scaled."""
+    """Whether features are made of observations that `scaling` has scaled."""
     wrapped = [env is not None and is_vecenv_wrapped(env, FeaturesVecEnv) for env in (envs, scaling.venv)]
     return wrapped == [True, False]
 
 
 def widths(task: EvidenceTask, kind: str | None) -> tuple[int, ...]:
-    """How many channels may be scaled: those that the policy is shown first, then those of one frame, if stacked."""
+    """The numbers of channels that may be scaled: those that the policy sees, then those of a frame, if stacked."""
     if kind is None:
         return (task.n_features,)
     last = width(task, kind)

@@ -2,8 +2,7 @@
 
     agent = train(EvidenceTask(), seed=0, folder="results/ppo")
 
-One probability ratio, one advantage and one value for all tasks together, as sb3-contrib has it. This module is what
-the name "recurrent_ppo" of the entry-point group `mtrnn.agents` stands for.
+It has one probability ratio, one advantage and one value for all tasks together, as sb3-contrib has.
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ import torch
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecEnv
 
-from mtrnn_agents.networks.base import check_flag, option, real_field, whole_field
+from mtrnn_agents.loading import load
+from mtrnn_agents.networks.options import option
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
 from mtrnn_agents.stable_baselines.settings import OnPolicyTraining
-from mtrnn_agents.stable_baselines.training_loop import MakeModel, first, learn, load
+from mtrnn_agents.stable_baselines.training_loop import Algorithm, learn, untrained_agent
 from mtrnn_agents.stable_baselines.whole_trial_ppo import WholeTrialPPO
-from mtrnn_agents.supervised.settings import checked_settings, checked_task
+from mtrnn_agents.training.settings import SCHEDULES, checked_settings, checked_task
 from mtrnn_agents.trial_ppo.action_heads import waiting_parts
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.protocols import Metrics
@@ -32,25 +32,31 @@ __all__ = ["PRESETS", "Training", "load", "train", "untrained"]
 
 @dataclass(frozen=True, kw_only=True)
 class Training(OnPolicyTraining):
-    """How a recurrent policy is trained. `PRESETS` names the ones to start from.
+    """The settings of a recurrent policy; `PRESETS` names those to start from.
 
     Raises:
         ValueError: if a field is out of its range.
     """
 
-    n_envs: int = option(256, "environments that are stepped together")
+    n_envs: int = option(256, "environments that are stepped together", low=1)
     rollout_trials: int = option(
-        2, "trials of a rollout in each environment, if they are of the longest length; those not over are cut off"
+        2,
+        "trials of a rollout in each environment, if they are of the longest length; those not over are cut off",
+        low=1,
     )
-    total_steps: int = option(1_000_000, "steps of training, over all environments, up to whole rollouts")
-    learning_rate: float = option(3e-3, "Adam's rate at its highest")
-    schedule: str = option("linear", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'")
-    n_units: int = option(64, "units of an LSTM, and of each layer after it")
-    n_layers: int = option(2, "layers between LSTM and outputs, of the policy, and as many of the value")
+    total_steps: int = option(1_000_000, "steps of training, over all environments, up to whole rollouts", low=1)
+    learning_rate: float = option(3e-3, "Adam's rate at its highest", above=0)
+    schedule: str = option(
+        "linear", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'", among=SCHEDULES
+    )
+    n_units: int = option(64, "units of an LSTM, and of each layer after it", low=1)
+    n_layers: int = option(2, "layers between LSTM and outputs, of the policy, and as many of the value", low=0)
     shared_lstm: bool = option(
         True, "whether the value is read from the policy's LSTM, which its loss does not train, or has an LSTM too"
     )
-    wait_bias: float = option(3.0, "log-odds that waiting begins with above each other value, where one can wait")
+    wait_bias: float = option(
+        3.0, "log-odds that waiting begins with above each other value, where one can wait", low=0, high=100
+    )
     stock: bool = option(
         False,
         "sb3-contrib's RecurrentPPO itself, by the same settings: with two logits for an answer of two values, where "
@@ -59,11 +65,6 @@ class Training(OnPolicyTraining):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, low in (("n_units", 1), ("n_layers", 0)):
-            whole_field(self, name, low)
-        real_field(self, "wait_bias", 0, 100, low_is_allowed=True)
-        for name in ("shared_lstm", "stock"):
-            check_flag(name, getattr(self, name))
         most = self.n_envs * self.rollout_trials
         if self.n_minibatches > most:
             raise ValueError(
@@ -95,61 +96,42 @@ def train(
     Raises:
         ValueError: also if `training.stock` is asked for a task with action_encoding="multi_binary".
     """
-    training = checked_settings(Training() if training is None else training, Training)
+    training = checked_settings(training, Training)
     if training.stock and checked_task(task).action_encoding == "multi_binary":
         raise ValueError(
             "stock=True with action_encoding='multi_binary': sb3-contrib's RecurrentPPO fails on such actions; take "
             "stock=False, or action_encoding='multi_discrete'"
         )
-    return learn(
-        _maker(task),
-        task,
-        seed,
-        training,
-        name="recurrent_ppo",
-        folder=folder,
-        progress=progress,
-        metrics=metrics,
-        multi_binary=not training.stock,
-    )
+    return learn(algorithm(training), task, seed, training, folder=folder, progress=progress, metrics=metrics)
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> StableBaselinesAgent:
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
-    training = checked_settings(Training() if training is None else training, Training)
-    return first(_maker(task), task, seed, training, name="recurrent_ppo", multi_binary=not training.stock)
+    training = checked_settings(training, Training)
+    return untrained_agent(algorithm(training), task, seed, training)
 
 
-def _maker(task: EvidenceTask) -> MakeModel:
-    """What makes the untrained model of a policy for `task`."""
-
-    def make_model(envs: VecEnv, seed: int, training: Training) -> RecurrentPPO:
-        model = _model(envs, task.n_steps, seed, training)
-        _begin_by_waiting(model, task, training.wait_bias)
-        return model
-
-    return make_model
+def algorithm(training: Training) -> Algorithm:
+    """RecurrentPPO on whole trials, or as sb3-contrib has it."""
+    return Algorithm("recurrent_ppo", make_model, multi_binary=not training.stock)
 
 
-def _model(envs: VecEnv, trial_steps: int, seed: int, training: Training) -> RecurrentPPO:
-    """The untrained model, for trials of at most `trial_steps` steps."""
+def make_model(envs: VecEnv, task: EvidenceTask, seed: int, training: Training) -> RecurrentPPO:
+    """The untrained model, whose policy begins by waiting where it can."""
     policy: dict[str, Any] = {
         "lstm_hidden_size": training.n_units,
         "net_arch": [training.n_units] * training.n_layers,
         "shared_lstm": training.shared_lstm,
         "enable_critic_lstm": not training.shared_lstm,
     }
-    return (RecurrentPPO if training.stock else WholeTrialPPO)(
-        "MlpLstmPolicy",
-        envs,
-        policy_kwargs=policy,
-        seed=seed,
-        **training.ppo_keywords(trial_steps),
-    )
+    kind = RecurrentPPO if training.stock else WholeTrialPPO
+    model = kind("MlpLstmPolicy", envs, policy_kwargs=policy, seed=seed, **training.ppo_keywords(task.n_steps))
+    begin_by_waiting(model, task, training.wait_bias)
+    return model
 
 
 @torch.no_grad()
-def _begin_by_waiting(model: RecurrentPPO, task: EvidenceTask, wait_bias: float) -> None:
+def begin_by_waiting(model: RecurrentPPO, task: EvidenceTask, wait_bias: float) -> None:
     """Sets the bias of waiting, the first value of every part of an action that can wait; all others begin with 0."""
     sizes = action_sizes(task)
     bias: Any = model.policy.action_net.bias

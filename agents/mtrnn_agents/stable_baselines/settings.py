@@ -1,64 +1,62 @@
-"""What all settings of on-policy training by Stable-Baselines3 have in common."""
+"""The settings that all on-policy training by Stable-Baselines3 shares."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from mtrnn_agents.networks.base import option, real_field, whole_field
-from mtrnn_agents.supervised.settings import SCHEDULES
+from mtrnn_agents.networks.options import check_fields, option
+from mtrnn_agents.training.settings import SCHEDULES
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnPolicyTraining:
-    """How a policy is trained by its own rollouts, by PPO (arXiv:1707.06347) or A2C (arXiv:1602.01783).
+    """The settings of training on rollouts by PPO (arXiv:1707.06347) or A2C (arXiv:1602.01783).
 
     Raises:
         ValueError: if a field is out of its range.
     """
 
-    n_envs: int = option(64, "environments that are stepped together")
+    n_envs: int = option(64, "environments that are stepped together", low=1)
     rollout_trials: int = option(
-        4, "trials of a rollout in each environment, if they are of the longest length; those not over are cut off"
+        4,
+        "trials of a rollout in each environment, if they are of the longest length; those not over are cut off",
+        low=1,
     )
-    total_steps: int = option(500_000, "steps of training, over all environments, up to whole rollouts")
+    total_steps: int = option(500_000, "steps of training, over all environments, up to whole rollouts", low=1)
     total_trials: int | None = option(
         None,
         "at most so many trials of training, over all environments and those cut off included, in whole rollouts: it "
         "is over when steps or trials are, and the rate falls by whichever is nearer; None: as many as the steps hold",
+        low=1,
     )
-    learning_rate: float = option(1e-3, "the optimiser's rate at its highest")
-    schedule: str = option("constant", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'")
-    gamma: float = option(1.0, "discount of the next step's value")
-    gae_lambda: float = option(0.95, "weight of longer returns in generalised advantages (arXiv:1506.02438)")
-    entropy_weight: float = option(0.0, "weight of the policy's entropy in the loss")
-    value_weight: float = option(0.5, "weight of the value's error in the loss")
-    clip_norm: float = option(0.5, "norm at which the gradient is clipped")
-    n_epochs: int = option(4, "PPO: passes over a rollout")
-    n_minibatches: int = option(4, "PPO: updates in a pass")
-    clip_range: float = option(0.2, "PPO: how far the probability ratio may go from 1")
-    evaluate_every: int = option(20_000, "steps between evaluations on the validation stream, up to whole rollouts")
+    learning_rate: float = option(1e-3, "the optimiser's rate at its highest", above=0)
+    schedule: str = option(
+        "constant", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'", among=SCHEDULES
+    )
+    gamma: float = option(1.0, "discount of the next step's value", low=0, high=1)
+    gae_lambda: float = option(
+        0.95, "weight of longer returns in generalised advantages (arXiv:1506.02438)", low=0, high=1
+    )
+    entropy_weight: float = option(0.0, "weight of the policy's entropy in the loss", low=0)
+    value_weight: float = option(0.5, "weight of the value's error in the loss", low=0)
+    clip_norm: float = option(0.5, "norm at which the gradient is clipped", above=0)
+    n_epochs: int = option(4, "PPO: passes over a rollout", low=1)
+    n_minibatches: int = option(4, "PPO: updates in a pass", low=1)
+    clip_range: float = option(0.2, "PPO: how far the probability ratio may go from 1", above=0)
+    evaluate_every: int = option(
+        20_000, "steps between evaluations on the validation stream, up to whole rollouts", low=1
+    )
 
     def __post_init__(self) -> None:
-        for name in ("n_envs", "rollout_trials", "total_steps", "n_epochs", "n_minibatches", "evaluate_every"):
-            whole_field(self, name, 1)
-        if self.total_trials is not None:
-            whole_field(self, "total_trials", 1)
-        for name in ("learning_rate", "clip_norm", "clip_range"):
-            real_field(self, name, 0, 1e30)
-        for name in ("gamma", "gae_lambda"):
-            real_field(self, name, 0, 1, low_is_allowed=True)
-        for name in ("entropy_weight", "value_weight"):
-            real_field(self, name, 0, 1e30, low_is_allowed=True)
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule={self.schedule!r} is not one of {sorted(SCHEDULES)}")
+        check_fields(self)
 
     def rate(self, left: float) -> float:
         """The learning rate when a share of training, from 1 to 0, is left: SB3's `learning_rate`."""
         return self.learning_rate * SCHEDULES[self.schedule](1 - left)
 
     def keywords(self, trial_steps: int) -> dict[str, Any]:
-        """What models of SB3 are made with, for trials of at most `trial_steps` steps."""
+        """The arguments of SB3's models, for trials of at most `trial_steps` steps."""
         return {
             "learning_rate": self.rate,
             "n_steps": self.rollout_trials * trial_steps,
@@ -71,7 +69,7 @@ class OnPolicyTraining:
         }
 
     def ppo_keywords(self, trial_steps: int) -> dict[str, Any]:
-        """`keywords`, and what PPO alone has; its minibatches are rounded up to whole steps.
+        """`keywords`, and those of PPO alone; its minibatches are rounded up to whole steps.
 
         Raises:
             ValueError: if minibatches would hold less than 2 steps, of which there is no deviation of advantages.

@@ -1,4 +1,4 @@
-"""What all agents trained by Stable-Baselines3 share: training that is watched, kept, stopped and taken up again.
+"""Resumable training of models of Stable-Baselines3: one iteration after the other, evaluated and saved.
 
 A rollout and the updates after it, an iteration, follow from the weights, the state of the optimiser, the seed and the
 iteration's number alone: the environments then begin the trials of seeds of their own, and SB3 draws from global
@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,8 +28,6 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from mtrnn_agents.fingerprints import named_contents
-from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.stable_baselines import checkpoints
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
 from mtrnn_agents.stable_baselines.checkpoints import Progress
@@ -37,41 +35,53 @@ from mtrnn_agents.stable_baselines.history_features import FeaturesVecEnv
 from mtrnn_agents.stable_baselines.policies import takes_binary
 from mtrnn_agents.stable_baselines.settings import OnPolicyTraining
 from mtrnn_agents.stable_baselines.vec_env import SB3VecEnv
-from mtrnn_agents.supervised.batches import N_VALIDATION
-from mtrnn_agents.supervised.loop import one_thread
-from mtrnn_agents.supervised.settings import checked_settings, checked_task
-from mtrnn_agents.training import history as course
-from mtrnn_agents.training.checkpoint import CHECKPOINT, refuse_other
+from mtrnn_agents.training import history as columns
+from mtrnn_agents.training.checkpoint import CHECKPOINT
 from mtrnn_agents.training.progress import Monitor, monitor
-from mtrnn_agents.training.resumable import carried_on, folder_of
+from mtrnn_agents.training.resumable import carried_on, folder_of, one_thread, run_training
+from mtrnn_agents.training.run import N_VALIDATION
+from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_envs import EvidenceTask, record
 from mtrnn_envs.environments.vector_env import EvidenceVectorEnv
+from mtrnn_envs.experiments.fingerprints import task_contents
 from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.reward import action_sizes
 from mtrnn_envs.rng.seeding import seed_sequence
 from mtrnn_envs.utils.validation import check_int
 
-__all__ = ["MakeModel", "OnPolicyTraining", "learn", "load"]
-
-# From environments, a seed and settings to a model that has not learned yet.
-MakeModel: TypeAlias = Callable[[VecEnv, int, Any], OnPolicyAlgorithm]
-
 VALIDATION_ENVS = 512
-# What SB3 tells its logger of the updates, and stands in a history under the same names. Its probability ratios, and so
-# these numbers of them, are of whole actions; those of `mtrnn_agents.trial_ppo` are of each part of an action. The
-# entropy, which SB3 too has of the whole action, is given for each part in both: here over all steps, there over those
-# that count.
+# Statistics of the updates that SB3 logs, under the same names as in a history. Its probability ratios, and so these
+# statistics, are of whole actions; those of `mtrnn_agents.trial_ppo` are of each part of an action. The entropy is of
+# each part in both: here over all steps, there over those that count.
 LOGGED = ("value_loss", "approx_kl", "clip_fraction")
 
 
-class Learner(NamedTuple):
-    """What stays the same in a run.
+class Algorithm(NamedTuple):
+    """An on-policy algorithm of Stable-Baselines3, with its policy.
 
     Attributes:
-        model: what learns; its weights and optimiser alone change what comes of an iteration.
+        name: so that its runs are not taken for those of another: the name of its agent plug-in.
+        make_model: makes the untrained model of environments, a task, a seed and settings. Its `n_steps` should be
+            `training.rollout_trials * task.n_steps`.
+        kind: the features that the policy sees (`mtrnn_agents.stable_baselines.history_features`); None for
+            observations.
+        multi_binary: whether the policy answers in `MultiBinary` where it can, which is faster and means the same.
+    """
+
+    name: str
+    make_model: Callable[[VecEnv, EvidenceTask, int, Any], OnPolicyAlgorithm]
+    kind: str | None = None
+    multi_binary: bool = True
+
+
+class Learner(NamedTuple):
+    """The parts of a run that stay the same.
+
+    Attributes:
+        model: learns; its weights and optimiser alone change the next iteration.
         task, seed, training: as given to `learn`.
-        kind: as given to `learn`.
-        run: what determines the run.
+        kind: see `Algorithm`.
+        run: all that determines the run.
         folder: where it is kept, if anywhere.
     """
 
@@ -94,96 +104,96 @@ class Learner(NamedTuple):
         return math.ceil(self.training.total_steps / self.steps)
 
     def share(self, now: Progress) -> float:
-        """How much of the training is done; 1 or more: all."""
+        """The share of the training that is done; 1 or more: all."""
         trials = self.training.total_trials
         return max(now.iteration / self.iterations, 0 if trials is None else now.trials / trials)
 
+    def agent(self, **more: Any) -> StableBaselinesAgent:
+        """The agent of the model as it is now."""
+        return StableBaselinesAgent(self.model, self.task, kind=self.kind, **more)
+
+    def save(self, state: Progress) -> None:
+        """Writes the state to the folder of the run, if it has one."""
+        if self.folder is not None:
+            checkpoints.write(self.folder / CHECKPOINT, self.run, state)
+
 
 def learn(
-    make_model: MakeModel,
+    algorithm: Algorithm,
     task: EvidenceTask,
     seed: int,
     training: OnPolicyTraining,
     *,
-    name: str,
     folder: str | os.PathLike[str] | None = None,
     progress: bool = True,
     metrics: Metrics | None = None,
-    kind: str | None = None,
-    multi_binary: bool = True,
 ) -> StableBaselinesAgent:
     """A policy trained on `task` by an on-policy algorithm of Stable-Baselines3, as an agent.
 
-    The same arguments and build give the same bits, however often training was interrupted. No global generator is
-    moved. Trials that are not over at the end of a rollout are cut off there, and count with the value of what is left.
+    The same arguments and build give bit-identical agents, however often training is interrupted. No global generator
+    is moved. A trial that has not ended with its rollout is cut off there, and counts with the value of its last state.
 
     Arguments:
-        make_model: makes the model, untrained, from environments, a seed for it, and `training`. Its `n_steps` should
-            be `training.rollout_trials * task.n_steps`.
+        algorithm: the algorithm.
         task: the task.
         seed: a whole number, 0 or more.
         training: the settings.
-        name: of the algorithm, so that its runs are not taken for those of another.
-        folder: where the agent (agent.safetensors), the state of training (checkpoint.safetensors) and TensorBoard's
-            files go. If a state of the same run is there, training goes on from it; if the agent is, it is given.
+        folder: see `mtrnn_agents.supervised.train`, as for errors.
         progress: whether to show a progress bar.
         metrics: from states at the last step `[N, H]` and latents `[N, D]` of validation trials to numbers by name,
             for the bar, TensorBoard and the history.
-        kind: the features that the policy is shown (`mtrnn_agents.stable_baselines.history_features`); None for
-        observations. multi_binary: whether the policy answers in `MultiBinary` where it can, which is faster and means
-        the same.
-
-    Raises:
-        ValueError: if the seed, the task, `training` or `kind` is not allowed, or the folder holds another run or a
-            broken file.
-        FloatingPointError: if training diverges; the state before that is kept in the folder.
-        KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
-    task, training = checked_task(task), checked_settings(training, OnPolicyTraining)
-    place, run = folder_of(folder), identity(name, task, check_int("seed", seed, 0), training)
-    if place is not None and (place / AGENT).exists():
-        agent = StableBaselinesAgent.load(place / AGENT)
-        refuse_other(place / AGENT, dict(agent.run or {}), run)
-        return agent
-    with one_thread(), own_generators(seed_sequence(seed, "network")):
-        model = _model(make_model, task, seed, training, kind, multi_binary)
-        learner = Learner(model, task, seed, training, kind, run, place)
-        first = _resumed(learner)
+    task, training, place = checked_task(task), checked_settings(training, OnPolicyTraining), folder_of(folder)
+    run = identity(algorithm.name, task, check_int("seed", seed, 0), training)
+
+    def resume() -> tuple[Learner, Progress]:
+        model = new_model(algorithm, task, seed, training)
+        learner = Learner(model, task, seed, training, algorithm.kind, run, place)
+        if place is None or not (place / CHECKPOINT).exists():
+            return learner, checkpoints.snapshot(model, 0, {})
+        state = checkpoints.read(place / CHECKPOINT, run)
+        checkpoints.restore(model, state)
+        return learner, state
+
+    def carry_on(now: tuple[Learner, Progress]) -> tuple[Learner, Progress]:
+        learner, first = now
         folders, total = None if place is None else [place], learner.iterations * learner.steps
         with monitor([task], folders, total, first.iteration * learner.steps, progress, "steps") as shown:
-            last = carried_on(
-                first,
-                states(learner, first, shown, metrics),
-                lambda now: _save(learner, now),
-                lambda now: f"{now.iteration * learner.steps} steps",
-                place,
+            after = states(learner, first, shown, metrics)
+            return learner, carried_on(
+                first, after, learner.save, lambda state: f"{state.iteration * learner.steps} steps", place
             )
-        agent = StableBaselinesAgent(model, task, kind=kind, seed=seed, run=run, history=last.history)
-    if place is not None:
-        agent.save(place / AGENT)
-    return agent
+
+    def failure(now: tuple[Learner, Progress]) -> str | None:
+        done = now[1].diverged
+        return None if done is None else f"weights or logits are not finite after {done} steps"
+
+    with one_thread(), own_generators(seed_sequence(seed, "network")):
+        return run_training(
+            StableBaselinesAgent,
+            run,
+            place,
+            training,
+            resume=resume,
+            carry_on=carry_on,
+            failure=failure,
+            finish=lambda now: now[0].agent(seed=seed, run=run, history=now[1].history),
+        )
 
 
-def first(
-    make_model: MakeModel,
-    task: EvidenceTask,
-    seed: int,
-    training: OnPolicyTraining,
-    *,
-    name: str,
-    kind: str | None = None,
-    multi_binary: bool = True,
+def untrained_agent(
+    algorithm: Algorithm, task: EvidenceTask, seed: int, training: OnPolicyTraining
 ) -> StableBaselinesAgent:
     """The agent that `learn` starts from, with the same arguments: the control for what is owed to first weights."""
-    run = identity(name, task, check_int("seed", seed, 0), training)
+    run = identity(algorithm.name, task, check_int("seed", seed, 0), training)
     with one_thread(), own_generators(seed_sequence(seed, "network")):
-        model = _model(make_model, task, seed, training, kind, multi_binary)
-    return StableBaselinesAgent(model, task, kind=kind, seed=seed, run=run)
+        model = new_model(algorithm, task, seed, training)
+    return StableBaselinesAgent(model, task, kind=algorithm.kind, seed=seed, run=run)
 
 
 def identity(name: str, task: EvidenceTask, seed: int, training: OnPolicyTraining) -> dict[str, Any]:
-    """All that determines a run, as JSON; of boundaries named as "module:attribute", a hash of what that holds now."""
-    about = {"name": name, "seed": seed, "training": asdict(training), "contents": named_contents(task)}
+    """All that determines a run, as JSON; of boundaries named as "module:attribute", a hash of the present content."""
+    about = {"name": name, "seed": seed, "training": asdict(training), "contents": task_contents(task)}
     return {"task": json.loads(task.to_json()), **json.loads(json.dumps(about))}
 
 
@@ -203,49 +213,24 @@ def own_generators(seed: np.random.SeedSequence) -> Iterator[None]:
         torch.set_rng_state(before[2])
 
 
-def _model(
-    make_model: MakeModel,
-    task: EvidenceTask,
-    seed: int,
-    training: OnPolicyTraining,
-    kind: str | None,
-    multi_binary: bool,
-) -> OnPolicyAlgorithm:
+def new_model(algorithm: Algorithm, task: EvidenceTask, seed: int, training: OnPolicyTraining) -> OnPolicyAlgorithm:
     """The untrained model, quiet."""
-    binary = multi_binary and takes_binary(task) and task.cueing == "all"
+    binary = algorithm.multi_binary and takes_binary(task) and task.cueing == "all"
     shown = replace(task, action_encoding="multi_binary") if binary else task
     envs: VecEnv = SB3VecEnv(EvidenceVectorEnv(training.n_envs, **asdict(shown)))
-    if kind is not None:
-        envs = FeaturesVecEnv(envs, task, kind)
+    if algorithm.kind is not None:
+        envs = FeaturesVecEnv(envs, task, algorithm.kind)
     with warnings.catch_warnings():
         # A last minibatch that is smaller than the others does no harm.
         warnings.filterwarnings("ignore", "You have specified a mini-batch size of", UserWarning)
-        model = make_model(envs, int(seed_sequence(seed, "network", 0).generate_state(1)[0]), training)
+        first = int(seed_sequence(seed, "network", 0).generate_state(1)[0])
+        model = algorithm.make_model(envs, task, first, training)
     model.set_logger(Logger(None, []))
     return model
 
 
-def _resumed(learner: Learner) -> Progress:
-    """The state in the folder of the run, in which the model is put, or that of the untrained model."""
-    if learner.folder is None or not (learner.folder / CHECKPOINT).exists():
-        return checkpoints.snapshot(learner.model, 0, {})
-    state = checkpoints.read(learner.folder / CHECKPOINT, learner.run)
-    checkpoints.restore(learner.model, state)
-    return state
-
-
-def _save(learner: Learner, state: Progress) -> None:
-    """Writes the state to the folder of the run, if it has one."""
-    if learner.folder is not None:
-        checkpoints.write(learner.folder / CHECKPOINT, learner.run, state)
-
-
 def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | None) -> Generator[Progress, None, None]:
-    """The states behind `now`, one for each iteration.
-
-    Raises:
-        FloatingPointError: if weights or logits are not finite; the state before that is saved.
-    """
+    """The states after `now`, one for each iteration, until the end or until weights or logits are not finite."""
     model, steps, training = learner.model, learner.steps, learner.training
     _, callback = model._setup_learn(learner.iterations * steps, None, reset_num_timesteps=False)
     while learner.share(now) < 1:
@@ -259,19 +244,13 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
         after = checkpoints.snapshot(model, now.iteration + 1, now.history, trials)
         done = after.iteration * steps
         if told is None or not all(np.isfinite(v).all() for v in after.arrays.values()):
-            _save(learner, now)
-            place = None if learner.folder is None else learner.folder / CHECKPOINT
-            kept = "" if place is None else f", in another folder; the state before it is kept in {place}"
-            raise FloatingPointError(
-                f"training diverged: weights or logits are not finite after {done} steps, at "
-                f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"
-            )
+            yield replace(now, diverged=done)
+            return
         due = done // training.evaluate_every > now.iteration * steps // training.evaluate_every
         if due or learner.share(after) >= 1:
-            agent = StableBaselinesAgent(model, learner.task, kind=learner.kind)
-            row = {"steps": done, **evaluated(agent, learner.seed, metrics), **told}
-            after = replace(after, history=course.extended(now.history, row, len(now.history.get("steps") or ())))
-            shown.show(done, [course.last(after.history)])
+            row = {"steps": done, **evaluated(learner.agent(), learner.seed, metrics), **told}
+            after = replace(after, history=columns.extended(now.history, row, len(now.history.get("steps") or ())))
+            shown.show(done, [columns.last(after.history)])
         shown.advance(done)
         now = after
         yield now
@@ -283,9 +262,9 @@ def begun(model: Any) -> int:
 
 
 def iterate(learner: Learner, callback: Any, now: Progress) -> dict[str, float]:
-    """One rollout, from the beginning of trials, and the updates after it; what is told of them, by name.
+    """One rollout, from the beginning of trials, and the updates after it; gives their statistics by name.
 
-    If it began more trials than are left, nothing is learned from it, and nothing told: then training is over.
+    If it began more trials than are left, the model does not learn from it: training is over, without statistics.
     It is a function of the model's weights and optimiser, the seed, and how many iterations and trials went before.
     """
     model: Any = learner.model
@@ -325,16 +304,16 @@ def reward_of_ended(rewards: Float[np.ndarray, "T N"], ends: Bool[np.ndarray, "T
 
 
 def evaluated(agent: StableBaselinesAgent, seed: int, metrics: Metrics | None) -> dict[str, float]:
-    """How the agent does when it takes the likeliest action, on whole validation trials, the same at every call.
+    """The performance of the likeliest actions on whole validation trials, the same at every call.
 
-    What the numbers are is said at `mtrnn_agents.trial_ppo.evaluate`.
+    The numbers are those of `mtrnn_agents.trial_ppo.evaluate`.
     """
     envs = EvidenceVectorEnv(VALIDATION_ENVS, split="validation", **asdict(agent.task))
     recording = record(agent, envs, N_VALIDATION, _start(seed, "validation"))
     found = {"reward": float(recording.rewards.sum(axis=1).mean()), "accuracy": float(recording.correct.mean())}
     if agent.task.reaction_time:
         given = recording.answers != 0
-        if isinstance(agent.task.fixation, int):  # else a recording does not tell how long a task was left open
+        if isinstance(agent.task.fixation, int):  # else a recording does not hold how long a task was left open
             samples = recording.last_steps[:, None] + 1 - agent.task.fixation
             found["response_step"] = float(np.where(given, recording.response_steps, samples).mean())
         found["answered"] = float(given.mean())

@@ -9,30 +9,27 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
-from stable_baselines3.common.env_util import is_wrapped
+from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from mtrnn_envs.utils.validation import check_int
 
-# What a vector environment calls by another name than one of its environments does.
+# Attributes that have another name in a vector environment than in one of its environments.
 RENAMED = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
-# What a native vector environment has one of for each of its environments.
+# Attributes of a vector environment that are lists, one value for each of its environments.
 ONE_EACH = ("np_random", "np_random_seed")
 
 
 class SB3VecEnv(VecEnv):
-    """A Gymnasium vector environment as a `VecEnv`: what SB3's `DummyVecEnv` of the same environments is, bit for bit.
+    """A Gymnasium vector environment as a `VecEnv`, bit-identical to SB3's `DummyVecEnv` of the same environments.
 
     That is observations, rewards (float32), dones, infos (one dict for each environment, `terminal_observation` and
     `TimeLimit.truncated` included), `reset_infos`, seeds and options. Of an info, Gymnasium's vector environments keep
-    the values but not the kind of number: what is an int64, a float64 or a bool there is Python's int, float or bool
-    here.
+    the values but not the kind of number: an int64, a float64 or a bool there is Python's int, float or bool here.
 
-    Attributes, methods and pictures are those of the environments where they can be had (`SyncVectorEnv`,
-    `AsyncVectorEnv`). A native vector environment answers for all of its environments: an attribute is the same for
-    each, cannot be set for some of them, and a method must give one result for each.
+    A vector environment answers for all of its environments: an attribute is the same for each, cannot be set for some
+    of them, and a method must give one result for each. (For single environments, take SB3's `DummyVecEnv`.)
 
     Arguments:
         envs: any `gymnasium.vector.VectorEnv` whose autoreset mode is SAME_STEP.
@@ -85,7 +82,7 @@ class SB3VecEnv(VecEnv):
     def _tell(
         self, infos: list[dict[str, Any]], told: dict[str, Any], ended: np.ndarray, timed_out: np.ndarray
     ) -> None:
-        """Hands out what was told of a step: where an episode ended, the infos proper are those of the next one."""
+        """Deals out the infos of a step: where an episode ended, the infos proper are those of the next one."""
         final_info, final_obs = told.get("final_info", {}), told.get("final_obs")
         begun = {key: v for key, v in told.items() if key.removeprefix("_") not in ("final_info", "final_obs")}
         going = np.setdiff1d(np.arange(self.num_envs), ended, assume_unique=True)
@@ -112,38 +109,19 @@ class SB3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """The attribute of each environment; see the class."""
-        rows, inner = list(self._get_indices(indices)), self.envs.unwrapped
-        if isinstance(inner, SyncVectorEnv):
-            return [inner.envs[i].get_wrapper_attr(attr_name) for i in rows]
-        if isinstance(inner, AsyncVectorEnv):
-            values = inner.get_attr(attr_name)
-            return [values[i] for i in rows]
         value: Any = getattr(self.envs, RENAMED.get(attr_name, attr_name))
-        return [value[i] if attr_name in ONE_EACH else value for i in rows]
+        return [value[i] if attr_name in ONE_EACH else value for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Sets the attribute of each environment; see the class."""
-        rows, inner = list(self._get_indices(indices)), self.envs.unwrapped
-        if isinstance(inner, SyncVectorEnv):
-            for i in rows:
-                setattr(inner.envs[i], attr_name, value)
-            return
-        self._need_all(rows, attr_name)
-        if isinstance(inner, AsyncVectorEnv):
-            inner.set_attr(attr_name, [value] * self.num_envs)
-        else:
-            setattr(inner, attr_name, value)
+        self._need_all(indices, attr_name)
+        setattr(self.envs.unwrapped, attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
         """What the method gives in each environment; see the class."""
-        rows, inner = list(self._get_indices(indices)), self.envs.unwrapped
-        if isinstance(inner, SyncVectorEnv):
-            return [inner.envs[i].get_wrapper_attr(method_name)(*method_args, **method_kwargs) for i in rows]
-        self._need_all(rows, method_name)
-        if isinstance(inner, AsyncVectorEnv):
-            return list(inner.call(method_name, *method_args, **method_kwargs))
+        self._need_all(indices, method_name)
         results = getattr(self.envs, method_name)(*method_args, **method_kwargs)
         if results is None:
             return [None] * self.num_envs
@@ -154,13 +132,11 @@ class SB3VecEnv(VecEnv):
         return list(results)
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """Whether each environment is in such a wrapper, as far as can be seen: only `SyncVectorEnv` shows its own."""
-        inner = self.envs.unwrapped
-        if isinstance(inner, SyncVectorEnv):
-            return [is_wrapped(inner.envs[i], wrapper_class) for i in self._get_indices(indices)]
+        """Whether each environment is in such a wrapper: none is, as they are one vector environment."""
         return [False for _ in self._get_indices(indices)]
 
-    def _need_all(self, rows: list[int], name: str) -> None:
+    def _need_all(self, indices: VecEnvIndices, name: str) -> None:
+        rows = list(self._get_indices(indices))
         if rows != list(range(self.num_envs)):
             raise ValueError(f"indices={rows}: {name} of {self.envs!r} is that of all environments; leave indices out")
 
@@ -192,7 +168,7 @@ def make_sb3_env(env_id: str, num_envs: int, *, seed: int | None = None, **kwarg
 
 
 def _give(infos: list[dict[str, Any]], told: dict[str, Any], rows: np.ndarray) -> None:
-    """Adds to the infos of the environments `rows` what is told of them, each value where its mask says so."""
+    """Adds the values of `told` to the infos of the environments `rows`, where their masks are True."""
     for key, values, mask in _items(told):
         some = rows if mask is None else rows[mask[rows]]
         if not len(some):
@@ -214,7 +190,7 @@ def _give(infos: list[dict[str, Any]], told: dict[str, Any], rows: np.ndarray) -
 
 
 def _items(told: dict[str, Any]) -> Iterator[tuple[str, Any, np.ndarray | None]]:
-    """Names, values and masks of what a vector environment tells; None for the mask where it has none."""
+    """Names, values and masks in the infos of a vector environment; None for a mask that is missing."""
     for key, values in told.items():
         if key.startswith("_") and key[1:] in told:
             continue  # it is a mask

@@ -1,6 +1,6 @@
 """sb3-contrib's RecurrentPPO on whole trials: the same algorithm, with less work.
 
-What is another here than there, and why it changes no loss and no gradient of the same minibatch but in rounding:
+The differences, which change losses and gradients of the same minibatch by rounding only:
 
 - **Actions are stored as float32.** sb3-contrib stores them in the dtype of the space, and fails when it pads those of
   `MultiBinary`.
@@ -23,31 +23,24 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from sb3_contrib import RecurrentPPO
-from sb3_contrib.common.recurrent.buffers import RecurrentDictRolloutBuffer, RecurrentRolloutBuffer
-from sb3_contrib.common.recurrent.policies import (
-    RecurrentActorCriticCnnPolicy,
-    RecurrentActorCriticPolicy,
-    RecurrentMultiInputActorCriticPolicy,
-)
-from sb3_contrib.common.recurrent.type_aliases import (
-    RecurrentDictRolloutBufferSamples,
-    RecurrentRolloutBufferSamples,
-    RNNStates,
-)
+from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from sb3_contrib.common.recurrent.type_aliases import RecurrentRolloutBufferSamples, RNNStates
 from stable_baselines3.common.distributions import BernoulliDistribution, MultiCategoricalDistribution
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 
-class _WholeTrials:
-    """What both buffers have in common: float32 actions, and minibatches of whole sequences."""
+class WholeTrialBuffer(RecurrentRolloutBuffer):
+    """`RecurrentRolloutBuffer` that keeps float32 actions and gives minibatches of whole sequences."""
 
-    def reset(self: Any) -> None:
-        super().reset()  # pyright: ignore[reportAttributeAccessIssue]
+    def reset(self) -> None:
+        """Empties the buffer."""
+        super().reset()
         self.actions = self.actions.astype(np.float32)
 
-    def get(self: Any, batch_size: int | None = None) -> Generator[Any, None, None]:
+    def get(self, batch_size: int | None = None) -> Generator[RecurrentRolloutBufferSamples, None, None]:
         """Minibatches of whole sequences in random order, each of about `batch_size` steps, or one of all."""
         if not self.full:
             raise ValueError(
@@ -55,19 +48,14 @@ class _WholeTrials:
             )
         n_steps, n_envs = self.buffer_size, self.n_envs
         if not self.generator_ready:  # environment by environment, and as tensors, once a rollout
-            dicts = isinstance(self.observations, dict)
-            parts = self.observations if dicts else {"": self.observations}
-            self._seen = {name: self.to_torch(self.swap_and_flatten(part), copy=False) for name, part in parts.items()}
-            self._kept = [
-                self.to_torch(self.swap_and_flatten(part), copy=False)
-                for part in (self.actions, self.values, self.log_probs, self.advantages, self.returns)
-            ]
+            parts = (self.observations, self.actions, self.values, self.log_probs, self.advantages, self.returns)
+            self._kept = [self.to_torch(self.swap_and_flatten(part), copy=False) for part in parts]
             self.generator_ready = True
         first, lengths = sequences(self.episode_starts)
         for chosen in minibatches(lengths, batch_size or n_steps * n_envs):
             yield self._batch(first[chosen], lengths[chosen])
 
-    def _batch(self: Any, first: Int[np.ndarray, " S"], lengths: Int[np.ndarray, " S"]) -> Any:
+    def _batch(self, first: Int[np.ndarray, " S"], lengths: Int[np.ndarray, " S"]) -> RecurrentRolloutBufferSamples:
         """The sequences that begin at the steps `first`, padded with their last steps, which the mask leaves out."""
         n_steps = self.buffer_size
         ahead = np.arange(lengths.max())
@@ -79,13 +67,9 @@ class _WholeTrials:
             self.to_torch(part[first % n_steps, :, first // n_steps].swapaxes(0, 1)).contiguous()
             for part in (self.hidden_states_pi, self.cell_states_pi, self.hidden_states_vf, self.cell_states_vf)
         ]
-        observations: Any = {name: part.index_select(0, steps) for name, part in self._seen.items()}
-        actions, *rest = (part.index_select(0, steps) for part in self._kept)
+        observations, actions, *rest = (part.index_select(0, steps) for part in self._kept)
         values, log_probs, advantages, returns = (part.flatten() for part in rest)
-        kind = RecurrentDictRolloutBufferSamples
-        if not isinstance(self.observations, dict):
-            kind, observations = RecurrentRolloutBufferSamples, observations[""]
-        return kind(
+        return RecurrentRolloutBufferSamples(
             observations=observations,
             actions=actions,
             old_values=values,
@@ -96,14 +80,6 @@ class _WholeTrials:
             episode_starts=self.to_torch(starts.ravel()),
             mask=mask,
         )
-
-
-class WholeTrialBuffer(_WholeTrials, RecurrentRolloutBuffer):
-    """`RecurrentRolloutBuffer` that keeps float32 actions and gives minibatches of whole sequences."""
-
-
-class WholeTrialDictBuffer(_WholeTrials, RecurrentDictRolloutBuffer):
-    """`RecurrentDictRolloutBuffer` that keeps float32 actions and gives minibatches of whole sequences."""
 
 
 def sequences(episode_starts: Float[np.ndarray, "T N"]) -> tuple[Int[np.ndarray, " S"], Int[np.ndarray, " S"]]:
@@ -126,8 +102,11 @@ def minibatches(lengths: Int[np.ndarray, " S"], batch_size: int) -> list[Int[np.
     return np.split(order, np.flatnonzero(np.diff(part)) + 1)
 
 
-class _OneCall:
-    """What makes a recurrent policy call its LSTM once for a whole sequence, and its distribution one tensor."""
+class OneCallPolicy(RecurrentActorCriticPolicy):
+    """`MlpLstmPolicy` that calls its LSTM once for a whole sequence; its weights are the same, by name and shape.
+
+    Its distribution is one tensor.
+    """
 
     @staticmethod
     def _process_sequence(
@@ -145,24 +124,12 @@ class _OneCall:
         )
         return hidden.swapaxes(0, 1).flatten(end_dim=1), states
 
-    def _build(self: Any, lr_schedule: Schedule) -> None:
+    def _build(self, lr_schedule: Schedule) -> None:
         if type(self.action_dist) is MultiCategoricalDistribution:
             self.action_dist = StackedCategoricals(self.action_dist.action_dims)
         elif type(self.action_dist) is BernoulliDistribution:
             self.action_dist = WholeBernoulli(self.action_dist.action_dims)
-        super()._build(lr_schedule)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-class OneCallPolicy(_OneCall, RecurrentActorCriticPolicy):
-    """`MlpLstmPolicy` with one call for a sequence; its weights are the same, by name and shape."""
-
-
-class OneCallCnnPolicy(_OneCall, RecurrentActorCriticCnnPolicy):
-    """`CnnLstmPolicy` with one call for a sequence; its weights are the same, by name and shape."""
-
-
-class OneCallMultiInputPolicy(_OneCall, RecurrentMultiInputActorCriticPolicy):
-    """`MultiInputLstmPolicy` with one call for a sequence; its weights are the same, by name and shape."""
+        super()._build(lr_schedule)
 
 
 class StackedCategoricals(MultiCategoricalDistribution):
@@ -238,17 +205,12 @@ class WholeTrialPPO(RecurrentPPO):
     `batch_size` is what minibatches come close to, in steps: all of a rollout are about as long, and of whole trials.
     """
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpLstmPolicy": OneCallPolicy,
-        "CnnLstmPolicy": OneCallCnnPolicy,
-        "MultiInputLstmPolicy": OneCallMultiInputPolicy,
-    }
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpLstmPolicy": OneCallPolicy}
 
     def _setup_model(self) -> None:
         super()._setup_model()
         stock = self.rollout_buffer
-        kind = WholeTrialDictBuffer if isinstance(stock, RecurrentDictRolloutBuffer) else WholeTrialBuffer
-        self.rollout_buffer = kind(
+        self.rollout_buffer = WholeTrialBuffer(
             self.n_steps,
             self.observation_space,  # pyright: ignore[reportArgumentType] (it is that of the stock buffer)
             self.action_space,
@@ -258,10 +220,10 @@ class WholeTrialPPO(RecurrentPPO):
             gae_lambda=self.gae_lambda,
             n_envs=self.n_envs,
         )
-        _keep_memory()
+        _keep_allocations()
 
 
-def _keep_memory() -> None:
+def _keep_allocations() -> None:
     """Keeps glibc from giving memory back after every minibatch, to take it again by page faults in the next.
 
     They were a fifth of the time of training. The allocator keeps at most twice the largest block that was ever freed,

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from mtrnn_agents.decision_rule import accumulator_probability, checked_threshold, decide
-from mtrnn_agents.fingerprints import named_contents
-from mtrnn_agents.networks.agent_state import Memory, checked_observation, remembered
+from mtrnn_agents.networks.agent_state import AgentState, checked_observation, next_state
 from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
 from mtrnn_agents.networks.jacobians import dynamics_of
-from mtrnn_agents.supervised import settings
 from mtrnn_agents.supervised.settings import History, Training
-from mtrnn_agents.training import files as storage
+from mtrnn_agents.training.files import read_network, write_network
+from mtrnn_agents.training.run import Run
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.rng.seeding import torch_generator
+
+
+def first_weights(run: Run, training: Training) -> Weights:
+    """The weights that training starts from: they follow from the seed alone."""
+    return training.network.first_weights(Sizes.of(run.task), torch_generator(run.seed, "network"))
 
 
 class SupervisedAgent:
@@ -40,7 +42,7 @@ class SupervisedAgent:
         threshold: on the distance of the probability (the accumulator, as a share of twice its bound) from the middle,
             in [0, 0.5]; used in reaction-time tasks only.
         gain: of accumulators; see there.
-        history: the course of training, if known.
+        history: the training history, if known.
 
     Raises:
         ValueError: if the weights do not fit the task, or the threshold is out of its range.
@@ -67,31 +69,31 @@ class SupervisedAgent:
     def predict(
         self,
         observation: np.ndarray,
-        state: Memory | None = None,
+        state: AgentState | None = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-    ) -> tuple[np.ndarray, Memory]:
-        """Actions for `observation`, `[N, F]` or `[F]`, and the memory in which it has been seen.
+    ) -> tuple[np.ndarray, AgentState]:
+        """Actions for `observation`, `[N, F]` or `[F]`, and the agent state after it.
 
-        `episode_start` `[N]` says which trials begin with this observation. There is chance only in networks that have
-        noise of their own, and with `deterministic` none in them.
+        `episode_start` `[N]` says which trials begin with this observation. Actions are random only if the network
+        has noise of its own, and not with `deterministic`.
 
         Raises:
             ValueError: if the observation is not `task.n_features` wide.
         """
         shown = checked_observation(self.task, observation)
         noise = None if deterministic else self._rng
-        state = remembered(self.network, self.weights, state, shown, episode_start, noise)
+        state = next_state(self.network, self.weights, state, shown, episode_start, noise)
         output = self._output(state)
         p = self._probability(output, state.seen)
         action = decide(self.task, p, state.seen, self.threshold, np.abs(output - 0.5))
         return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
 
-    def hidden(self, state: Memory) -> Float[np.ndarray, "N H"]:
+    def hidden(self, state: AgentState) -> Float[np.ndarray, "N H"]:
         """The activity of the network's units."""
         return state.state[0].numpy()
 
-    def probabilities(self, state: Memory) -> Float[np.ndarray, "N A"]:
+    def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
         """The probability of +1 for every task asked."""
         return self._probability(self._output(state), state.seen)
 
@@ -99,18 +101,17 @@ class SupervisedAgent:
         """The network as a dynamical system, in float64 and without its noise.
 
         Raises:
-            ValueError: if its state is no vector of units, as a transformer's is not.
+            ValueError: if its state is not a vector of units, as that of a transformer.
         """
         return dynamics_of(self.network, self.weights)
 
     def untrained(self) -> SupervisedAgent:
         """The agent that training began with: the first weights of the same seed."""
-        from mtrnn_agents import supervised
-
-        return supervised.untrained(self.task, self.seed, self.training)
+        weights = first_weights(Run(self.task, self.seed), self.training)
+        return SupervisedAgent(self.task, self.training, weights, self.seed)
 
     @torch.no_grad()
-    def _output(self, state: Memory) -> Float[np.ndarray, "N A"]:
+    def _output(self, state: AgentState) -> Float[np.ndarray, "N A"]:
         """sigmoid(logit): the probability, or (1 + a / bound) / 2 for an accumulator a."""
         return torch.sigmoid(read(self.weights, state.state[0])).numpy()
 
@@ -145,21 +146,3 @@ class SupervisedAgent:
         made_of, about = read_network(path, "agent", Training)
         history = None if about["history"] is None else History.from_fields(about["history"])
         return cls(*made_of, threshold=about["threshold"], gain=about["gain"], history=history)
-
-
-def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: Any) -> None:
-    """Writes the weights, task, settings and seed of an agent that is a network, and `more` that JSON can hold."""
-    about = {"task": json.loads(agent.task.to_json()), "training": settings.to_fields(agent.training)}
-    about |= {"seed": agent.seed, "contents": named_contents(agent.task, agent.network)}
-    arrays = {name: v.detach().numpy() for name, v in agent.weights.items()}
-    storage.write(path, kind, arrays, {**about, **more})
-
-
-def read_network(
-    path: str | os.PathLike[str], kind: str, trained_by: type[Any]
-) -> tuple[tuple[EvidenceTask, Any, Weights, int], dict[str, Any]]:
-    """What `write_network` wrote: task, settings of the class `trained_by`, weights and seed; and all else by name."""
-    arrays, about = storage.read(path, kind)
-    weights = {name: torch.from_numpy(v) for name, v in arrays.items()}
-    task, training = EvidenceTask.from_fields(about["task"]), settings.from_fields(trained_by, about["training"])
-    return (task, training, weights, about["seed"]), about

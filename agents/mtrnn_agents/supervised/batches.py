@@ -17,7 +17,8 @@ from torch import Tensor
 from mtrnn_agents.networks.base import noise_of
 from mtrnn_agents.networks.flat_weights import padded
 from mtrnn_agents.supervised.settings import Training
-from mtrnn_envs import EvidenceTask, Trials, observe
+from mtrnn_agents.training.run import Run
+from mtrnn_envs import Trials, observe
 from mtrnn_envs.rng.philox import Counter
 from mtrnn_envs.targets import targets
 from mtrnn_envs.trials import sample
@@ -25,18 +26,10 @@ from mtrnn_envs.utils.arrays import empty
 
 # Trials of a block: enough to make drawing cheap, few enough to stay in the processor's cache for a while.
 BLOCK = 2048
-N_VALIDATION = 2048
-
-
-class Run(NamedTuple):
-    """One network to be trained: its task, and the seed of its weights and trials."""
-
-    task: EvidenceTask
-    seed: int
 
 
 class Batch(NamedTuple):
-    """U batches of N trials: what a network sees, and what it should answer. Numpy, or torch on a device.
+    """U batches of N trials, observations and targets; numpy, or torch on a device.
 
     Attributes:
         observations: `[U, N, T, F]`.
@@ -76,11 +69,6 @@ def training_trials(run: Run, training: Training, block: int, device: Any = None
     size = updates_of_block(training)
     task = training.task_at(run.task, block * size)
     return sample(task, size * training.batch_size, Counter(run.seed, "train", block, device))
-
-
-def validation_trials(run: Run) -> Trials:
-    """The trials (numpy) on which a network is evaluated, which share nothing with those that it is trained on."""
-    return sample(run.task, N_VALIDATION, Counter(run.seed, "validation"))
 
 
 def batch_of(trials: Trials, training: Training, n_updates: int = 1, noise: Any = None) -> Batch:

@@ -1,37 +1,29 @@
 """Training by backpropagation through time: one call from a task and a seed to an agent.
 
-    agent = train(EvidenceTask(), seed=0, folder="results/mine")
-
-This module is what the name "supervised" of the entry-point group `mtrnn.agents` stands for.
+agent = train(EvidenceTask(), seed=0, folder="results/mine")
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from mtrnn_agents.decision_rule import accumulator_probability, fit_gain, fit_threshold
-from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.networks.base import read
 from mtrnn_agents.networks.flat_weights import assembled
-from mtrnn_agents.supervised import settings
-from mtrnn_agents.supervised.agent import SupervisedAgent
-from mtrnn_agents.supervised.batches import Run, validation_trials
-from mtrnn_agents.supervised.loop import one_thread, train_together
-from mtrnn_agents.supervised.settings import PRESETS, Training, checked_settings, checked_task
-from mtrnn_agents.training.checkpoint import CHECKPOINT, Progress, finished, first_weights, resume
-from mtrnn_agents.training.resumable import folder_of
+from mtrnn_agents.supervised.agent import SupervisedAgent, first_weights
+from mtrnn_agents.supervised.loop import Progress, resume, train_together
+from mtrnn_agents.supervised.settings import Training
+from mtrnn_agents.training import settings
+from mtrnn_agents.training.resumable import folder_of, one_thread, run_training
+from mtrnn_agents.training.run import Run, identity, validation_trials
+from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_envs import EvidenceTask, Trials, observe
 from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.utils.validation import check_int
-
-__all__ = ["PRESETS", "Training", "ensemble", "from_fields", "load", "train", "untrained"]
 
 # Settings from names and values, such as {"network": {"kind": "gru"}}.
 from_fields = partial(settings.from_fields, Training)
@@ -49,7 +41,7 @@ def train(
     """A network trained on `task` by backpropagation through time, as an agent.
 
     The weights and the trials of every block follow from `seed`; validation has a stream of its own. The same
-    arguments and build give the same bits, however often training was interrupted. No global generator is touched.
+    arguments and build give bit-identical agents, however often training is interrupted. No global generator is used.
     In reaction-time tasks the agent's threshold is then fitted on validation trials, for the highest reward.
 
     Arguments:
@@ -69,60 +61,48 @@ def train(
         KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
     run = Run(checked_task(task), check_int("seed", seed, 0))
-    training = checked_settings(Training() if training is None else training, Training)
-    place = folder_of(folder)
-    if (agent := finished(SupervisedAgent, run, training, place)) is not None:
-        return agent
-    (state,) = train_together(
-        [run],
+    training, place = checked_settings(training, Training), folder_of(folder)
+    folders, cpu = None if place is None else [place], torch.device("cpu")
+
+    def carry_on(first: Progress) -> Progress:
+        how = {"folders": folders, "device": cpu, "progress": progress, "metrics": metrics}
+        return train_together([run], training, [first], **how)[0]
+
+    return run_training(
+        SupervisedAgent,
+        identity(run, training),
+        place,
         training,
-        [resume(run, training, place)],
-        folders=None if place is None else [place],
-        device=torch.device("cpu"),
-        progress=progress,
-        metrics=metrics,
+        resume=lambda: resume(run, training, place),
+        carry_on=carry_on,
+        failure=failure,
+        finish=lambda state: trained_agent(run, training, state),
     )
-    return completed(run, training, state, place)
-
-
-def ensemble(runs: Sequence[tuple[EvidenceTask, int]], training: Training | None = None, **how: Any) -> list[Any]:
-    """Trains many networks at once; see `mtrnn_agents.supervised.ensemble_training`."""
-    from mtrnn_agents.supervised.ensemble_training import ensemble as together  # which imports this module
-
-    return together(runs, training, **how)
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> SupervisedAgent:
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
-    run, training = Run(task, check_int("seed", seed, 0)), training or Training()
+    run, training = Run(task, check_int("seed", seed, 0)), checked_settings(training, Training)
     return SupervisedAgent(task, training, first_weights(run, training), seed)
 
 
-def completed(run: Run, training: Training, state: Progress, folder: Path | None) -> SupervisedAgent:
-    """The agent that comes of a state at the end of training, saved in `folder`.
+def failure(state: Progress) -> str | None:
+    """What was not finite when training diverged; None if it did not."""
+    return None if state.diverged is None else f"the loss or gradient of update {state.diverged} is not finite"
 
-    Raises:
-        FloatingPointError: if the training of this network diverged.
-    """
-    if state.diverged is not None:
-        kept = "" if folder is None else f", in another folder; the state before it is kept in {folder / CHECKPOINT}"
-        raise FloatingPointError(
-            f"training diverged: the loss or gradient of update {state.diverged} is not finite, at "
-            f"learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; lower one of them{kept}"
-        )
-    first = first_weights(run, training)
-    weights = assembled(first, state.weights if training.patience is None else state.best)
+
+def trained_agent(run: Run, training: Training, state: Progress) -> SupervisedAgent:
+    """The agent of a state at the end of training, its decision rule fitted."""
+    weights = assembled(first_weights(run, training), state.weights if training.patience is None else state.best)
     agent = SupervisedAgent(run.task, training, weights, run.seed, history=state.history)
     fit_decisions(agent, validation_trials(run))
-    if folder is not None:
-        agent.save(folder / AGENT)
     return agent
 
 
 @one_thread()
 @torch.no_grad()
 def fit_decisions(agent: SupervisedAgent, trials: Trials) -> None:
-    """Fits what stands between a network's outputs and its answers, on `trials` (numpy): gain and threshold."""
+    """Fits the gain and the threshold between a network's outputs and its answers, on `trials` (numpy)."""
     task, training = agent.task, agent.training
     if not task.reaction_time and training.labels != "accumulator":
         return

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,12 +15,13 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from mtrnn_agents.supervised.agent import SupervisedAgent
-from mtrnn_agents.supervised.batches import Run, batch_of
-from mtrnn_agents.supervised.bptt import completed, train
-from mtrnn_agents.supervised.loop import train_together
+from mtrnn_agents.supervised.batches import batch_of
+from mtrnn_agents.supervised.bptt import failure, train, trained_agent
+from mtrnn_agents.supervised.loop import resume, train_together
 from mtrnn_agents.supervised.settings import Training
-from mtrnn_agents.training.checkpoint import finished, resume
-from mtrnn_agents.training.resumable import kept_in
+from mtrnn_agents.training.checkpoint import finished
+from mtrnn_agents.training.resumable import completed, kept_in
+from mtrnn_agents.training.run import Run, identity
 from mtrnn_agents.training.signals import held_back
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments.monitoring import digest
@@ -67,7 +69,9 @@ def ensemble(
     cells = [Run(task, check_int("seed", seed, 0)) for task, seed in runs]
     place = _device(device)
     folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in cells]
-    found = [finished(SupervisedAgent, run, training, where) for run, where in zip(cells, folders, strict=True)]
+    found = [
+        finished(SupervisedAgent, identity(run, training), where) for run, where in zip(cells, folders, strict=True)
+    ]
     left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
     for run, where in left:  # what is wrong is said before anything is trained
         resume(run, training, where)
@@ -155,7 +159,8 @@ def _as_one(
     outcomes: list[Outcome] = []
     for (run, folder), state in zip(cells, states, strict=True):
         try:
-            outcomes.append(completed(run, training, state, folder))
+            agent = completed(state, folder, training, failure, partial(trained_agent, run, training))
+            outcomes.append(agent)
         except FloatingPointError as error:
             outcomes.append(error)
     return outcomes

@@ -1,11 +1,11 @@
-"""The loop that trains one network or many at once: it can be stopped at any moment and goes on from the same bits."""
+"""The loop that trains one network, or many at once; it can be interrupted and resumed bit-identically."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import Generator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,25 +13,76 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.special import expit, log_expit, logit
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from mtrnn_agents.decision_rule import accumulator_probability, fit_gain
 from mtrnn_agents.networks.base import FIXED, Sizes, Weights, read
 from mtrnn_agents.networks.flat_weights import Layout, narrowed, padded, widened
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
-from mtrnn_agents.supervised.batches import Batch, Run, as_tensors, batch_of, blocks, stack, validation_trials
-from mtrnn_agents.supervised.optimiser import Advance, autograd_learner, counted, kernel_learner, loss
-from mtrnn_agents.supervised.settings import Evaluation, Training
-from mtrnn_agents.training.checkpoint import Progress, first_weights, save
+from mtrnn_agents.supervised.agent import first_weights
+from mtrnn_agents.supervised.batches import Batch, as_tensors, batch_of, blocks, stack
+from mtrnn_agents.supervised.settings import Evaluation, History, Training
+from mtrnn_agents.supervised.updates import Advance, autograd_learner, counted, kernel_learner, loss
+from mtrnn_agents.training import checkpoint
+from mtrnn_agents.training.checkpoint import CHECKPOINT
 from mtrnn_agents.training.progress import Monitor, monitor
-from mtrnn_agents.training.resumable import carried_on
+from mtrnn_agents.training.resumable import carried_on, one_thread
+from mtrnn_agents.training.run import Run, identity, validation_trials
 from mtrnn_envs import Trials
 from mtrnn_envs.protocols import Metrics
 
 
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """The state of training of one network.
+
+    Attributes:
+        weights: the trained weights, `[P]`; see `Layout`.
+        moments: Adam's means of the gradient and its square, `[2, P]`.
+        n_updates: updates made.
+        losses: sum of the training losses since the last evaluation, and their number.
+        history: the evaluations so far.
+        best: the weights with the lowest validation loss, `[P]`.
+        best_loss: that loss.
+        n_worse: evaluations since then.
+        stopped: whether patience has run out.
+        diverged: the update, counted from 1, whose loss was not finite; training has stopped before it.
+    """
+
+    weights: Float[np.ndarray, " P"]
+    moments: Float[np.ndarray, "2 P"]
+    best: Float[np.ndarray, " P"]
+    n_updates: int = 0
+    losses: tuple[float, int] = (0.0, 0)
+    history: History = field(default_factory=History)
+    best_loss: float = math.inf
+    n_worse: int = 0
+    stopped: bool = False
+    diverged: int | None = None
+
+    @property
+    def going(self) -> bool:
+        """Whether it is still being trained."""
+        return not self.stopped and self.diverged is None
+
+
+def resume(run: Run, training: Training, folder: Path | None) -> Progress:
+    """The state in `folder`, or the first state if there is none.
+
+    Raises:
+        ValueError: if the state is that of another run, or the file is not whole.
+    """
+    if folder is None or not (folder / CHECKPOINT).exists():
+        weights = first_weights(run, training)
+        flat = Layout.of(weights).pack(weights)
+        return Progress(flat, np.zeros((2, flat.size), np.float32), flat)
+    values = checkpoint.read(folder / CHECKPOINT, identity(run, training))
+    values |= {"history": History.from_fields(values["history"]), "losses": tuple(values["losses"])}
+    return Progress(**values)
+
+
 class Together(NamedTuple):
-    """What networks that are trained together have in common.
+    """The parts that networks trained together share.
 
     Attributes:
         runs: the networks.
@@ -75,6 +126,10 @@ def train_together(
     on_cpu, first = device.type == "cpu", states[0].n_updates
     shows = monitor([run.task for run in runs], folders, training.n_updates, first, progress, "updates")
 
+    def save(states: list[Progress]) -> None:
+        for run, state, folder in zip(runs, states, folders or (), strict=False):
+            checkpoint.write(folder / CHECKPOINT, identity(run, training), state)
+
     def steps(shown: Monitor, states: list[Progress]) -> Generator[list[Progress]]:
         for batches in blocks(runs, training, first, None if on_cpu else device):
             if not any(state.going for state in states):
@@ -95,7 +150,7 @@ def train_together(
         return carried_on(
             list(states),
             steps(shown, list(states)),
-            lambda states: save(runs, training, states, folders),
+            save,
             lambda states: f"{states[0].n_updates} updates",
             place,
         )
@@ -220,15 +275,3 @@ def validate(together: Together, flat: Float[np.ndarray, "M P"]) -> tuple[Tensor
     last = (batch.valid.sum(-1) - 1)[..., None, None]
     at_last = [v.take_along_dim(last, -2).squeeze(-2).reshape(len(flat), -1, v.shape[-1]) for v in (hidden, logits)]
     return at_last[0].cpu(), at_last[1].cpu(), losses.reshape(-1).tolist()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for arithmetic: the products are small, and results do not depend on the number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)

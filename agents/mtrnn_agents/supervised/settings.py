@@ -1,92 +1,76 @@
-"""How a network is trained, and the course that its training took."""
+"""The settings of supervised training, their presets, and the training history."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from mtrnn_agents.networks import registry as networks
-from mtrnn_agents.networks.base import Network, option, real_field, whole_field
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
-from mtrnn_agents.training import history as course
+from mtrnn_agents.networks.options import check_fields, option
+from mtrnn_agents.training import history as columns
+from mtrnn_agents.training.settings import SCHEDULES
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.targets import KINDS
-from mtrnn_envs.utils.validation import check_choice
 
-if TYPE_CHECKING:
-    AnyNetwork = Network
-else:  # the command line offers each registered network with its options
-    AnyNetwork = Union[tuple(networks.NETWORKS.values())]  # noqa: UP007
-
-Settings = TypeVar("Settings")
-
-# Adam's constants (arXiv:1412.6980).
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 LOSSES = ("cross_entropy", "squared_error")
-# A schedule is one row: the factor of the rate when a share of training, from 0 to 1, is done.
-SCHEDULES = {
-    "constant": lambda done: 1.0,
-    "linear": lambda done: 1 - done,
-    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a network is trained, by backpropagation through time and Adam. `PRESETS` names the ones to start from.
+    """The settings of training by backpropagation through time and Adam; `PRESETS` names those to start from.
 
     Raises:
         ValueError: if a field is out of its range.
     """
 
-    network: AnyNetwork = option(LeakyRNN(), "the architecture")  # noqa: RUF009 (it is frozen)
+    network: networks.AnyNetwork = option(LeakyRNN(), "the architecture")  # noqa: RUF009 (it is frozen)
     labels: str = option(
         "stimulus",
         "what is asked when: 'stimulus' (the label at every step from the first evidence on, so that the best answer "
         "is the posterior), 'decision' (the label once the cue falls, 1/2 before), or 'accumulator' (evidence summed "
         "up to a bound)",
+        among=KINDS,
     )
-    loss: str = option("cross_entropy", "'cross_entropy', or 'squared_error' of the probability (for accumulators)")
-    bound: float = option(5.0, "where accumulators, sums over steps of distances in units of the latents, stop")
-    n_updates: int = option(150_000, "updates of the weights")
-    batch_size: int = option(8, "trials of an update")
-    learning_rate: float = option(1e-2, "Adam's rate at its highest")
-    schedule: str = option("cosine", "how the rate falls to 0 over all updates: 'cosine', 'linear', or 'constant'")
-    warmup: int = option(0, "updates over which the rate first rises from 0")
-    clip_norm: float | None = option(1.0, "norm at which the gradient is clipped; None for not at all")
+    loss: str = option(
+        "cross_entropy", "'cross_entropy', or 'squared_error' of the probability (for accumulators)", among=LOSSES
+    )
+    bound: float = option(
+        5.0, "where accumulators, sums over steps of distances in units of the latents, stop", above=0
+    )
+    n_updates: int = option(150_000, "updates of the weights", low=1)
+    batch_size: int = option(8, "trials of an update", low=1)
+    learning_rate: float = option(1e-2, "Adam's rate at its highest", above=0)
+    schedule: str = option(
+        "cosine", "how the rate falls to 0 over all updates: 'cosine', 'linear', or 'constant'", among=SCHEDULES
+    )
+    warmup: int = option(0, "updates over which the rate first rises from 0", low=0)
+    clip_norm: float | None = option(1.0, "norm at which the gradient is clipped; None for not at all", above=0)
     evaluate_every: int = option(
-        1000, "updates between evaluations on the validation stream, up to whole blocks of 2048 trials"
+        1000, "updates between evaluations on the validation stream, up to whole blocks of 2048 trials", low=1
     )
     patience: int | None = option(
         None,
         "evaluations, from the end of the curriculum on, without a lower validation loss after which to stop, keeping "
         "the best weights; None: never",
+        low=1,
     )
-    curriculum: int = option(0, "updates over which sigma and the stimulus go from where they start to the task's")
-    start_sigma: float = option(1.0, "with a curriculum, sigma at its start, as a multiple of the task's")
+    curriculum: int = option(
+        0, "updates over which sigma and the stimulus go from where they start to the task's", low=0
+    )
+    start_sigma: float = option(1.0, "with a curriculum, sigma at its start, as a multiple of the task's", above=0)
     start_stimulus: float = option(
-        1.0, "with a curriculum, steps of the stimulus at its start, as a share of the task's"
+        1.0, "with a curriculum, steps of the stimulus at its start, as a share of the task's", above=0, high=1
     )
 
     def __post_init__(self) -> None:
         networks.name_of(self.network)
-        for name in ("n_updates", "batch_size", "evaluate_every"):
-            whole_field(self, name, 1)
-        for name in ("warmup", "curriculum"):
-            whole_field(self, name, 0)
-        if self.patience is not None:
-            whole_field(self, "patience", 1)
-        for name in ("learning_rate", "bound", "start_sigma", "clip_norm"):
-            if getattr(self, name) is not None or name != "clip_norm":
-                real_field(self, name, 0, 1e30)
-        real_field(self, "start_stimulus", 0, 1)
-        for name, allowed in (("labels", KINDS), ("loss", LOSSES), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {sorted(allowed)}")
+        check_fields(self)
         if self.labels == "accumulator" and self.loss != "squared_error":
-            raise ValueError(f"loss={self.loss!r}: labels='accumulator' are no probabilities; use loss='squared_error'")
+            raise ValueError(
+                f"loss={self.loss!r}: labels='accumulator' are not probabilities; use loss='squared_error'"
+            )
         if not self.curriculum and (self.start_sigma, self.start_stimulus) != (1, 1):
             raise ValueError(
                 f"curriculum=0 with start_sigma={self.start_sigma!r}, start_stimulus={self.start_stimulus!r}: give the "
@@ -99,7 +83,7 @@ class Training:
         return self.learning_rate * SCHEDULES[self.schedule](n_updates / self.n_updates) * rising
 
     def task_at(self, task: EvidenceTask, n_updates: int) -> EvidenceTask:
-        """The task as the curriculum has it after `n_updates`."""
+        """The task of the curriculum after `n_updates`."""
         if n_updates >= self.curriculum:
             return task
         left = 1 - n_updates / self.curriculum
@@ -110,36 +94,6 @@ class Training:
 
         sigma = tuple(factor * s for s in task.sigma) if isinstance(task.sigma, tuple) else factor * task.sigma
         return replace(task, sigma=sigma, stimulus=shorter(task.stimulus))
-
-
-def to_fields(training: Any) -> dict[str, Any]:
-    """Settings, one of whose fields is a network, as JSON; `from_fields` gives them back, equal."""
-    values = {f.name: getattr(training, f.name) for f in fields(training)}
-    return values | {"network": networks.to_fields(training.network)}
-
-
-def from_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """Settings from names and values; an unknown name raises `ValueError` saying which was probably meant."""
-    names = [f.name for f in fields(cast(Any, kind))]
-    parts = {check_choice(name, names, "field", kind.__name__): value for name, value in values.items()}
-    if "network" in parts:
-        parts["network"] = networks.from_fields(parts["network"])
-    return kind(**parts)
-
-
-def checked_settings(training: Any, kind: type[Settings]) -> Settings:
-    """`training`, if it is of the class `kind`; else `ValueError`: every trainer has a `Training` of its own."""
-    if not isinstance(training, kind):
-        theirs, ours = (f"{one.__module__}.{one.__qualname__}" for one in (type(training), kind))
-        raise ValueError(f"training={training!r} is a {theirs}; a {ours} is needed here")
-    return training
-
-
-def checked_task(task: Any) -> EvidenceTask:
-    """`task`, if it is an `EvidenceTask`; else `ValueError`."""
-    if not isinstance(task, EvidenceTask):
-        raise ValueError(f"task={task!r} is no EvidenceTask; give one, as EvidenceTask(n_tasks=6)")
-    return task
 
 
 # "dense" is the recipe of this package: labels at every stimulus step, small batches, and a large rate that falls.
@@ -153,7 +107,7 @@ PRESETS: dict[str, Training] = {
 
 
 class Evaluation(NamedTuple):
-    """How a network does on validation trials.
+    """The performance of a network on validation trials.
 
     Attributes:
         loss: as in training.
@@ -168,7 +122,7 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """The course of training, one entry for each evaluation.
+    """The training history, one entry for each evaluation.
 
     Attributes:
         updates: updates made so far.
@@ -194,7 +148,7 @@ class History:
         if self.updates[-1:] != (updates,):
             return {}
         names = ("loss", "validation_loss", "cross_entropy", "accuracy")
-        return {name: getattr(self, name)[-1] for name in names} | course.last(self.metrics)
+        return {name: getattr(self, name)[-1] for name in names} | columns.last(self.metrics)
 
     def extended(self, updates: int, loss: float, found: Evaluation, metrics: Mapping[str, float]) -> History:
         """This history with one entry more; a metric that is missing now, or was before, is NaN there."""
@@ -204,11 +158,11 @@ class History:
             (*self.validation_loss, found.loss),
             (*self.cross_entropy, found.cross_entropy),
             (*self.accuracy, found.accuracy),
-            course.extended(self.metrics, metrics, len(self.updates)),
+            columns.extended(self.metrics, metrics, len(self.updates)),
         )
 
     @classmethod
     def from_fields(cls, values: Mapping[str, Any]) -> History:
         """The history that was written as JSON by `asdict`."""
         parts = {name: tuple(values[name]) for name in values if name != "metrics"}
-        return cls(**parts, metrics=course.from_json(values["metrics"]))
+        return cls(**parts, metrics=columns.from_json(values["metrics"]))

@@ -1,7 +1,7 @@
 """Files of weights: safetensors, with everything else as JSON in the header.
 
-No file holds code. But a task or a network may name a boundary or a mask of the user's own as "module:attribute", and
-that module is then imported, from wherever Python finds it.
+Files hold no code. But a task or a network may name a custom boundary or mask as "module:attribute", and that module is
+then imported, from wherever Python finds it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mtrnn_envs import __version__
+from mtrnn_agents.networks.base import Weights
+from mtrnn_agents.training.run import named_contents
+from mtrnn_agents.training.settings import from_fields, to_fields
+from mtrnn_envs import EvidenceTask, __version__
 from mtrnn_envs.utils.atomic_write import atomic_write
 
+# The file of an agent in the folder that was given to `train`.
+AGENT = "agent.safetensors"
 SCHEMA = 3
 HEADER = "mtrnn_agents"
 
 
 def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """Writes `arrays` and, as JSON, what they are about; the file is whole or not there (`OSError`)."""
+    """Writes `arrays` and, as JSON, the header `about`; the file is whole or not there (`OSError`)."""
     header = json.dumps({"schema": SCHEMA, "kind": kind, "version": __version__, **about})
     with atomic_write(path) as temporary:
         try:
@@ -33,7 +39,7 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays that `write` wrote, and what they are about.
+    """The arrays and the header that `write` wrote.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -46,7 +52,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray]
 
 
 def about(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What the arrays that `write` wrote are about, "kind" among it; raises as `read` does."""
+    """The header that `write` wrote, "kind" included; raises as `read` does."""
     return _read(path)[1]
 
 
@@ -54,12 +60,30 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
     try:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}; to begin anew, delete it") from error
     if about.get("schema") != SCHEMA:
         raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
     return arrays, about
+
+
+def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: Any) -> None:
+    """Writes the weights, task, settings and seed of an agent that is a network, and `more` that JSON can hold."""
+    about = {"task": json.loads(agent.task.to_json()), "training": to_fields(agent.training)}
+    about |= {"seed": agent.seed, "contents": named_contents(agent.task, agent.network)}
+    arrays = {name: v.detach().numpy() for name, v in agent.weights.items()}
+    write(path, kind, arrays, {**about, **more})
+
+
+def read_network(
+    path: str | os.PathLike[str], kind: str, trained_by: type[Any]
+) -> tuple[tuple[EvidenceTask, Any, Weights, int], dict[str, Any]]:
+    """The task, settings (of the class `trained_by`), weights and seed that `write_network` wrote; all else by name."""
+    arrays, about = read(path, kind)
+    weights = {name: torch.from_numpy(v) for name, v in arrays.items()}
+    task, training = EvidenceTask.from_fields(about["task"]), from_fields(trained_by, about["training"])
+    return (task, training, weights, about["seed"]), about
 
 
 def difference(ours: Any, theirs: Any, name: str = "") -> str | None:

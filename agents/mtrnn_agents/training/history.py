@@ -1,4 +1,4 @@
-"""The course of a training: columns of numbers by name, one entry for each evaluation."""
+"""The training history: columns of numbers by name, one entry for each evaluation."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-# What is told of training itself, by those that learn from their own rollouts; all else is found on validation trials.
+# Statistics of the rollouts that an agent learns from; all others are computed on validation trials.
 OF_TRAINING = ("rollout_reward", "entropy", "approx_kl", "clip_fraction", "value_loss")
 # Of agents that are trained by reward the first column is "steps", the environment steps made so far.
-Course: TypeAlias = dict[str, tuple[float, ...]]
+Columns: TypeAlias = dict[str, tuple[float, ...]]
 
 
-def extended(course: Course, row: Mapping[str, float], n: int) -> Course:
-    """`course`, which has `n` entries, with one more in each column; what is missing now, or was before, is NaN."""
+def extended(history: Columns, row: Mapping[str, float], n: int) -> Columns:
+    """`history`, which has `n` entries, with one more in each column; what is missing now, or was before, is NaN."""
     before = (math.nan,) * n
-    names = dict.fromkeys([*course, *row])
-    return {name: (*course.get(name, before), float(row.get(name, math.nan))) for name in names}
+    names = dict.fromkeys([*history, *row])
+    return {name: (*history.get(name, before), float(row.get(name, math.nan))) for name in names}
 
 
-def from_json(values: Mapping[str, Any]) -> Course:
-    """The course that was written as JSON."""
+def from_json(values: Mapping[str, Any]) -> Columns:
+    """The history that was written as JSON."""
     return {name: tuple(column) for name, column in values.items()}
 
 
-def evaluation(course: Course) -> dict[str, float]:
-    """What the last evaluation found on validation trials; empty if there was none."""
-    return {name: value for name, value in last(course).items() if name not in OF_TRAINING}
+def evaluation(history: Columns) -> dict[str, float]:
+    """The last evaluation on validation trials, by name; empty if there was none."""
+    return {name: value for name, value in last(history).items() if name not in OF_TRAINING}
 
 
-def last(course: Course) -> dict[str, float]:
+def last(history: Columns) -> dict[str, float]:
     """The last entry of each column; empty if there is none."""
-    return {name: column[-1] for name, column in course.items() if column}
+    return {name: column[-1] for name, column in history.items() if column}

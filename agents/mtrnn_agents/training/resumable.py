@@ -1,19 +1,89 @@
-"""Training that can be stopped at any moment: its state is kept from time to time, and always in the end."""
+"""Resumable training: its state is saved from time to time, at an interrupt and at the end."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+from threadpoolctl import threadpool_limits
+
+from mtrnn_agents.training.checkpoint import CHECKPOINT, finished
+from mtrnn_agents.training.files import AGENT
 from mtrnn_agents.training.signals import held_back
 
 SECONDS_BETWEEN_SAVES = 10
 
 State = TypeVar("State")
+Trained = TypeVar("Trained")
+
+
+def run_training(
+    kind: type[Trained],
+    identity: Mapping[str, Any],
+    folder: Path | None,
+    training: Any,
+    *,
+    resume: Callable[[], State],
+    carry_on: Callable[[State], State],
+    failure: Callable[[State], str | None],
+    finish: Callable[[State], Trained],
+) -> Trained:
+    """The agent of a run: loaded if it is finished, else trained from where its training stands, and saved.
+
+    Arguments:
+        kind: the class of the agent.
+        identity: all that determines the run; see `mtrnn_agents.training.run.identity`.
+        folder: where agent and state are kept, if anywhere.
+        training: the settings.
+        resume: gives the state in the folder, or the first one.
+        carry_on: gives the state after training, which it has saved; see `carried_on`.
+        failure: says of a state what was not finite, if training diverged.
+        finish: makes the agent of the state after training.
+
+    Raises:
+        ValueError: if the folder holds another run or a broken file.
+        FloatingPointError: if training diverged.
+    """
+    if (agent := finished(kind, identity, folder)) is not None:
+        return agent
+    return completed(carry_on(resume()), folder, training, failure, finish)
+
+
+def completed(
+    state: State,
+    folder: Path | None,
+    training: Any,
+    failure: Callable[[State], str | None],
+    finish: Callable[[State], Trained],
+) -> Trained:
+    """The agent after training, saved in `folder`; see `run_training`."""
+    if (what := failure(state)) is not None:
+        kept = "" if folder is None else f", in another folder; the state before it is kept in {folder / CHECKPOINT}"
+        raise FloatingPointError(
+            f"training diverged: {what}, at learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; "
+            f"lower one of them{kept}"
+        )
+    agent: Any = finish(state)
+    if folder is not None:
+        agent.save(folder / AGENT)
+    return agent
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for arithmetic: the products are small, and results do not depend on the number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def carried_on(
@@ -23,13 +93,13 @@ def carried_on(
     done: Callable[[State], str],
     place: Path | None,
 ) -> State:
-    """The last of the states that `steps` gives, each a whole step behind the one before; the first if there is none.
+    """The last state of `steps`, each one whole step after the one before; `first` if there is none.
 
-    States are saved at once, from time to time, at the end, and when it is interrupted; where saving fails at once, it
-    fails before anything is lost. An interrupt waits for the end of a step: it leaves a step done or undone.
+    States are saved at once, every ten seconds, at the end, and at an interrupt; where saving fails, it fails before
+    anything is lost. An interrupt waits for the end of a step: it leaves a step done or undone.
 
     Raises:
-        KeyboardInterrupt: if interrupted, with what `done` says was done, and where that is kept: in `place`, if any.
+        KeyboardInterrupt: if interrupted, with the progress by `done`, and where it is kept: in `place`, if any.
     """
     state, saved = first, time.monotonic()
     with closing(steps), held_back() as interrupt:
@@ -48,7 +118,7 @@ def carried_on(
 
 
 def kept_in(place: Path | None) -> str:
-    """Says where the state of what was stopped is."""
+    """A clause for an error: where the state of an interrupted training is."""
     return "nothing was kept, as no folder was given" if place is None else f"the same call goes on from {place}"
 
 

@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtrnn_agents.networks.agent_state import Memory, checked_observation, remembered
+from mtrnn_agents.networks.agent_state import AgentState, checked_observation, next_state
 from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
 from mtrnn_agents.networks.jacobians import dynamics_of
-from mtrnn_agents.supervised.agent import read_network, write_network
-from mtrnn_agents.training import history as course
-from mtrnn_agents.training.history import Course
+from mtrnn_agents.training import history as columns
+from mtrnn_agents.training.files import read_network, write_network
+from mtrnn_agents.training.history import Columns
+from mtrnn_agents.training.run import Run
 from mtrnn_agents.trial_ppo.action_heads import Head, draw, likeliest, stated
 from mtrnn_agents.trial_ppo.settings import Training
 from mtrnn_envs import EvidenceTask
@@ -29,8 +30,15 @@ def head_of(task: EvidenceTask, training: Training) -> Head:
 
 
 def sizes_of(task: EvidenceTask, training: Training) -> Sizes:
-    """What the task and its policy ask of a network."""
+    """The numbers of inputs, outputs and steps that the task and its policy need."""
     return Sizes(task.n_features, head_of(task, training).n_outputs, task.n_steps)
+
+
+def first_weights(run: Run, training: Training) -> Weights:
+    """The weights that training starts from: they follow from the seed alone."""
+    weights = training.network.first_weights(sizes_of(run.task, training), torch_generator(run.seed, "network"))
+    head_of(run.task, training).patient(weights["output.bias"], training.wait_bias)
+    return weights
 
 
 class PolicyAgent:
@@ -41,14 +49,14 @@ class PolicyAgent:
         training: what it was trained by, its architecture included.
         weights: of the network.
         seed: of its first weights and trials.
-        history: the course of training, if known.
+        history: the training history, if known.
 
     Raises:
         ValueError: if the weights do not fit the task.
     """
 
     def __init__(
-        self, task: EvidenceTask, training: Training, weights: Weights, seed: int, *, history: Course | None = None
+        self, task: EvidenceTask, training: Training, weights: Weights, seed: int, *, history: Columns | None = None
     ) -> None:
         self.task, self.training, self.network = task, training, training.network
         self.head = head_of(task, training)
@@ -60,11 +68,11 @@ class PolicyAgent:
     def predict(
         self,
         observation: np.ndarray,
-        state: Memory | None = None,
+        state: AgentState | None = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-    ) -> tuple[np.ndarray, Memory]:
-        """Actions for `observation`, `[N, F]` or `[F]`, and the memory in which it has been seen.
+    ) -> tuple[np.ndarray, AgentState]:
+        """Actions for `observation`, `[N, F]` or `[F]`, and the agent state after it.
 
         `episode_start` `[N]` says which trials begin with this observation. Actions are drawn from the policy, or with
         `deterministic` the likeliest value of each of their parts; the noise of a network that has some is then 0.
@@ -74,7 +82,7 @@ class PolicyAgent:
         """
         shown = checked_observation(self.task, observation)
         noise = None if deterministic else self._noise
-        state = remembered(self.network, self.weights, state, shown, episode_start, noise)
+        state = next_state(self.network, self.weights, state, shown, episode_start, noise)
         outputs = self._outputs(state)
         if deterministic:
             parts = likeliest(self.head, outputs)
@@ -87,18 +95,18 @@ class PolicyAgent:
         action = action[:, 0] if is_discrete(self.task) else action
         return (action[0] if np.ndim(observation) == 1 else action), state
 
-    def hidden(self, state: Memory) -> Float[np.ndarray, "N H"]:
+    def hidden(self, state: AgentState) -> Float[np.ndarray, "N H"]:
         """The activity of the network's units."""
         return state.state[0].numpy()
 
     @torch.no_grad()
-    def probabilities(self, state: Memory) -> Float[np.ndarray, "N A"]:
+    def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
         """The probability of +1 that the policy states; see
         `mtrnn_agents.trial_ppo.action_heads.answer_probabilities`."""
         return stated(self.task, self.head, self._outputs(state))
 
     @torch.no_grad()
-    def values(self, state: Memory) -> Float[np.ndarray, "N E"]:
+    def values(self, state: AgentState) -> Float[np.ndarray, "N E"]:
         """The reward still expected: of each task, times their number; or of all, if training is not factored."""
         return self.head.values(self._outputs(state)).numpy()
 
@@ -106,23 +114,22 @@ class PolicyAgent:
         """The network as a dynamical system, in float64 and without its noise.
 
         Raises:
-            ValueError: if its state is no vector of units, as a transformer's is not.
+            ValueError: if its state is not a vector of units, as that of a transformer.
         """
         return dynamics_of(self.network, self.weights)
 
     def untrained(self) -> PolicyAgent:
         """The agent that training began with: the first weights of the same seed."""
-        from mtrnn_agents import trial_ppo
+        weights = first_weights(Run(self.task, self.seed), self.training)
+        return PolicyAgent(self.task, self.training, weights, self.seed)
 
-        return trial_ppo.untrained(self.task, self.seed, self.training)
-
-    def _outputs(self, state: Memory) -> Tensor:
+    def _outputs(self, state: AgentState) -> Tensor:
         return read(self.weights, state.state[0])
 
     @property
     def evaluation(self) -> dict[str, float]:
         """What the last evaluation in training found, by name; empty if there was none."""
-        return course.evaluation(self.history)
+        return columns.evaluation(self.history)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes weights, task and settings to one safetensors file; the latter two are JSON in its header."""
@@ -137,4 +144,4 @@ class PolicyAgent:
             ValueError: if the file was not written by `save`, is not whole, or is of a version that is not known.
         """
         made_of, about = read_network(path, "policy", Training)
-        return cls(*made_of, history=course.from_json(about["history"]))
+        return cls(*made_of, history=columns.from_json(about["history"]))

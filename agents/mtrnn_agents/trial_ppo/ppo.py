@@ -2,8 +2,7 @@
 
     agent = train(EvidenceTask(), seed=0, folder="results/mine")
 
-What differs from `mtrnn_agents.supervised` is what the network is told: what its own answers paid, and not what would
-have been right. This module is what the name "trial_ppo" of the entry-point group `mtrnn.agents` stands for.
+Unlike in `mtrnn_agents.supervised`, the network receives only its own reward, never the labels.
 """
 
 from __future__ import annotations
@@ -19,32 +18,28 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from mtrnn_agents.loading import AGENT, load
 from mtrnn_agents.networks.base import FIXED, Weights, read
 from mtrnn_agents.networks.flat_weights import Layout, assembled
-from mtrnn_agents.supervised import settings
-from mtrnn_agents.supervised.batches import Run, validation_trials
-from mtrnn_agents.supervised.loop import one_thread
-from mtrnn_agents.supervised.optimiser import adam, corrected, flat_gradient
-from mtrnn_agents.supervised.settings import checked_settings, checked_task
-from mtrnn_agents.training import checkpoint as state
-from mtrnn_agents.training import history as course
-from mtrnn_agents.training.history import Course
+from mtrnn_agents.training import checkpoint, settings
+from mtrnn_agents.training import history as columns
+from mtrnn_agents.training.checkpoint import CHECKPOINT
+from mtrnn_agents.training.history import Columns
+from mtrnn_agents.training.optimiser import adam, corrected, flat_gradient
 from mtrnn_agents.training.progress import Monitor, monitor
-from mtrnn_agents.training.resumable import carried_on, folder_of
+from mtrnn_agents.training.resumable import carried_on, folder_of, one_thread, run_training
+from mtrnn_agents.training.run import Run, identity, validation_trials
+from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_agents.trial_ppo.action_heads import likeliest
-from mtrnn_agents.trial_ppo.agent import PolicyAgent, head_of, sizes_of
+from mtrnn_agents.trial_ppo.agent import PolicyAgent, first_weights, head_of
 from mtrnn_agents.trial_ppo.objective import Objective, objective, roll_out
-from mtrnn_agents.trial_ppo.settings import PRESETS, Training
+from mtrnn_agents.trial_ppo.settings import Training
 from mtrnn_envs import EvidenceTask, Trials, observe
 from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.rng.philox import Counter
-from mtrnn_envs.rng.seeding import generator, torch_generator
+from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.trial_rewards import first_step, trial_rewards
 from mtrnn_envs.trials import sample
 from mtrnn_envs.utils.validation import check_int
-
-__all__ = ["PRESETS", "Training", "from_fields", "load", "train", "untrained"]
 
 # Settings from names and values, such as {"network": {"kind": "gru"}}.
 from_fields = partial(settings.from_fields, Training)
@@ -52,7 +47,7 @@ from_fields = partial(settings.from_fields, Training)
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where training stands.
+    """The state of training.
 
     Attributes:
         weights: the trained weights, `[P]`; see `Layout`.
@@ -60,7 +55,7 @@ class Progress:
         n_iterations: rollouts learned from.
         n_steps: environment steps made in them; steps after the end of a trial are none.
         sums: what is summed up over the rollouts since the last evaluation, by name.
-        course: the evaluations so far.
+        course: the history, the evaluations so far.
         diverged: the rollout, counted from 1, from which nothing finite was learned; training has stopped before it.
     """
 
@@ -69,7 +64,7 @@ class Progress:
     n_iterations: int = 0
     n_steps: int = 0
     sums: dict[str, float] = field(default_factory=dict)
-    course: Course = field(default_factory=dict)
+    course: Columns = field(default_factory=dict)
     diverged: int | None = None
 
 
@@ -85,69 +80,57 @@ def train(
     """A network trained on `task` by reward, as an agent.
 
     First weights, trials and draws of actions follow from `seed`; validation has a stream of its own. The same
-    arguments and build give the same bits, however often training was interrupted. No global generator is touched.
+    arguments and build give bit-identical agents, however often training is interrupted. No global generator is used.
 
     Arguments:
         task: the task.
         seed: a whole number, 0 or more.
         training: the settings; `Training()`, which is `PRESETS["factored"]`, if None.
-        folder: where the agent (agent.safetensors), the state of training (checkpoint.safetensors) and TensorBoard's
-            files go. If a state of the same run is there, training goes on from it; if the agent is, it is given.
+        folder: see `mtrnn_agents.supervised.train`, as for errors.
         progress: whether to show a progress bar.
         metrics: from states at the last step `[N, H]` and latents `[N, D]` of validation trials to numbers by name,
             for the bar, TensorBoard and the history.
-
-    Raises:
-        ValueError: if the seed is not allowed, or the folder holds another run or a broken file.
-        FloatingPointError: if training diverges; the state before that is kept in the folder.
-        KeyboardInterrupt: if interrupted; the state is kept in the folder.
     """
     run = Run(checked_task(task), check_int("seed", seed, 0))
-    training = checked_settings(Training() if training is None else training, Training)
-    place = folder_of(folder)
-    if (agent := state.finished(PolicyAgent, run, training, place)) is not None:
-        return agent
-    first = resume(run, training, place)
-    folders = None if place is None else [place]
-    start = first.n_iterations * training.n_trials
-    total = training.n_iterations * training.n_trials
-    shows = monitor([task], folders, total, start, progress, "trials", shown_until=first.n_steps)
-    with one_thread(), shows as shown:
-        last = carried_on(
-            first,
-            steps(run, training, first, shown, metrics),
-            lambda now: (
-                None if place is None else state.write(place / state.CHECKPOINT, state.identity(run, training), now)
-            ),
-            lambda now: f"{now.n_iterations} rollouts",
-            place,
-        )
-    if last.diverged is not None:
-        kept = (
-            "" if place is None else f", in another folder; the state before it is kept in {place / state.CHECKPOINT}"
-        )
-        raise FloatingPointError(
-            f"training diverged: the loss or gradient of rollout {last.diverged} is not finite, at "
-            f"learning_rate={training.learning_rate}; lower it{kept}"
-        )
-    weights = assembled(first_weights(run, training), last.weights)
-    agent = PolicyAgent(task, training, weights, seed, history=last.course)
-    if place is not None:
-        agent.save(place / AGENT)
-    return agent
+    training, place = checked_settings(training, Training), folder_of(folder)
+
+    def carry_on(first: Progress) -> Progress:
+        size, folders = training.n_trials, None if place is None else [place]
+        total, start = training.n_iterations * size, first.n_iterations * size
+        shows = monitor([task], folders, total, start, progress, "trials", shown_until=first.n_steps)
+        with one_thread(), shows as shown:
+            return carried_on(first, steps(run, training, first, shown, metrics), save, done, place)
+
+    def save(now: Progress) -> None:
+        if place is not None:
+            checkpoint.write(place / CHECKPOINT, identity(run, training), now)
+
+    def done(now: Progress) -> str:
+        return f"{now.n_iterations} rollouts"
+
+    def failure(last: Progress) -> str | None:
+        return None if last.diverged is None else f"the loss or gradient of rollout {last.diverged} is not finite"
+
+    def finish(last: Progress) -> PolicyAgent:
+        weights = assembled(first_weights(run, training), last.weights)
+        return PolicyAgent(task, training, weights, seed, history=last.course)
+
+    return run_training(
+        PolicyAgent,
+        identity(run, training),
+        place,
+        training,
+        resume=lambda: resume(run, training, place),
+        carry_on=carry_on,
+        failure=failure,
+        finish=finish,
+    )
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> PolicyAgent:
     """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
-    run, training = Run(task, check_int("seed", seed, 0)), training or Training()
+    run, training = Run(task, check_int("seed", seed, 0)), checked_settings(training, Training)
     return PolicyAgent(task, training, first_weights(run, training), seed)
-
-
-def first_weights(run: Run, training: Training) -> Weights:
-    """The weights that training starts from: they follow from the seed alone."""
-    weights = training.network.first_weights(sizes_of(run.task, training), torch_generator(run.seed, "network"))
-    head_of(run.task, training).patient(weights["output.bias"], training.wait_bias)
-    return weights
 
 
 def resume(run: Run, training: Training, folder: Path | None) -> Progress:
@@ -156,12 +139,12 @@ def resume(run: Run, training: Training, folder: Path | None) -> Progress:
     Raises:
         ValueError: if the state is that of another run, or the file is not whole.
     """
-    if folder is None or not (folder / state.CHECKPOINT).exists():
+    if folder is None or not (folder / CHECKPOINT).exists():
         weights = first_weights(run, training)
         flat = Layout.of(weights).pack(weights)
         return Progress(flat, np.zeros((2, flat.size), np.float32))
-    values = state.read(folder / state.CHECKPOINT, state.identity(run, training))
-    return Progress(**{**values, "course": course.from_json(values["course"])})
+    values = checkpoint.read(folder / CHECKPOINT, identity(run, training))
+    return Progress(**{**values, "course": columns.from_json(values["course"])})
 
 
 def steps(run: Run, training: Training, now: Progress, shown: Monitor, metrics: Metrics | None) -> Generator[Progress]:
@@ -177,8 +160,8 @@ def steps(run: Run, training: Training, now: Progress, shown: Monitor, metrics: 
             since = now.sums["rollouts"]
             row = {"steps": now.n_steps, **found}
             row |= {name: value / since for name, value in now.sums.items() if name != "rollouts"}
-            now = replace(now, sums={}, course=course.extended(now.course, row, len(now.course.get("steps", ()))))
-            shown.show(now.n_steps, [course.last(now.course)])
+            now = replace(now, sums={}, course=columns.extended(now.course, row, len(now.course.get("steps", ()))))
+            shown.show(now.n_steps, [columns.last(now.course)])
         shown.advance(done * training.n_trials)
         yield now
 

@@ -1,58 +1,53 @@
-"""How a network is trained by reward on whole trials."""
+"""The settings of PPO on whole trials, and their presets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from mtrnn_agents.networks import registry as networks
-from mtrnn_agents.networks.base import check_flag, option, real_field, whole_field
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
-from mtrnn_agents.supervised.settings import SCHEDULES, AnyNetwork
+from mtrnn_agents.networks.options import check_fields, option
+from mtrnn_agents.training.settings import SCHEDULES
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a network is trained by proximal policy optimisation; see `mtrnn_agents.trial_ppo.objective`. Returns are
+    """The settings of proximal policy optimisation; see `mtrnn_agents.trial_ppo.objective`. Returns are
     not discounted.
 
     Raises:
         ValueError: if a field is out of its range.
     """
 
-    network: AnyNetwork = option(LeakyRNN(), "the architecture")  # noqa: RUF009 (it is frozen)
+    network: networks.AnyNetwork = option(LeakyRNN(), "the architecture")  # noqa: RUF009 (it is frozen)
     factored: bool = option(
         True,
         "one probability ratio, advantage, clip and value for each task; else one for the whole action, from "
         "the reward that the environment pays",
     )
-    n_iterations: int = option(300, "rollouts, each of which is learned from")
-    n_trials: int = option(256, "whole trials of a rollout")
-    n_epochs: int = option(2, "times that a rollout is gone through")
-    n_minibatches: int = option(8, "parts of a rollout, of equally many trials; each gives an update")
-    learning_rate: float = option(4e-3, "Adam's rate at its highest")
-    schedule: str = option("cosine", "how the rate falls to 0 over all rollouts: 'cosine', 'linear', or 'constant'")
-    clip_range: float = option(0.2, "how far a probability ratio may be from 1 to be learned from")
-    gae_lambda: float = option(0.9, "lambda of generalised advantages, in [0, 1]")
-    value_weight: float = option(0.5, "weight of the squared error of the values")
-    entropy_weight: float = option(0.0, "weight of the entropy of the policy")
-    clip_norm: float = option(0.5, "norm at which the gradient is clipped")
-    wait_bias: float = option(3.0, "log-odds that waiting begins with above each other value, where one can wait")
-    evaluate_every: int = option(10, "rollouts between evaluations on validation trials")
+    n_iterations: int = option(300, "rollouts, each of which is learned from", low=1)
+    n_trials: int = option(256, "whole trials of a rollout", low=1)
+    n_epochs: int = option(2, "times that a rollout is gone through", low=1)
+    n_minibatches: int = option(8, "parts of a rollout, of equally many trials; each gives an update", low=1)
+    learning_rate: float = option(4e-3, "Adam's rate at its highest", above=0)
+    schedule: str = option(
+        "cosine", "how the rate falls to 0 over all rollouts: 'cosine', 'linear', or 'constant'", among=SCHEDULES
+    )
+    clip_range: float = option(0.2, "how far a probability ratio may be from 1 to be learned from", above=0)
+    gae_lambda: float = option(0.9, "lambda of generalised advantages, in [0, 1]", low=0, high=1)
+    value_weight: float = option(0.5, "weight of the squared error of the values", low=0)
+    entropy_weight: float = option(0.0, "weight of the entropy of the policy", low=0)
+    clip_norm: float = option(0.5, "norm at which the gradient is clipped", above=0)
+    wait_bias: float = option(
+        3.0, "log-odds that waiting begins with above each other value, where one can wait", low=0, high=100
+    )
+    evaluate_every: int = option(10, "rollouts between evaluations on validation trials", low=1)
 
     def __post_init__(self) -> None:
         networks.name_of(self.network)
-        check_flag("factored", self.factored)
-        for name in ("n_iterations", "n_trials", "n_epochs", "n_minibatches", "evaluate_every"):
-            whole_field(self, name, 1)
+        check_fields(self)
         if self.n_trials % self.n_minibatches:
             raise ValueError(f"n_minibatches={self.n_minibatches} does not divide n_trials={self.n_trials}")
-        for name in ("learning_rate", "clip_range", "clip_norm"):
-            real_field(self, name, 0, 1e30)
-        for name, high in (("gae_lambda", 1), ("value_weight", 1e30), ("entropy_weight", 1e30)):
-            real_field(self, name, 0, high, low_is_allowed=True)
-        real_field(self, "wait_bias", 0, 100, low_is_allowed=True)
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule={self.schedule!r} is not one of {sorted(SCHEDULES)}")
 
     def rate(self, n_iterations: int) -> float:
         """The learning rate of the rollout after `n_iterations`."""

@@ -1,6 +1,8 @@
-"""Reports: the table and figures of the demo, tables as text, and (in `html`) one page about studies."""
+"""Reports: pages of HTML about studies and about the benchmark, and tables as text."""
 
-from mtrnn_analysis.report.demo import multitask_report
+from mtrnn_analysis.report.leaderboard import read as read_leaderboard
+from mtrnn_analysis.report.leaderboard import write as write_leaderboard
+from mtrnn_analysis.report.studies import write as write_report
 from mtrnn_analysis.report.tables import table
 
-__all__ = ["multitask_report", "table"]
+__all__ = ["read_leaderboard", "table", "write_leaderboard", "write_report"]

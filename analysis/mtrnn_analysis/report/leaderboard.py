@@ -102,7 +102,7 @@ def ranked(results: Sequence[Mapping[str, Any]]) -> list[Ranked]:
 
 def text(folder: Path) -> str:
     """The leaderboard of all files of results in a folder, as Markdown tables; raises as `write`."""
-    agents, parts = there(folder), []
+    agents, parts = read(folder), []
     for kind in dict.fromkeys(agent.kind for agent in agents):
         grid = scores_of([agent for agent in agents if agent.kind == kind])
         parts.append(f"{kind}:\n\n{table(grid.header, grid.rows)}")
@@ -139,7 +139,7 @@ def write(folder: Path) -> Path:
     Raises:
         ValueError: if there is none, or one is not of the form.
     """
-    agents = there(folder)
+    agents = read(folder)
     kinds = dict.fromkeys(agent.kind for agent in agents)
     page = (
         templates()
@@ -159,7 +159,7 @@ def write(folder: Path) -> Path:
     return folder / NAME
 
 
-def there(folder: Path) -> list[Ranked]:
+def read(folder: Path) -> list[Ranked]:
     """The agents of all files of results in a folder, ranked; raises as `write`."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder")

@@ -1,10 +1,10 @@
-"""The report of studies: one page of HTML that holds all it shows, and fetches nothing.
+"""The report of studies: one page of HTML that contains all it shows and loads nothing.
 
-    from mtrnn_analysis.report.studies import write
-    write(Path("results"))  # results/report.html, of all studies in results/studies
+    from mtrnn_analysis.report import write_report
+    write_report("results")  # results/report.html, of all studies in results/studies
 
-The same results give the same bytes. What the page may load is said in it, by a content security policy that allows
-nothing from elsewhere; the links in it are followed when they are clicked.
+The same results give the same bytes. A content security policy in the page forbids loading from elsewhere; links are
+followed when they are clicked. Figures for print are written beside the table of each study as PNG and PDF.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 import mtrnn_envs
+from mtrnn_analysis.figures.style import save
 from mtrnn_analysis.report.pages import templates
 from mtrnn_analysis.report.pictures import Turning, plotly_js, still, turning
 from mtrnn_analysis.report.summaries import (
@@ -40,33 +41,37 @@ from mtrnn_analysis.report.summaries import (
 )
 from mtrnn_analysis.studies.claims import FAILS, HOLDS, OPEN, Judged, judge
 from mtrnn_analysis.studies.figures import figures
+from mtrnn_analysis.studies.networks import Networks, networks
 from mtrnn_envs.experiments.studies.results import STUDIES, Results, as_csv, load
 from mtrnn_envs.experiments.studies.runner import status
+from mtrnn_envs.experiments.studies.study import PAPER
 from mtrnn_envs.utils.atomic_write import atomic_write
 from mtrnn_envs.utils.validation import check_choice
 
 NAME = "report.html"
-# Intervals are drawn anew for each study, so that it says the same whatever other studies are beside it.
+DECLARED = "as declared"  # the profile of a study without changes, in words
+# Intervals are drawn anew for each study, so that they do not depend on the other studies of the page.
 SEED = 0
-# The class of each verdict, which gives its colour, and a sign for those who see no colours.
+# The class of each verdict, which gives its colour, and a sign for colour-blind readers.
 VERDICTS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), OPEN: ("open", "?")}
 REFERENCE = re.compile(r"arXiv:(?P<arxiv>\d{4}\.\d{4,5})|doi:(?P<doi>10\.\d{4,9}/[^\s,;)]*[^\s,;).])")
 
 
-def write(out: Path, names: Sequence[str] | None = None) -> Path:
-    """Writes the report of studies that were run in the folder `out`, finished or not; gives its path.
+def write(out: str | Path, names: Sequence[str] | None = None) -> Path:
+    """Writes the report of studies that were run in the folder `out`, finished or not; returns its path.
 
     Arguments:
         out: the folder of the results.
-        names: the studies, in the order in which they are shown; None for all that are there, by name.
+        names: the studies, in the order in which they are shown; None for all in the folder, by name.
 
     Raises:
-        ValueError: if there is no study, or none of a name, or a file in `out` is none of ours.
-        ImportError: if what a figure needs is not installed.
+        ValueError: if there is no study, or none of a name, or a file in `out` is not valid.
+        ImportError: if a package that a figure needs is not installed.
     """
+    out = Path(out)
     there = sorted(path.parent.name for path in (out / STUDIES).glob("*/study.json"))
     if not there:
-        raise ValueError(f"{out} holds no study; run one first: there is no {STUDIES}/<name>/study.json in it")
+        raise ValueError(f"{out} holds no study: there is no {STUDIES}/<name>/study.json; run a study first")
     chosen = [check_choice(name, there, "study", str(out)) for name in (there if names is None else names)]
     studies = [_study(load(out, name), out) for name in chosen]
     environment = templates()
@@ -75,9 +80,9 @@ def write(out: Path, names: Sequence[str] | None = None) -> Path:
     page = environment.get_template("template.html.jinja").render(
         studies=studies,
         version=mtrnn_envs.__version__,
-        budgets=", ".join(dict.fromkeys(study["budget"] for study in studies)),
+        profiles=", ".join(dict.fromkeys(study["profile"] for study in studies)),
         verdicts=VERDICTS,
-        # Nothing in a script is markup, so that it must not be escaped; "</script" would end it.
+        # Text in a script is not markup and must not be escaped; only "</script" would end it.
         plotly=Markup(plotly_js().replace("</script", r"<\/script")) if turn else "",
     )
     with atomic_write(out / NAME) as temporary:
@@ -86,7 +91,7 @@ def write(out: Path, names: Sequence[str] | None = None) -> Path:
 
 
 def linked(text: str) -> Markup:
-    """Text with its arXiv numbers and DOIs as links."""
+    """Text with arXiv numbers and DOIs as links."""
     parts, end = [], 0
     for match in REFERENCE.finditer(text):
         to = f"https://arxiv.org/abs/{match['arxiv']}" if match["arxiv"] else f"https://doi.org/{match['doi']}"
@@ -96,33 +101,33 @@ def linked(text: str) -> Markup:
 
 
 def _study(results: Results, out: Path) -> dict[str, Any]:
-    """What the page says of a study."""
-    study, rng = results.study, np.random.default_rng(SEED)
-    entries, done = study.cells(), sum(each["status"] == "done" for each in results.found)
+    """The section of a study."""
+    study, rng, found = results.study, np.random.default_rng(SEED), networks(results)
+    entries, done = study.cells(), len(found.entries)
     shared, varied = settings(entries)
     notes: list[str] = []
-    judged, drawn = _claims(results, rng, notes), []
-    summary, rows = summed_up(results, rng)
+    judged, drawn = _claims(found, rng, notes), []
+    summary, rows = summed_up(found, rng)
     if done:
-        drawn = _figures(results, out, notes)
-        if lacking := absent_measures(results):
+        drawn = _figures(found, out, notes)
+        if lacking := absent_measures(found):
             notes.append(f"No network has {', '.join(lacking)}.")
     if len(versions(results)) > 1:
-        notes.append("Cells were run with different versions, which are listed below: numbers may depend on them.")
+        notes.append("Runs were made with different versions, listed below: numbers may depend on them.")
     folder = f"{STUDIES}/{study.name}"
     return {
         "name": study.name,
         "title": study.title or study.name,
         "text": paragraphs(study.text),
-        "budget": results.budget,
+        "profile": DECLARED if results.profile == PAPER else results.profile,
         "done": done,
         "n_cells": results.n_cells,
         "notes": notes,
         "claims": judged,
         "counts": {verdict: sum(claim["verdict"] == verdict for claim in judged) for verdict in VERDICTS},
         "figures": drawn,
-        "ideals": ideals(results) if done else None,
-        "controls": controls(results) if done else None,
+        "ideals": ideals(found) if done else None,
+        "controls": controls(found) if done else None,
         "summary": summary if done and study.measures else None,
         "csv": "data:text/csv;charset=utf-8;base64," + base64.b64encode(as_csv(rows).encode()).decode(),
         "shared": shared,
@@ -135,16 +140,16 @@ def _study(results: Results, out: Path) -> dict[str, Any]:
     }
 
 
-def _claims(results: Results, rng: np.random.Generator, notes: list[str]) -> list[dict[str, Any]]:
-    """The claims as they are shown. A claim that cannot be judged is a note; the rest of the page stands."""
+def _claims(found: Networks, rng: np.random.Generator, notes: list[str]) -> list[dict[str, Any]]:
+    """The claims as they are shown; if they are not valid, a note."""
     try:
-        judged = judge(results, rng)
-        if left := len(results.study.claims) - len(judged):
+        judged = judge(found, rng)
+        if left := len(found.study.claims) - len(judged):
             one = "claim is" if left == 1 else "claims are"
-            notes.append(f"{left} more {one} of settings that this budget leaves out.")
+            notes.append(f"{left} more {one} about settings that this profile leaves out.")
         return [_claim(each) for each in judged]
     except ValueError as error:
-        notes.append(f"The claims cannot be judged: {error}")
+        notes.append(f"The claims cannot be tested: {error}")
         return []
 
 
@@ -157,10 +162,10 @@ def _claim(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _figures(results: Results, out: Path, notes: list[str]) -> list[dict[str, Any]]:
-    """The figures as they are shown. A figure that cannot be drawn is a note; the rest of the page stands."""
+def _figures(found: Networks, out: Path, notes: list[str]) -> list[dict[str, Any]]:
+    """The figures as they are shown; if they cannot be drawn, a note."""
     try:
-        drawn = figures(results, out)
+        drawn = figures(found, out)
     except ValueError as error:
         notes.append(f"The figures cannot be drawn: {error}")
         return []
@@ -168,7 +173,9 @@ def _figures(results: Results, out: Path, notes: list[str]) -> list[dict[str, An
     for each in drawn:
         turn = not isinstance(each.figure, Figure)
         picture = turning(each.figure) if turn else still(each.figure)
-        # What stands in a script must not end it.
+        if not turn:
+            save(each.figure, out / STUDIES / found.study.name / each.name)
+        # The data of a script must not end it.
         data = Markup(_json(picture).replace("<", "\\u003c")) if isinstance(picture, Turning) else ""
         about = re.split(r"(?<=[.:;])\s", each.caption.strip(), maxsplit=1)[0] or each.name
         shown.append(

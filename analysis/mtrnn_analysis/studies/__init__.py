@@ -1,1 +1,7 @@
-"""The results of a study: its figures, and its claims held against intervals over networks."""
+"""The analysis of a study: its networks, its figures, and its claims tested by intervals over networks."""
+
+from mtrnn_analysis.studies.claims import Judged, judge, sentence
+from mtrnn_analysis.studies.figures import Drawn, check, figures
+from mtrnn_analysis.studies.networks import Networks, networks
+
+__all__ = ["Drawn", "Judged", "Networks", "check", "figures", "judge", "networks", "sentence"]

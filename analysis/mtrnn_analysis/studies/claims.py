@@ -1,4 +1,4 @@
-"""Claims about a study, and whether its networks bear them out.
+"""Claims about a study, tested by intervals over its networks.
 
 A claim is a table of a study (`Study.claims`):
 
@@ -6,15 +6,15 @@ A claim is a table of a study (`Study.claims`):
     text = "With 24 tasks x* is decoded better out of distribution than with 2"
     source = "Fig. 1f"
     measure = "OOD r²"          # a measure of the study, or a column of its table
-    of = { N = 24 }             # the networks: all that have these levels; without it all
-    minus = { N = 2 }           # what is claimed is then of the difference of two groups
+    of = { N = 24 }             # the networks with these levels; without it all networks
+    minus = { N = 2 }           # tests the difference of two groups
     expect = "> 0"              # or >=, <, <=
 
-In the place of `minus` there may be `minus_measure`, the difference within each network, or `trend`, an axis of
-numbers or another measure: Spearman's correlation with it, over networks. What is held against `expect` is the
-interquartile mean over networks, or the difference of two, or the correlation, with a 95 % bootstrap interval
-(`mtrnn_analysis.statistics`, which says how often so few networks mislead). A claim "holds" if the whole interval
-fulfils it, "does not hold" if none of it does, else it is "open", as it is where a group has fewer than three networks.
+Instead of `minus` there may be `minus_measure`, the difference within each network, or `trend`, an axis of numbers or
+another measure: Spearman's correlation with it, over networks. The tested number is the interquartile mean over
+networks, the difference of two, or the correlation, with a 95 % bootstrap interval (`mtrnn_analysis.statistics` gives
+the coverage for few networks). A claim "holds" if the whole interval fulfils `expect`, "does not hold" if none of it
+does, and is "open" otherwise, or where a group has fewer than three networks.
 """
 
 from __future__ import annotations
@@ -33,38 +33,34 @@ from mtrnn_analysis.statistics import Interval, interquartile_mean
 from mtrnn_analysis.studies.networks import (
     NOTHING,
     Networks,
-    alike,
     axes_of,
     column_of,
     estimate,
     levels_known,
-    networks,
-    number,
     strata,
     where,
 )
-from mtrnn_envs.experiments.studies.results import Results
-from mtrnn_envs.experiments.studies.study import PAPER, Study
+from mtrnn_envs.experiments.studies.study import PAPER, Study, has_levels, number
 from mtrnn_envs.utils.validation import check_choice
 
 FIELDS = ("text", "source", "measure", "of", "minus", "minus_measure", "trend", "expect")
 SIGNS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
-# Of 95 % intervals from two networks one in two holds the true value (of normal values), of three 74 %, of five 90 %.
+# 95 % intervals of normal values contain the true mean in 50 % of cases with 2 networks, 74 % with 3, 90 % with 5.
 FEWEST = 3
 
 
 class Judged(NamedTuple):
-    """A claim, and what the networks say of it.
+    """A claim with its test.
 
     Attributes:
-        text: what is claimed.
-        source: who claims it, and where.
-        expect: what was to be, such as "> 0.9".
-        value: what was found: an interquartile mean, a difference of two, or a correlation; NaN without networks.
+        text: the claim.
+        source: its author, and the place.
+        expect: the bound, such as "> 0.9".
+        value: an interquartile mean, a difference of two, or a correlation; NaN without networks.
         low: the lower end of its interval; NaN where a setting has fewer than two networks.
         high: the upper end.
-        n: the networks of each group.
+        n: the number of networks in each group.
         verdict: "holds", "does not hold" or "open".
     """
 
@@ -78,19 +74,22 @@ class Judged(NamedTuple):
     verdict: str
 
 
-def judge(results: Results, rng: np.random.Generator) -> list[Judged]:
-    """Each claim of a study, judged by the networks that there are.
+def judge(found: Networks, rng: np.random.Generator) -> list[Judged]:
+    """The claims of a study, tested by the networks so far.
 
-    Networks that diverged, and values that are not finite, are left out; `n` says how many remain. Claims of levels
-    that the study has not got at its budget are left out, too.
+    Networks that diverged, and values that are not finite, are left out; `n` counts the rest. Claims about levels that
+    the profile lacks are left out, too.
 
     Raises:
-        ValueError: if a claim names what there is not; see `check`.
+        ValueError: if a claim names an unknown field, axis, level or measure; see `check`.
     """
-    _check(results.study, results.budget == PAPER)
-    found, judged = networks(results), []
-    for claim in results.study.claims:
-        if not all(_has(results.study, claim.get(key, {})) for key in ("of", "minus")):
+    study = found.study
+    _check(study, found.profile == PAPER)
+    grid = [dict(zip(study.axes, row, strict=True)) for row in itertools.product(*study.axes.values())]
+    grid += [row.get("labels", {}) for row in study.also]
+    judged = []
+    for claim in study.claims:
+        if not all(any(has_levels(row, claim.get(key, {})) for row in grid) for key in ("of", "minus")):
             continue
         interval, n = _found(found, claim, rng)
         expect = str(claim["expect"])
@@ -100,15 +99,8 @@ def judge(results: Results, rng: np.random.Generator) -> list[Judged]:
     return judged
 
 
-def _has(study: Study, levels: Mapping[str, Any]) -> bool:
-    """Whether a study has settings of these levels, at the budget that it is of."""
-    rows = [dict(zip(study.axes, row, strict=True)) for row in itertools.product(*study.axes.values())]
-    rows += [row.get("labels", {}) for row in study.also]
-    return any(all(alike(level, row.get(axis)) for axis, level in levels.items()) for row in rows)
-
-
 def verdict(expect: str, interval: Interval) -> str:
-    """Whether all of the interval is as `expect` says ("holds"), or none of it ("does not hold"), or neither ("open").
+    """Whether all of the interval fulfils `expect` ("holds"), none of it ("does not hold"), or a part ("open").
 
     Raises:
         ValueError: if `expect` is not a sign and a number.
@@ -121,28 +113,28 @@ def verdict(expect: str, interval: Interval) -> str:
 
 
 def sentence(judged: Judged) -> str:
-    """What was found, in words: "0.612 (0.580 to 0.640; 5 and 5 networks): holds"."""
+    """The test in words: "0.612 (0.580 to 0.640; 5 and 5 networks): holds"."""
     if not all(judged.n):
         return f"no network yet: {judged.verdict}"
     many = " and ".join(map(str, judged.n)) + (" network" if judged.n == (1,) else " networks")
     interval = (
         f"{judged.low:.3f} to {judged.high:.3f}" if np.isfinite(judged.low) else "one network a setting, no interval"
     )
-    value = f"{judged.value:.3f}" if np.isfinite(judged.value) else "not to be told"
+    value = f"{judged.value:.3f}" if np.isfinite(judged.value) else "not defined"
     return f"{value} ({interval}; {many}): {judged.verdict}"
 
 
 def check(study: Study) -> None:
-    """Whether all claims of a study can be judged once it has run.
+    """Checks the claims of a study.
 
     Raises:
-        ValueError: if a claim lacks a field, or names a field, axis, level or measure that there is not.
+        ValueError: if a claim lacks a field, or names an unknown field, axis, level or measure.
     """
     _check(study, True)
 
 
 def _check(study: Study, declared: bool) -> None:
-    """`check`; of a study as one of its budgets has it levels and probes may be missing."""
+    """As `check`; a profile of the `declared` study may lack levels and probes."""
     axes = axes_of(study)
     for i, claim in enumerate(study.claims):
         for key in claim:
@@ -168,7 +160,7 @@ def _check(study: Study, declared: bool) -> None:
 
 
 def _expected(expect: str) -> Callable[[float], bool]:
-    """What tells whether a number is as `expect` says."""
+    """The function that tells whether a number fulfils `expect`."""
     match = re.fullmatch(r"\s*(>=|<=|>|<)\s*(\S+)\s*", str(expect))
     if match is None or np.isnan(bound := number(match[2])):
         raise ValueError(f"expect={expect!r} must be one of {', '.join(SIGNS)} and a number, such as '> 0.9'")
@@ -176,7 +168,7 @@ def _expected(expect: str) -> Callable[[float], bool]:
 
 
 def _found(found: Networks, claim: Mapping[str, Any], rng: np.random.Generator) -> tuple[Interval, tuple[int, ...]]:
-    """What is held against what was expected, and the networks of each group."""
+    """The tested number with its interval, and the number of networks in each group."""
     values = found.numbers(column_of(found.study, claim["measure"], False))
     if "minus_measure" in claim:
         values = values - found.numbers(column_of(found.study, claim["minus_measure"], False))
@@ -199,17 +191,14 @@ def _found(found: Networks, claim: Mapping[str, Any], rng: np.random.Generator) 
 
 
 def _levels(found: Networks, trend: str) -> Float[np.ndarray, " N"]:
-    """What a trend is with: the level of each network, or its value of a measure."""
+    """The abscissa of a trend: the level of each network, or its value of a measure."""
     if trend in axes_of(found.study):
         return np.array([number(labels.get(trend)) for labels in found.labels])
     return found.numbers(column_of(found.study, trend, False))
 
 
 def _difference(a: list[np.ndarray], b: list[np.ndarray], rng: np.random.Generator) -> Interval:
-    """The interquartile mean of the networks of some settings minus that of others.
-
-    Of one setting each this is `statistics.difference`; of several, networks are drawn anew within each setting.
-    """
+    """The interquartile mean of the networks of some settings minus that of others, resampled within each setting."""
     together, n = [*a, *b], sum(map(len, a))
 
     def apart(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch"]:
@@ -221,11 +210,11 @@ def _difference(a: list[np.ndarray], b: list[np.ndarray], rng: np.random.Generat
 def _trend(
     groups: list[np.ndarray], level: Float[np.ndarray, " N"], drawn_too: bool, rng: np.random.Generator
 ) -> Interval:
-    """Spearman's correlation of the networks' values with `level`; networks are drawn anew within each setting.
+    """Spearman's correlation of the networks' values with `level`; networks are resampled within each setting.
 
-    Where levels are those of an axis, the spread of the ranks is always that of the networks as they are. A network
-    drawn twice ties with itself, and by the spread of such ranks the correlations of nearly all draws would be above
-    that of the networks. Where they are a measure (`drawn_too`), both ranks tie, and each draw has a spread of its own.
+    For levels of an axis, the spread of the ranks is that of the networks as they are: a network drawn twice ties with
+    itself, and with the spread of such ranks nearly all resampled correlations would exceed that of the networks. For
+    a measure (`drawn_too`) both ranks tie, and each sample has its own spread.
     """
 
     def centred(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch N"]:

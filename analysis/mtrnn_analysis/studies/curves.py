@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from mtrnn_analysis.figures.style import GREY, STYLE
-from mtrnn_analysis.studies.networks import number, where
+from mtrnn_analysis.studies.networks import where
 from mtrnn_analysis.studies.panels import (
     ACROSS,
     R2,
@@ -21,7 +22,6 @@ from mtrnn_analysis.studies.panels import (
     Mark,
     axis_label,
     caption,
-    entitle,
     handles_of,
     has,
     legend,
@@ -31,17 +31,17 @@ from mtrnn_analysis.studies.panels import (
     mark,
     measures_of,
     nothing,
-    panels_of,
     start,
     told,
     ylabel,
 )
+from mtrnn_envs.experiments.studies.study import number
 
 MARKS = "Dots: networks; large marks: their interquartile means, with 95 % bootstrap intervals."
 
 
 def curve(asked: Asked) -> list[Drawn]:
-    """Measures against an axis of numbers; levels that are no numbers, such as "untrained", are lines across."""
+    """Measures against an axis of numbers; levels that are not numbers, such as "untrained", are lines across."""
     found, table, x = asked.found, asked.table, asked.table["x"]
     measures = measures_of(found.study, table["y"])
     lines = [line for line in lines_of(asked, measures) if has(found, line.column, line.rows, False)]
@@ -49,45 +49,33 @@ def curve(asked: Asked) -> list[Drawn]:
         return [nothing(asked, f"No network has {' or '.join(measures)}.")]
     level = np.array([number(labels.get(x)) for labels in found.labels])
     log, marks, drawn = bool(table.get("log_x", False)), [], []
-    parts, about = panels_of(found, measures.values(), [i for line in lines for i in line.rows])
     with mpl.rc_context(STYLE):
-        figure, panels = start(len(parts))
+        figure, axes = start()
         handles: dict[str, Line2D] = {}
-        for axes, (_, changed) in zip(panels, parts, strict=True):
-            for k, line in enumerate(lines):
-                aside = (k - (len(lines) - 1) / 2) * min(0.014, 0.06 / len(lines))
-                mine = line._replace(column=changed.get(line.column, line.column))
-                along = _along(axes, asked, mine, level, aside, log)
-                across, named = _levels_across(axes, asked, mine, level)
-                handles |= named
-                # What is the same in both panels counts once.
-                if mine.column != line.column or axes is panels[0]:
-                    marks += [*along, *across]
-                    drawn += [each.values for each in along]
-            handles |= _references(axes, asked, level, lines)
-        _ticks(panels, sorted({v for line in lines for v in level[line.rows] if np.isfinite(v)}), log)
-        panels[0].set_ylabel(ylabel(measures))
-        for axes in panels:
-            axes.set_xlabel(axis_label(found.study, x))
-        entitle(panels, [title for title, _ in parts])
-        outside = limit(panels, table, measures.values(), drawn)
+        for k, line in enumerate(lines):
+            aside = (k - (len(lines) - 1) / 2) * min(0.014, 0.06 / len(lines))
+            along = _along(axes, asked, line, level, aside, log)
+            across, named = _levels_across(axes, asked, line, level)
+            handles |= named
+            marks += [*along, *across]
+            drawn += [each.values for each in along]
+        handles |= references(axes, asked, level, lines)
+        _ticks(axes, sorted({v for line in lines for v in level[line.rows] if np.isfinite(v)}), log)
+        axes.set_ylabel(ylabel(measures))
+        axes.set_xlabel(axis_label(found.study, x))
+        outside = limit(axes, table, measures.values(), drawn)
         shown = handles_of(lines, measures, True) if len(lines) > 1 or handles else []
         legend(figure, [*shown, *handles.values()])
-    says = [MARKS, about, _about_references(parts, table), outside]
-    return [Drawn(asked.name, figure, caption(asked, says, marks, lines))]
-
-
-def _about_references(parts: Sequence[Any], table: Mapping[str, Any]) -> str:
-    return "References are by the right test in both." if len(parts) > 1 and table.get("references") else ""
+    return [Drawn(asked.name, figure, caption(asked, [MARKS, outside], marks, lines))]
 
 
 def _spread(level: np.ndarray, log: bool) -> tuple[float, float]:
-    """The least of the levels that are numbers, and how far they reach, as drawn."""
+    """The least of the levels that are numbers, and their range, as drawn."""
     seen = np.log(level[np.isfinite(level)]) if log else level[np.isfinite(level)]
     return (float(seen.min()), float(np.ptp(seen)) or 1.0) if len(seen) else (0.0, 1.0)
 
 
-def _along(axes: Any, asked: Asked, line: Line, level: np.ndarray, aside: float, log: bool) -> list[Mark]:
+def _along(axes: Axes, asked: Asked, line: Line, level: np.ndarray, aside: float, log: bool) -> list[Mark]:
     """Draws one line, its levels set `aside` by a share of the axis, so that intervals do not hide each other."""
     found, values, step = asked.found, asked.found.numbers(line.column), aside * _spread(level, log)[1]
     marks, places = [], []
@@ -101,33 +89,24 @@ def _along(axes: Any, asked: Asked, line: Line, level: np.ndarray, aside: float,
     return marks
 
 
-def _dots(axes: Any, place: float, each: Mark, line: Line, aside: float = 0.0) -> None:
-    axes.plot(
-        np.full(len(each.values), place) + aside * np.linspace(-1, 1, max(len(each.values), 2))[: len(each.values)],
-        each.values,
-        line.marker,
-        ms=2.8,
-        color=line.colour,
-        alpha=0.55,
-        mew=0,
-        zorder=2,
-        gid="networks",
-    )
+def _dots(axes: Axes, place: float, each: Mark, line: Line, aside: float = 0.0) -> None:
+    places = place + aside * np.linspace(-1, 1, max(len(each.values), 2))[: len(each.values)]
+    look: Any = {"ms": 2.8, "color": line.colour, "alpha": 0.55, "mew": 0, "zorder": 2}
+    axes.plot(places, each.values, line.marker, gid="networks", **look)
 
 
-def _interval(axes: Any, place: float, each: Mark, line: Line) -> None:
+def _interval(axes: Axes, place: float, each: Mark, line: Line) -> None:
     axes.plot([place] * 2, [each.interval.low, each.interval.high], color=line.colour, lw=1.1, zorder=4, gid="interval")
     face = line.colour if line.filled else "white"
-    axes.plot(
-        place, each.interval.value, line.marker, ms=4.2, color=line.colour, mfc=face, mew=0.8, zorder=5, gid="iqm"
-    )
+    look: Any = {"ms": 4.2, "color": line.colour, "mfc": face, "mew": 0.8, "zorder": 5}
+    axes.plot(place, each.interval.value, line.marker, gid="iqm", **look)
 
 
-def _levels_across(axes: Any, asked: Asked, line: Line, level: np.ndarray) -> tuple[list[Mark], dict[str, Line2D]]:
-    """Draws the levels of x that are no numbers across the axes, with their intervals as bands."""
+def _levels_across(axes: Axes, asked: Asked, line: Line, level: np.ndarray) -> tuple[list[Mark], dict[str, Line2D]]:
+    """Draws the levels of x that are not numbers across the axes, with their intervals as bands."""
     found, x, marks, handles = asked.found, asked.table["x"], [], {}
     values, rows = found.numbers(line.column), [i for i in line.rows if not np.isfinite(level[i])]
-    several = len(_listed(asked.table["y"])) > 1 or "hue" in asked.table
+    several = (not isinstance(y := asked.table["y"], str) and len(y) > 1) or "hue" in asked.table
     for other in levels_of(found, x, rows):
         each = mark(found, where(found, {x: other}, rows), values, told(x, other))
         if not len(each.values):
@@ -141,11 +120,7 @@ def _levels_across(axes: Any, asked: Asked, line: Line, level: np.ndarray) -> tu
     return marks, handles
 
 
-def _listed(given: Any) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
-
-
-def _references(axes: Any, asked: Asked, level: np.ndarray, lines: Sequence[Line]) -> dict[str, Line2D]:
+def references(axes: Axes, asked: Asked, level: np.ndarray, lines: Sequence[Line]) -> dict[str, Line2D]:
     """Draws references: the mean over networks, across, or at each level where that varies."""
     handles = {}
     rows = np.array(sorted({i for line in lines for i in line.rows}), int)
@@ -165,19 +140,18 @@ def _references(axes: Any, asked: Asked, level: np.ndarray, lines: Sequence[Line
     return handles
 
 
-def _ticks(panels: Sequence[Any], places: Sequence[float], log: bool) -> None:
-    """Ticks at the levels, if these are few; where two would touch, the first stays."""
+def _ticks(axes: Axes, places: Sequence[float], log: bool) -> None:
+    """Ticks at the levels, if these are few; of two that would touch, the first stays."""
     if log:
-        panels[0].set_xscale("log")
+        axes.set_xscale("log")
     if len(places) > 12 or not places:
         return
     shown, seen = [], np.log(places) if log else np.array(places)
     for place, at in zip(places, seen, strict=True):
         if not shown or at - shown[-1][1] > 0.06 * (seen[-1] - seen[0]):
             shown.append((place, at))
-    for axes in panels:
-        axes.set_xticks([place for place, _ in shown], [f"{place:g}" for place, _ in shown])
-        axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks([place for place, _ in shown], [f"{place:g}" for place, _ in shown])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def dots(asked: Asked) -> list[Drawn]:
@@ -187,76 +161,57 @@ def dots(asked: Asked) -> list[Drawn]:
     lines = [line for line in lines_of(asked, measures) if has(found, line.column, line.rows, False)]
     if not lines:
         return [nothing(asked, f"No network has {' or '.join(measures)}.")]
-    rows = [i for line in lines for i in line.rows]
-    levels, marks = levels_of(found, x, rows), []
-    parts, about = panels_of(found, measures.values(), rows)
+    levels, marks = levels_of(found, x, [i for line in lines for i in line.rows]), []
     width = 0.8 / len(lines)
     with mpl.rc_context(STYLE):
-        wide = min(max(3.2, 1.0 + 0.28 * len(levels) * max(len(lines), 1.6)), 7.2 if len(parts) == 1 else 3.8)
-        figure, panels = start(len(parts), wide=wide)
-        slot = (figure.get_figwidth() - 0.6) / len(parts) / len(levels)
-        letters = [len(str(level)) for level in levels]
-        # A letter is some 0.06 inches wide; neighbours shall not touch.
+        figure, axes = start(wide=min(max(3.2, 1.0 + 0.28 * len(levels) * max(len(lines), 1.6)), 7.2))
+        for k, line in enumerate(lines):
+            for i, level in enumerate(levels):
+                each = mark(found, where(found, {x: level}, line.rows), found.numbers(line.column), str(level))
+                marks.append(each)
+                place = i + (k - (len(lines) - 1) / 2) * width
+                _dots(axes, place - 0.15 * width, each, line, 0.15 * width)
+                _interval(axes, place + 0.2 * width, each, line._replace(marker="D"))
+        handles = references(axes, asked, np.zeros(len(found.labels)), lines)
+        slot, letters = (figure.get_figwidth() - 0.6) / len(levels), [len(str(level)) for level in levels]
+        # A letter is some 0.06 inches wide; neighbours must not touch.
         long = max(0.03 * (a + b) for a, b in zip(letters, letters[1:] or letters, strict=False)) > slot - 0.08
-        handles: dict[str, Line2D] = {}
-        for axes, (_, changed) in zip(panels, parts, strict=True):
-            for k, line in enumerate(lines):
-                column = changed.get(line.column, line.column)
-                values = found.numbers(column)
-                for i, level in enumerate(levels):
-                    each = mark(found, where(found, {x: level}, line.rows), values, str(level))
-                    if column != line.column or axes is panels[0]:
-                        marks.append(each)
-                    place = i + (k - (len(lines) - 1) / 2) * width
-                    _dots(axes, place - 0.15 * width, each, line, 0.15 * width)
-                    _interval(axes, place + 0.2 * width, each, line._replace(marker="D"))
-            handles |= _references(axes, asked, np.zeros(len(found.labels)), lines)
-            turned: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
-            axes.set_xticks(range(len(levels)), [str(level) for level in levels], **turned)
-            axes.set_xlim(-0.6, len(levels) - 0.4)
-            axes.set_xlabel(axis_label(found.study, x))
-        panels[0].set_ylabel(ylabel(measures))
-        entitle(panels, [title for title, _ in parts])
-        outside = limit(panels, table, measures.values(), [each.values for each in marks])
+        turned: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
+        axes.set_xticks(range(len(levels)), [str(level) for level in levels], **turned)
+        axes.set_xlim(-0.6, len(levels) - 0.4)
+        axes.set_xlabel(axis_label(found.study, x))
+        axes.set_ylabel(ylabel(measures))
+        outside = limit(axes, table, measures.values(), [each.values for each in marks])
         shown = handles_of(lines, measures, False) if len(lines) > 1 else []
         legend(figure, [*shown, *handles.values()])
-    says = [MARKS.replace("large marks", "diamonds"), about, _about_references(parts, table), outside]
+    says = [MARKS.replace("large marks", "diamonds"), outside]
     return [Drawn(asked.name, figure, caption(asked, says, marks, lines))]
 
 
 def scatter(asked: Asked) -> list[Drawn]:
     """One measure against another: one dot a network."""
     found, table = asked.found, asked.table
-    (x_title, x), (y_title, y) = (
-        *measures_of(found.study, table["x"]).items(),
-        *measures_of(found.study, table["y"]).items(),
-    )
-    lines = lines_of(asked, {y_title: y})
+    ((x_title, x),), ((y_title, y),) = (measures_of(found.study, table[key]).items() for key in ("x", "y"))
+    lines, across, up = lines_of(asked, {y_title: y}), found.numbers(x), found.numbers(y)
     rows = [i for line in lines for i in line.rows]
-    if not (np.isfinite(found.numbers(x)) & np.isfinite(found.numbers(y)))[rows].any():
+    both = np.isfinite(across) & np.isfinite(up)
+    if not both[rows].any():
         return [nothing(asked, f"No network has {x_title} and {y_title}.")]
-    parts, about = panels_of(found, (x, y), rows)
-    drawn, missing = [], 0
     with mpl.rc_context(STYLE):
-        figure, panels = start(len(parts))
-        for axes, (_, changed) in zip(panels, parts, strict=True):
-            across, up = found.numbers(changed.get(x, x)), found.numbers(changed.get(y, y))
-            for line in lines:
-                mine = [i for i in line.rows if np.isfinite(across[i]) and np.isfinite(up[i])]
-                missing += len(line.rows) - len(mine)
-                drawn.append(up[mine])
-                axes.plot(
-                    across[mine], up[mine], line.marker, color=line.colour, ms=4.5, mec="white", mew=0.5, gid="networks"
-                )
-            axes.set_xlabel(_entitled(x_title, x))
-        panels[0].set_ylabel(_entitled(y_title, y))
-        entitle(panels, [title for title, _ in parts])
-        outside = limit(panels, table, [y], drawn)
+        figure, axes = start()
+        for line in lines:
+            mine = [i for i in line.rows if both[i]]
+            look: Any = {"color": line.colour, "ms": 4.5, "mec": "white", "mew": 0.5}
+            axes.plot(across[mine], up[mine], line.marker, gid="networks", **look)
+        axes.set_xlabel(_entitled(x_title, x))
+        axes.set_ylabel(_entitled(y_title, y))
+        outside = limit(axes, table, [y], [up[[i for i in rows if both[i]]]])
         legend(figure, handles_of(lines, {y_title: y}, False) if "hue" in table else [])
+    missing = len(rows) - int(both[rows].sum())
     left = f"Left out: {missing} that lack one of the two." if missing else ""
-    return [Drawn(asked.name, figure, caption(asked, ["One mark a network.", about, outside, left], (), lines))]
+    return [Drawn(asked.name, figure, caption(asked, ["One mark a network.", outside, left], (), lines))]
 
 
 def _entitled(title: str, column: str) -> str:
-    """The title of a measure, with what r² is meant."""
+    """The title of a measure, with the definition of r²."""
     return f"{title}  $(= 1 - 12\\,\\mathrm{{MSE}})$" if R2.fullmatch(column) else title

@@ -1,25 +1,21 @@
 """The figures of a study, from its tables `Study.figures`.
 
-| kind | needs | may have |
+| kind | required | optional |
 |---|---|---|
 | curve | x: an axis of numbers; y: measures | hue, log_x, references, ylim |
 | dots | x: an axis; y: measures | hue, references, ylim |
 | heatmap | x, y: axes; value: a measure | ylim: of the colours |
 | scatter | x, y: a measure each | hue, ylim |
-| steps | x: a curve; y: curves by title | theory: curves by title; hue, ylim |
-| course | x: "trials", or a curve; y: curves by title | hue, ylim |
+| time_course | x: a curve; y: curves by title | theory: curves by title; hue, references, ylim |
+| training_history | x: "trials", "steps", or a curve; y: curves by title | hue, references, ylim |
 | trajectories | level: a list of levels, such as [{N = 24}, {N = 2}] | |
-
-A measure "history.r2_ood where history.accuracy >= 0.94" is the first entry of a curve at which another is as is said.
+| tasks | of: a list of levels | |
 
 All may have `title`, and `where`: levels, such as {D = 2}, of the networks that are shown. A measure is a name in
-`Study.measures`, or a column of the table; a curve is a row of numbers of a cell, such as "history.r2_ood". The hue is
-an axis. References are columns by title. One mark is one network; lines are interquartile means over networks with
-95 % bootstrap intervals.
-
-The out-of-distribution test of the public code of arXiv:2407.11249 is at fault for quadrants of mixed signs (see
-`mtrnn_analysis.decoding.released_holdout`). Whatever shows r² out of distribution is drawn twice: right, and as
-released.
+`Study.measures`, or a column of the table; a curve is a row of numbers of a run, such as "history.r2_ood". The measure
+"history.r2_ood where history.accuracy >= 0.94" is the entry of a curve where another curve first reaches a bound. The
+hue is an axis. References are columns by title. One mark is one network; lines are interquartile means over networks
+with 95 % bootstrap intervals.
 """
 
 from __future__ import annotations
@@ -33,19 +29,18 @@ import numpy as np
 from mtrnn_analysis.studies import claims
 from mtrnn_analysis.studies.curves import curve, dots, scatter
 from mtrnn_analysis.studies.heatmap import heatmap
-from mtrnn_analysis.studies.networks import axes_of, column_of, levels_known, networks, number
+from mtrnn_analysis.studies.networks import Networks, axes_of, column_of, levels_known
 from mtrnn_analysis.studies.panels import Asked, Drawn
-from mtrnn_analysis.studies.time_courses import course, steps
-from mtrnn_analysis.studies.trajectories import trajectories
-from mtrnn_envs.experiments.studies.results import Results
-from mtrnn_envs.experiments.studies.study import PAPER, Study
+from mtrnn_analysis.studies.single_networks import tasks, trajectories
+from mtrnn_analysis.studies.time_courses import time_course, training_history
+from mtrnn_envs.experiments.studies.study import PAPER, Study, number
 from mtrnn_envs.utils.validation import check_choice
 
 __all__ = ["KINDS", "Drawn", "check", "figures"]
 
 
 class _Value(NamedTuple):
-    """A value of a table of a figure, to be checked."""
+    """A value of the table of a figure, to be checked."""
 
     study: Study
     declared: bool
@@ -57,40 +52,40 @@ Check = Callable[[_Value], None]
 
 
 class Kind(NamedTuple):
-    """A kind of figure: what draws it, and what checks the values that it needs, and those that it may have."""
+    """A kind of figure: the function that draws it, and checks of its required and optional values."""
 
     draw: Callable[[Asked], list[Drawn]]
     needs: Mapping[str, Check]
     may: Mapping[str, Check]
 
 
-def figures(results: Results, out: Path) -> list[Drawn]:
+def figures(found: Networks, out: Path) -> list[Drawn]:
     """The figures of a study that was run, in part or as a whole, in the folder `out`.
 
-    What cannot be drawn, since no network has it, says so in its caption.
+    The caption of a figure without data gives the reason.
 
     Raises:
-        ValueError: if a table names a kind, an axis or a measure that there is not.
+        ValueError: if a table names an unknown kind, axis or measure.
     """
-    _check(results.study, results.budget == PAPER)
-    found, drawn = networks(results), []
-    for i, table in enumerate(results.study.figures, 1):
-        drawn += KINDS[table["kind"]].draw(Asked(results, found, table, out, f"{table['kind']}-{i}"))
+    _check(found.study, found.profile == PAPER)
+    drawn: list[Drawn] = []
+    for i, table in enumerate(found.study.figures, 1):
+        drawn += KINDS[table["kind"]].draw(Asked(found, table, out, f"{table['kind']}-{i}"))
     return drawn
 
 
 def check(study: Study) -> None:
-    """Whether all figures and claims of a study can be made once it has run.
+    """Checks the tables of figures and claims of a study.
 
     Raises:
-        ValueError: if a table lacks something, or names a kind, axis, level or measure that there is not.
+        ValueError: if a table lacks a value, or names an unknown kind, axis, level or measure.
     """
     _check(study, True)
     claims.check(study)
 
 
 def _check(study: Study, declared: bool) -> None:
-    """The tables of figures; of a study as one of its budgets has it levels and probes may be missing."""
+    """Checks the tables of figures; a profile of the `declared` study may lack levels and probes."""
     for i, table in enumerate(study.figures):
         if "kind" not in table:
             raise ValueError(f"figures[{i}] has no kind; the kinds are {', '.join(KINDS)}")
@@ -114,7 +109,7 @@ def _number_axis(value: _Value) -> None:
     _axis(value)
     levels = axes_of(value.study)[value.given]
     if value.declared and not np.isfinite([number(level) for level in levels]).any():
-        raise ValueError(f"{value.key}={value.given!r} has the levels {levels}, none a number; draw dots")
+        raise ValueError(f"{value.key}={value.given!r} has the levels {levels}, none of which is a number; draw dots")
 
 
 def _measure(value: _Value) -> None:
@@ -137,7 +132,7 @@ def _columns(value: _Value) -> None:
 
 
 def _curve(value: _Value) -> None:
-    if value.given != "trials":
+    if value.given not in ("trials", "steps"):
         column_of(value.study, value.given, value.declared)
 
 
@@ -169,16 +164,15 @@ def _text(value: _Value) -> None:
 
 
 ALWAYS: dict[str, Check] = {"title": _text, "where": _levels}
+MAY: dict[str, Check] = {"hue": _axis, "references": _columns, "ylim": _limits}
+COURSE: dict[str, Check] = {"x": _curve, "y": _columns}
 KINDS: dict[str, Kind] = {
-    "curve": Kind(
-        curve,
-        {"x": _number_axis, "y": _measures},
-        {"hue": _axis, "log_x": _flag, "references": _columns, "ylim": _limits},
-    ),
-    "dots": Kind(dots, {"x": _axis, "y": _measures}, {"hue": _axis, "references": _columns, "ylim": _limits}),
+    "curve": Kind(curve, {"x": _number_axis, "y": _measures}, {"log_x": _flag, **MAY}),
+    "dots": Kind(dots, {"x": _axis, "y": _measures}, MAY),
     "heatmap": Kind(heatmap, {"x": _axis, "y": _axis, "value": _measure}, {"ylim": _limits}),
     "scatter": Kind(scatter, {"x": _measure, "y": _measure}, {"hue": _axis, "ylim": _limits}),
-    "steps": Kind(steps, {"x": _curve, "y": _columns}, {"theory": _columns, "hue": _axis, "ylim": _limits}),
-    "course": Kind(course, {"x": _curve, "y": _columns}, {"hue": _axis, "ylim": _limits}),
+    "time_course": Kind(time_course, COURSE, {"theory": _columns, **MAY}),
+    "training_history": Kind(training_history, COURSE, MAY),
     "trajectories": Kind(trajectories, {"level": _list_of_levels}, {}),
+    "tasks": Kind(tasks, {"of": _list_of_levels}, {}),
 }

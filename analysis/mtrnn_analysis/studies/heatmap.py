@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 
 from mtrnn_analysis.figures.style import INK, STYLE
-from mtrnn_analysis.studies.networks import number, where
+from mtrnn_analysis.studies.networks import where
 from mtrnn_analysis.studies.panels import (
     FLOOR,
     R2,
@@ -18,16 +18,15 @@ from mtrnn_analysis.studies.panels import (
     Line,
     axis_label,
     caption,
-    entitle,
     has,
     levels_of,
     mark,
     measures_of,
     nothing,
-    panels_of,
     start,
     told,
 )
+from mtrnn_envs.experiments.studies.study import number
 
 
 def heatmap(asked: Asked) -> list[Drawn]:
@@ -38,47 +37,31 @@ def heatmap(asked: Asked) -> list[Drawn]:
     if not has(found, column, rows, False):
         return [nothing(asked, f"No network has {title}.")]
     across, up = levels_of(found, table["x"], rows), levels_of(found, table["y"], rows)
-    parts, about = panels_of(found, [column], rows)
-    grids, marks = [], []
-    for _, changed in parts:
-        values, grid = found.numbers(changed.get(column, column)), np.full((len(up), len(across)), np.nan)
-        for (j, b), (i, a) in ((v, u) for v in enumerate(up) for u in enumerate(across)):
-            if mine := where(found, {table["x"]: a, table["y"]: b}, rows):
-                marks.append(mark(found, mine, values, f"{told(table['x'], a)}, {told(table['y'], b)}"))
-                grid[j, i] = marks[-1].interval.value
-        grids.append(grid)
-    seen = np.concatenate([grid[np.isfinite(grid)] for grid in grids])
-    low, high = (max(seen.min(), FLOOR), min(seen.max(), 1.0)) if R2.fullmatch(column) else (seen.min(), seen.max())
-    low, high = table.get("ylim", (low, high))
-    image: Any = None
+    marks, values, grid = [], found.numbers(column), np.full((len(up), len(across)), np.nan)
+    for (j, b), (i, a) in ((v, u) for v in enumerate(up) for u in enumerate(across)):
+        if mine := where(found, {table["x"]: a, table["y"]: b}, rows):
+            marks.append(mark(found, mine, values, f"{told(table['x'], a)}, {told(table['y'], b)}"))
+            grid[j, i] = marks[-1].interval.value
+    low, high = np.nanmin(grid), np.nanmax(grid)
+    low, high = table.get("ylim", (max(low, FLOOR), min(high, 1.0)) if R2.fullmatch(column) else (low, high))
     with mpl.rc_context(STYLE):
-        figure, panels = start(len(parts), height=1.1 + 0.36 * len(up), wide=max(2.9, 1.2 + 0.44 * len(across)))
-        for axes, grid in zip(panels, grids, strict=True):
-            image = axes.imshow(grid, cmap="viridis", vmin=low, vmax=high, origin="lower", aspect="auto")
-            for (j, i), value in np.ndenumerate(grid):
-                if np.isfinite(value):
-                    number_format = ".3f" if high - low < 0.05 else ".2f"
-                    dark = (value - low) / ((high - low) or 1) < 0.6
-                    axes.text(
-                        i,
-                        j,
-                        f"{value:{number_format}}",
-                        ha="center",
-                        va="center",
-                        fontsize=7,
-                        color="white" if dark else INK,
-                    )
-            _boundary(axes, table, across, up)
-            axes.set_xticks(range(len(across)), [str(level) for level in across])
-            axes.set_yticks(range(len(up)), [str(level) for level in up])
-            axes.tick_params(length=0)
-            axes.spines[:].set_visible(False)
-            axes.set_xlabel(axis_label(found.study, table["x"]))
-        panels[0].set_ylabel(axis_label(found.study, table["y"]))
-        entitle(panels, [name for name, _ in parts])
-        figure.colorbar(image, ax=panels, label=title, pad=0.02, aspect=18)
-    line = "The line parts N < D from N ≥ D." if {table["x"], table["y"]} == {"N", "D"} else ""
-    says = [f"{title}: interquartile means over networks.", line, about]
+        figure, axes = start(height=1.1 + 0.36 * len(up), wide=max(2.9, 1.2 + 0.44 * len(across)))
+        image = axes.imshow(grid, cmap="viridis", vmin=low, vmax=high, origin="lower", aspect="auto")
+        number_format = ".3f" if high - low < 0.05 else ".2f"
+        for (j, i), value in np.ndenumerate(grid):
+            if np.isfinite(value):
+                colour = "white" if (value - low) / ((high - low) or 1) < 0.6 else INK
+                axes.text(i, j, f"{value:{number_format}}", ha="center", va="center", fontsize=7, color=colour)
+        _boundary(axes, table, across, up)
+        axes.set_xticks(range(len(across)), [str(level) for level in across])
+        axes.set_yticks(range(len(up)), [str(level) for level in up])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel(axis_label(found.study, table["x"]))
+        axes.set_ylabel(axis_label(found.study, table["y"]))
+        figure.colorbar(image, ax=axes, label=title, pad=0.02, aspect=18)
+    line = "The line separates N < D from N ≥ D." if {table["x"], table["y"]} == {"N", "D"} else ""
+    says = [f"{title}: interquartile means over networks.", line]
     text = caption(asked, says, marks, [Line("", column, rows, INK, "o", "-", True)])
     return [Drawn(asked.name, figure, text)]
 

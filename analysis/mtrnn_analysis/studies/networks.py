@@ -1,6 +1,6 @@
-"""The networks of a study as figures and claims take them: their numbers and curves, by the levels of axes.
+"""The networks of a study as figures and claims take them: numbers and curves, by the levels of axes.
 
-One network is one value. Those that diverged are left out here, and counted.
+One network is one value. Networks that diverged are left out here, and counted.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
 from mtrnn_envs import plugins
 from mtrnn_envs.experiments.probe_output import HEADLINES
 from mtrnn_envs.experiments.studies.results import Results
-from mtrnn_envs.experiments.studies.study import Study
+from mtrnn_envs.experiments.studies.study import Entry, Study, alike, has_levels, number
 from mtrnn_envs.utils.validation import check_choice
 
-# Numbers of every cell, and the groups of columns that are of no probe.
+# Numbers of every run, and the groups of columns that no probe gives.
 NUMBERS = ("accuracy", "reward", "response_step", "cross_entropy")
 GROUPS = ("ideal", "history", "task", "training", "test")
 WHERE = re.compile(r"(?P<curve>\S+) where (?P<of>\S+) >= (?P<bound>\d*\.?\d+)")
@@ -30,27 +30,38 @@ NOTHING = Interval(float("nan"), float("nan"), float("nan"), 0.95)
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """The networks of a study that were trained to the end, or not at all.
+    """The networks of a study that did not diverge.
 
     Attributes:
-        study: as it was run.
-        labels: of each network, its level of each axis, and "seed".
-        rows: of each, its row of the table.
-        curves: of each, rows of numbers by name.
-        n_diverged: how many diverged.
+        study: the study as it was run.
+        profile: the name of its profile.
+        entries: labels (the level of each axis, and "seed") and cell of each network.
+        rows: the row of the table of each network.
+        curves: rows of numbers by name, of each network.
+        n_diverged: the number of networks that diverged.
+        n_there: the number of runs that have ended, diverged ones too.
+        n_cells: the number of runs of the study.
     """
 
     study: Study
-    labels: Sequence[Mapping[str, Any]]
+    profile: str
+    entries: Sequence[Entry]
     rows: Sequence[Mapping[str, Any]]
     curves: Sequence[Mapping[str, Sequence[float | None]]]
     n_diverged: int
+    n_there: int
+    n_cells: int
+
+    @property
+    def labels(self) -> list[dict[str, Any]]:
+        """The level of each axis, and "seed", of each network."""
+        return [entry.labels for entry in self.entries]
 
     def numbers(self, column: str) -> Float[np.ndarray, " N"]:
         """One column; NaN where a network has no such number.
 
-        "history.r2_ood where history.accuracy >= 0.94" is the first entry of a curve at which another one, of the same
-        length, is as is said.
+        "history.r2_ood where history.accuracy >= 0.94" is the entry of a curve where another curve first reaches a
+        bound.
         """
         if (asked := WHERE.fullmatch(column)) is None:
             return np.array([number(row.get(column)) for row in self.rows])
@@ -62,10 +73,17 @@ class Networks:
         return float(values[reached[0]]) if len(reached) and reached[0] < len(values) else float("nan")
 
     def curve(self, i: int, name: str) -> Float[np.ndarray, " T"]:
-        """A curve of network `i`, NaN where it has none; "trials" are updates × trials an update. Empty without it."""
+        """A curve of network `i`, NaN where it has no number, empty without the curve.
+
+        "trials" are updates × trials an update; "steps" are environment steps, of agents trained by labels those of
+        the same trials.
+        """
         if name == "trials":
             return self.curve(i, "history.updates") * number(self.rows[i].get("training.batch_size"))
-        return np.array([number(value) for value in self.curves[i].get(name, ())], float)
+        if name == "steps" and "history.steps" not in self.curves[i]:
+            return self.curve(i, "trials") * self.entries[i].cell.task.n_steps
+        values = self.curves[i].get("history.steps" if name == "steps" else name, ())
+        return np.array([number(value) for value in values], float)
 
 
 def networks(results: Results) -> Networks:
@@ -74,24 +92,19 @@ def networks(results: Results) -> Networks:
     done = [i for i, row in enumerate(rows) if row["status"] == "done"]
     return Networks(
         results.study,
-        [results.entries[i].labels for i in done],
+        results.profile,
+        [results.entries[i] for i in done],
         [rows[i] for i in done],
         [results.found[i]["curves"] for i in done],
         len(rows) - len(done),
+        len(rows),
+        results.n_cells,
     )
 
 
-def number(value: Any) -> float:
-    """`value` as a number, also of text such as "24" (a level of an axis in TOML is a key, and keys are text)."""
-    try:
-        return float("nan") if value is None else float(value)
-    except (TypeError, ValueError):
-        return float("nan")
-
-
 def axes_of(study: Study) -> dict[str, list[Any]]:
-    """The levels of each axis: of the grid of any budget, then of settings outside it."""
-    versions = [study, *(study.at(budget) for budget in study.budgets)]
+    """The levels of each axis: of the grid in any profile, then of settings outside the grid."""
+    versions = [study, *(study.at(profile) for profile in study.profiles)]
     pairs = [pair for each in versions for axis, levels in each.axes.items() for pair in ((axis, x) for x in levels)]
     pairs += [pair for each in versions for row in each.also for pair in row.get("labels", {}).items()]
     levels: dict[str, list[Any]] = {}
@@ -101,10 +114,10 @@ def axes_of(study: Study) -> dict[str, list[Any]]:
 
 
 def levels_known(study: Study, levels: Any, key: str, declared: bool = True) -> None:
-    """Whether all of `levels` are levels of axes of a study; of one as a budget has it the axes alone are looked at.
+    """Checks that all of `levels` are levels of axes of a study; unless it is as `declared`, the axes alone.
 
     Raises:
-        ValueError: if not, saying what was probably meant.
+        ValueError: if not, with the probable level.
     """
     if not isinstance(levels, Mapping):
         raise ValueError(f"{key}={levels!r} must be a table of a level by axis, such as {{ N = 24 }}")
@@ -116,21 +129,13 @@ def levels_known(study: Study, levels: Any, key: str, declared: bool = True) -> 
                 check_choice(str(each), map(str, axes[axis]), "level", f"axis {axis!r}")
 
 
-def alike(level: Any, other: Any) -> bool:
-    """Whether two levels are the same; 24 and "24" are. Of a list of levels, whether one of them is."""
-    if isinstance(level, list | tuple):
-        return any(alike(each, other) for each in level)
-    return str(level) == str(other) or number(level) == number(other)
-
-
 def where(found: Networks, levels: Mapping[str, Any], among: Iterable[int] | None = None) -> list[int]:
     """The networks, by index, that have these levels."""
-    rows = range(len(found.labels)) if among is None else among
-    return [i for i in rows if all(alike(level, found.labels[i].get(axis)) for axis, level in levels.items())]
+    return [i for i in (range(len(found.labels)) if among is None else among) if has_levels(found.labels[i], levels)]
 
 
 def strata(found: Networks, rows: Iterable[int]) -> list[list[int]]:
-    """The networks `rows` by setting: those of one differ in the seed alone."""
+    """The networks `rows` by setting: networks of one setting differ in the seed alone."""
     groups: dict[str, list[int]] = {}
     for i in rows:
         setting = {axis: str(level) for axis, level in found.labels[i].items() if axis != "seed"}
@@ -141,7 +146,7 @@ def strata(found: Networks, rows: Iterable[int]) -> list[list[int]]:
 def estimate(
     groups: Sequence[np.ndarray], rng: np.random.Generator, statistic: Callable[..., Any] = interquartile_mean
 ) -> Interval:
-    """The statistic of the networks of all settings, with its interval; that is NaN if a setting has one network."""
+    """The statistic of the networks of all settings, with its interval, which is NaN if a setting has one network."""
     if not groups:
         return NOTHING
     if min(map(len, groups)) < 2:
@@ -150,12 +155,12 @@ def estimate(
 
 
 def column_of(study: Study, name: Any, declared: bool = True) -> str:
-    """The column of the measure called `name`, or `name`, if it is a column.
+    """The column of the measure called `name`, or `name` itself, if it is a column.
 
-    Of a study that is not as it was `declared`, but as one of its budgets has it, probes may be missing.
+    Unless a study is as `declared` (a profile may have fewer probes), the probe may be missing.
 
     Raises:
-        ValueError: if it can be told that no network will have it, saying what was probably meant.
+        ValueError: if no network can have the column, with the probable name.
     """
     column = study.measures.get(name, name) if isinstance(name, str) else str(name)
     if asked := WHERE.fullmatch(column):
@@ -164,14 +169,14 @@ def column_of(study: Study, name: Any, declared: bool = True) -> str:
         return column
     if column in NUMBERS or column.partition(".")[0] in GROUPS:
         return column
-    probes = [*study.probes, *(probe for changes in study.budgets.values() for probe in changes.get("probes", ()))]
+    probes = [*study.probes, *(probe for changes in study.profiles.values() for probe in changes.get("probes", ()))]
     probe = max((probe for probe in probes if column.startswith(f"{probe}.")), key=len, default=None)
     if probe is None:
         if not declared and "." in column:
             return column
         if column != name:
             raise ValueError(
-                f"measures: {name!r} is {column!r}, of none of the probes of the study: {', '.join(probes)}"
+                f"measures: {name!r} is {column!r}, which is not of a probe of the study: {', '.join(probes)}"
             )
         names = [*study.measures, *NUMBERS, *(f"{probe}.value" for probe in probes)]
         check_choice(name, dict.fromkeys(names), "measure", f"study {study.name!r}")
@@ -181,7 +186,7 @@ def column_of(study: Study, name: Any, declared: bool = True) -> str:
 
 
 def _parts(probe: str) -> list[str]:
-    """The fields of what a probe finds; none where its annotations do not tell."""
+    """The fields of the result of a probe; empty where its annotations do not tell."""
     function = inspect.unwrap(plugins.probe(probe))
     kind = getattr(function, "__annotations__", {}).get("return")
     if isinstance(kind, str):

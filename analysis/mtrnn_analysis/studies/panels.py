@@ -1,4 +1,4 @@
-"""What figures of studies share: lines by axis and measure, the two panels of a fault, limits, legends, captions."""
+"""Parts that figures of studies share: lines by axis and measure, limits, legends, captions."""
 
 from __future__ import annotations
 
@@ -9,37 +9,24 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, STYLE, VERMILLION
 from mtrnn_analysis.statistics import Interval
-from mtrnn_analysis.studies.networks import Networks, alike, axes_of, column_of, estimate, number, strata, where
-from mtrnn_envs.experiments.studies.results import Results
-from mtrnn_envs.experiments.studies.study import Study
+from mtrnn_analysis.studies.networks import Networks, axes_of, column_of, estimate, strata, where
+from mtrnn_envs.experiments.studies.study import Study, alike, number
 
-# Of what the fault of the public code's out-of-distribution test changes, the column with the fault.
-RELEASED = {
-    "decoding.value": "released_holdout.value",
-    "decoding.out_of_distribution.r2_prior": "released_holdout.value",
-    "plane_decoding.value": "plane_decoding.released",
-    "evidence_course.ood": "evidence_course.released",
-    "history.r2_ood": "history.r2_ood_released",
-}
-RIGHT, FAULTY = "quadrants right", "public code's faulty draw"
-ABOUT_FAULT = (
-    "b: the same by the out-of-distribution test as the public code has it, which draws the trials of held-out "
-    "quadrants of mixed signs from quadrants that the decoder was fitted to: no measure of generalisation."
-)
-# Columns that are r2_prior: nothing is drawn below the floor, and 1 is the most there is.
+# Columns that are r2_prior, which is at most 1; nothing is drawn below the floor.
 R2 = re.compile(
-    r"((^|.*\.)(r2_prior|r2_ood|r2_id|r2_ood_released|ood|id)|(decoding|plane_decoding|released_holdout|decoding_course)\.value"
-    r"|plane_decoding\.released|evidence_course\.(released|theory)|decoding_course\.(mean|ideal)|sample_curve\.(decoded|answers|mean|mean_theory|ideal_theory))"
-    r"( where .*)?"
+    r"((^|.*\.)(r2_prior|r2_ood|r2_id|ood|id|released)|(decoding|plane_decoding|released_holdout|decoding_course)\.value"
+    r"|evidence_course\.theory|decoding_course\.(mean|ideal)"
+    r"|sample_curve\.(decoded|answers|mean|mean_theory|ideal_theory))( where .*)?"
 )
 R2_LABEL = "$r^2_{\\mathrm{prior}}$ of $x^*$  $(= 1 - 12\\,\\mathrm{MSE})$"
 FLOOR = -1.0
-# What an axis is, whose levels set one field.
+# The names of axes whose levels set one field.
 FIELDS = {
     "task.n_tasks": "number of tasks",
     "task.n_dims": "number of latents",
@@ -60,11 +47,11 @@ COLOURS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("s", "o", "^", "D", "v", "P", "X", "<")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 ACROSS: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 1.5)))
-SEED = 0  # of the resampling behind intervals: a figure of the same networks is the same figure
+SEED = 0  # of the bootstrap: the same networks give the same figure
 
 
 class Drawn(NamedTuple):
-    """A figure of a study, of matplotlib or plotly; its name is that of a file, its caption plain text."""
+    """A figure of matplotlib or plotly, with the name of its file and a caption in plain text."""
 
     name: str
     figure: Any
@@ -72,9 +59,8 @@ class Drawn(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a kind of figure is given: results, their networks, the table of the study, the folder, and a name."""
+    """The input of a kind of figure: networks, the table of the study, the folder of the results, and a name."""
 
-    results: Results
     found: Networks
     table: Mapping[str, Any]
     out: Path
@@ -82,7 +68,7 @@ class Asked(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One measure of the networks of one level: what a line, or a colour, stands for."""
+    """One measure of the networks of one level: one line, or one colour."""
 
     label: str
     column: str
@@ -94,7 +80,7 @@ class Line(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What stands at one place of a line: the networks' interquartile mean."""
+    """The networks at one place of a line, with their interquartile mean."""
 
     place: str
     values: np.ndarray
@@ -103,7 +89,7 @@ class Mark(NamedTuple):
 
 
 def measures_of(study: Study, given: Any) -> dict[str, str]:
-    """Columns by title: of a list of measures, or of titles with their columns."""
+    """Columns by title, of a list of measures or a table of columns by title."""
     if isinstance(given, Mapping):
         return {str(title): column_of(study, name, False) for title, name in given.items()}
     names = [given] if isinstance(given, str) else given
@@ -117,7 +103,7 @@ def levels_of(found: Networks, axis: str, rows: Iterable[int]) -> list[Any]:
 
 
 def lines_of(asked: Asked, measures: Mapping[str, str]) -> list[Line]:
-    """One line a measure and level of the hue; one colour and marker a level, or, without a hue, a measure."""
+    """One line for each measure and level of the hue; colours are of levels, or, without a hue, of measures."""
     found, table = asked.found, asked.table
     rows, hue = where(found, table.get("where", {})), table.get("hue")
     if hue is None:
@@ -127,7 +113,7 @@ def lines_of(asked: Asked, measures: Mapping[str, str]) -> list[Line]:
     levels = levels_of(found, hue, rows)
     colours: Any = [COLOURS[k % 6] for k in range(len(levels))]
     numbers = np.isfinite([number(level) for level in levels])
-    if numbers.sum() > 1:  # dark to light: ordered in grey too; what is no number is grey
+    if numbers.sum() > 1:  # dark to light, also in print; levels that are not numbers are grey
         ordered = iter(mpl.colormaps["viridis"](np.linspace(0, 0.85, numbers.sum())))
         colours = [next(ordered) if is_number else GREY for is_number in numbers]
     return [
@@ -138,38 +124,16 @@ def lines_of(asked: Asked, measures: Mapping[str, str]) -> list[Line]:
 
 
 def told(axis: str, level: Any) -> str:
-    """A level in words: "N = 24", or the level itself, if it is no number."""
+    """A level in words: "N = 24", or the level itself, if it is not a number."""
     return f"{axis} = {level}" if np.isfinite(number(level)) else str(level)
 
 
 def mark(found: Networks, rows: Iterable[int], values: np.ndarray, place: str) -> Mark:
-    """The interquartile mean of the networks `rows`; those whose value is not finite are left out, and counted."""
+    """The interquartile mean of the networks `rows`; values that are not finite are left out, and counted."""
     rows = list(rows)
     finite = [i for i in rows if np.isfinite(values[i])]
     interval = estimate([values[group] for group in strata(found, finite)], np.random.default_rng(SEED))
     return Mark(place, values[finite], len(rows) - len(finite), interval)
-
-
-def panels_of(
-    found: Networks, columns: Iterable[str], rows: Sequence[int], curves: bool = False
-) -> tuple[list[Any], str]:
-    """For each panel, by title, what stands in the place of which columns; and what a caption has to say of it.
-
-    One panel without a title if the fault of the public code's test has no part in what is drawn.
-    """
-    changed = {column: twin for column in columns if (twin := faulty(column)) is not None}
-    if not changed:
-        return [("", {})], ""
-    if all(has(found, column, rows, curves) for column in changed.values()):
-        return [(RIGHT, {}), (FAULTY, changed)], ABOUT_FAULT
-    lacking = [column for column in changed.values() if not has(found, column, rows, curves)]
-    return [(RIGHT, {})], f"Without the panel of the {FAULTY}: no network has {' and '.join(lacking)}."
-
-
-def faulty(column: str) -> str | None:
-    """The column of the same by the faulty draw; None if the fault has no part in it."""
-    curve, where_it_is, condition = column.partition(" where ")
-    return RELEASED[curve] + where_it_is + condition if curve in RELEASED else None
 
 
 def has(found: Networks, column: str, rows: Iterable[int], curves: bool) -> bool:
@@ -179,34 +143,26 @@ def has(found: Networks, column: str, rows: Iterable[int], curves: bool) -> bool
     return bool(np.isfinite(found.numbers(column)[list(rows)]).any())
 
 
-def start(n_panels: int, height: float = 3.0, wide: float = 3.5, **shared: Any) -> tuple[Figure, list[Any]]:
-    """A figure with panels side by side."""
-    figure = Figure(figsize=(wide if n_panels == 1 else min(1.9 * wide, 7.2), height), layout="constrained")
-    return figure, list(figure.subplots(1, n_panels, squeeze=False, sharex=True, sharey=True, **shared)[0])
+def start(height: float = 3.0, wide: float = 3.5) -> tuple[Figure, Axes]:
+    """A figure with one panel."""
+    figure = Figure(figsize=(wide, height), layout="constrained")
+    return figure, figure.subplots()
 
 
-def entitle(panels: Sequence[Any], titles: Sequence[str]) -> None:
-    """Letters, where there are two panels, and titles."""
-    for axes, letter, title in zip(panels, "ab", titles, strict=False):
-        if title:
-            axes.set_title(f"$\\bf{{{letter}}}$   {title}" if len(panels) > 1 else title, loc="left", size=8)
-
-
-def limit(panels: Sequence[Any], table: Mapping[str, Any], columns: Iterable[str], values: Sequence[np.ndarray]) -> str:
-    """Sets the limits up and down, of all panels; gives what a caption has to say of values outside."""
-    low, high = panels[0].get_ylim()
+def limit(axes: Axes, table: Mapping[str, Any], columns: Iterable[str], values: Sequence[np.ndarray]) -> str:
+    """Sets the vertical limits; the sentence of the caption about values outside them."""
+    low, high = axes.get_ylim()
     if all(R2.fullmatch(column) for column in columns):
         low, high = max(low, FLOOR), min(high, 1.0)
     low, high = table.get("ylim", (low, high))
-    for axes in panels:
-        axes.set_ylim(low, high)
+    axes.set_ylim(low, high)
     every = np.concatenate([np.ravel(each) for each in values]) if values else np.empty(0)
     outside = int(((every < low - 1e-9) | (every > high + 1e-9)).sum())
     return f"{count(outside, 'value lies', 'values lie')} outside the limits." if outside else ""
 
 
 def ylabel(columns: Mapping[str, str]) -> str:
-    """What the axis up is: r2_prior, one measure's title, or what the titles end with."""
+    """The label of the vertical axis: r2_prior, the title of the measure, or the words that all titles end with."""
     if all(R2.fullmatch(column) for column in columns.values()):
         return R2_LABEL
     words = [title.split() for title in columns]
@@ -217,28 +173,20 @@ def ylabel(columns: Mapping[str, str]) -> str:
 
 
 def axis_label(study: Study, axis: str) -> str:
-    """What an axis is: the field whose value is the name of each level, if we know it, and the axis' name."""
+    """The label of an axis: the field that its levels set, if it is known, and the name of the axis."""
     levels = study.axes.get(axis, {}).items()
     what = next((FIELDS[f] for f in FIELDS if levels and all(alike(x, given.get(f)) for x, given in levels)), "")
     return f"{what} {axis}" if what and len(axis) <= 2 else what or axis
 
 
 def handles_of(lines: Sequence[Line], measures: Mapping[str, str], dashed: bool) -> list[Line2D]:
-    """What a legend shows: levels by colour and marker, then, if there are several, measures by dash or filling."""
+    """The entries of a legend: levels by colour and marker, then, if there are several, measures by dash or filling."""
     first = [line for line in lines if line.column == lines[0].column and line.filled] if lines else []
     plain = len(first) == 1 and first[0].label in measures  # no hue: a line is a measure
+    style: Any = {"ms": 4, "lw": 1.3}
     handles = [
-        Line2D(
-            [],
-            [],
-            color=line.colour,
-            marker=line.marker,
-            ms=4,
-            lw=1.3,
-            ls=line.dash if dashed else "",
-            label=line.label,
-        )
-        for line in (lines if plain else first)
+        Line2D([], [], color=e.colour, marker=e.marker, ls=e.dash if dashed else "", label=e.label, **style)
+        for e in (lines if plain else first)
     ]
     if not plain and len(measures) > 1:
         for m, title in enumerate(measures):
@@ -249,22 +197,17 @@ def handles_of(lines: Sequence[Line], measures: Mapping[str, str], dashed: bool)
 
 
 def legend(figure: Figure, handles: Sequence[Any]) -> None:
-    """All handles below the panels, in as many columns as there is room for."""
+    """Draws the legend below the panel, in as many columns as there is room for."""
     if handles:
         longest = max(len(str(handle.get_label())) for handle in handles)
         columns = int(figure.get_figwidth() * 72 / (7 * 0.55 * (longest + 7)))
-        figure.legend(
-            handles=handles,
-            loc="outside lower center",
-            ncols=max(1, min(len(handles), columns)),
-            columnspacing=1.2,
-            handlelength=2.4,
-        )
+        look: Any = {"loc": "outside lower center", "columnspacing": 1.2, "handlelength": 2.4}
+        figure.legend(handles=handles, ncols=max(1, min(len(handles), columns)), **look)
 
 
 def caption(asked: Asked, says: Sequence[str], marks: Sequence[Mark] = (), lines: Sequence[Line] = ()) -> str:
-    """The title of a figure, what it shows, and which networks it rests on, in whole sentences."""
-    results, found, table = asked.results, asked.found, asked.table
+    """The caption in whole sentences: the title of a figure, what it shows, and its networks."""
+    found, table = asked.found, asked.table
     said = [f"{table['title'].rstrip('.')}." if "title" in table else "", *says]
     if table.get("where"):
         said.append(f"Only {', '.join(told(axis, level) for axis, level in table['where'].items())}.")
@@ -286,8 +229,8 @@ def caption(asked: Asked, says: Sequence[str], marks: Sequence[Mark] = (), lines
         said.append(f"Left out: {count(missing, 'value')} that networks do not have.")
     if found.n_diverged:
         said.append(f"Left out: {count(found.n_diverged, 'network')} of the study that diverged.")
-    if len(results.entries) < results.n_cells:
-        said.append(f"So far {len(results.entries)} of {results.n_cells} networks are done.")
+    if found.n_there < found.n_cells:
+        said.append(f"So far {found.n_there} of {found.n_cells} networks are done.")
     return " ".join(sentence for sentence in said if sentence)
 
 
@@ -297,7 +240,7 @@ def count(n: int, one: str, several: str = "") -> str:
 
 
 def nothing(asked: Asked, why: str, suffix: str = "") -> Drawn:
-    """A figure that says why there is none."""
+    """A figure without data, whose caption gives the reason."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.5, 0.8), layout="constrained")
         figure.text(0.5, 0.5, "nothing to draw", ha="center", va="center", color=GREY)

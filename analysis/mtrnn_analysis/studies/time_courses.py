@@ -1,4 +1,4 @@
-"""Figures of curves, averaged over networks: over samples, or over training."""
+"""Figures of curves, averaged over networks: over samples or steps of a trial, or over training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from mtrnn_analysis.figures.style import INK, STYLE
+from mtrnn_analysis.studies.curves import references
 from mtrnn_analysis.studies.networks import Networks, estimate, strata
 from mtrnn_analysis.studies.panels import (
     ACROSS,
@@ -19,7 +21,6 @@ from mtrnn_analysis.studies.panels import (
     Line,
     Mark,
     caption,
-    entitle,
     handles_of,
     has,
     legend,
@@ -27,7 +28,6 @@ from mtrnn_analysis.studies.panels import (
     lines_of,
     measures_of,
     nothing,
-    panels_of,
     start,
     ylabel,
 )
@@ -35,6 +35,7 @@ from mtrnn_analysis.studies.panels import (
 BANDS = "Lines: interquartile means over networks; bands: their 95 % bootstrap intervals at each place."
 LABELS = {
     "trials": "trials seen in training",
+    "steps": "environment steps",
     "history.updates": "updates",
     "history.steps": "environment steps",
     "sample_curve.n_samples": "samples seen",
@@ -43,21 +44,20 @@ LABELS = {
 }
 
 
-def steps(asked: Asked) -> list[Drawn]:
-    """Curves over samples, or steps of the trial, beside what theory says of them."""
-    return _courses(asked, log=False)
+def time_course(asked: Asked) -> list[Drawn]:
+    """Curves over samples, or steps of the trial, beside theory."""
+    return _curves(asked, log=False)
 
 
-def course(asked: Asked) -> list[Drawn]:
+def training_history(asked: Asked) -> list[Drawn]:
     """Curves over training, as far as all networks of a line were trained."""
-    return _courses(asked, log=True)
+    return _curves(asked, log=True)
 
 
 def averaged(found: Networks, rows: Sequence[int], x: str, y: str) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """A curve of each of the networks `rows` that has it, at the same places: places `[P]`, values `[N, P]`, which.
+    """A curve of each of the networks `rows` that has it, at the same places: places `[P]`, values `[N, P]`, networks.
 
-    The places are all that any network has, from where the last of them begins to where the first ends. Where networks
-    have the same, these are their numbers; else they are joined up in between.
+    The places are those of any network, from the last beginning to the first end; values between are interpolated.
     """
     curves, which = [], []
     for i in rows:
@@ -76,62 +76,44 @@ def averaged(found: Networks, rows: Sequence[int], x: str, y: str) -> tuple[np.n
     return places, np.array([np.interp(places, a, b) for a, b in curves]), which
 
 
-def _courses(asked: Asked, log: bool) -> list[Drawn]:
+def _curves(asked: Asked, log: bool) -> list[Drawn]:
     found, table, x = asked.found, asked.table, asked.table["x"]
     curves = measures_of(found.study, table["y"])
     lines = [line for line in lines_of(asked, curves) if has(found, line.column, line.rows, True)]
     if not lines:
         return [nothing(asked, f"No network has {' or '.join(curves.values())}.")]
-    parts, about = panels_of(found, curves.values(), [i for line in lines for i in line.rows], curves=True)
-    marks: list[Mark] = []
     with mpl.rc_context(STYLE):
-        figure, panels = start(len(parts))
-        handles: dict[str, Line2D] = {}
-        for axes, (_, changed) in zip(panels, parts, strict=True):
-            for line in lines:
-                marks += _band(axes, found, line._replace(column=changed.get(line.column, line.column)), x)
-            handles |= _theory(axes, asked, lines)
-            axes.set_xlabel(LABELS.get(x, x))
+        figure, axes = start()
+        marks = [each for line in lines for each in _band(axes, found, line, x)]
+        handles = _theory(axes, asked, lines) | references(axes, asked, np.zeros(len(found.rows)), lines)
+        axes.set_xlabel(LABELS.get(x, x))
         if log:
-            panels[0].set_xscale("log")
-        panels[0].set_ylabel(ylabel(curves))
-        entitle(panels, [title for title, _ in parts])
-        outside = limit(panels, table, curves.values(), [])
+            axes.set_xscale("log")
+        axes.set_ylabel(ylabel(curves))
+        outside = limit(axes, table, curves.values(), [])
         legend(figure, [*handles_of(lines, curves, True), *handles.values()])
-    return [Drawn(asked.name, figure, caption(asked, [BANDS, about, outside], marks, lines))]
+    return [Drawn(asked.name, figure, caption(asked, [BANDS, outside], marks, lines))]
 
 
-def _band(axes: Any, found: Networks, line: Line, x: str) -> list[Mark]:
+def _band(axes: Axes, found: Networks, line: Line, x: str) -> list[Mark]:
     places, values, which = averaged(found, line.rows, x, line.column)
     if not len(places):
         return []
     at = {i: k for k, i in enumerate(which)}
     groups = [[at[i] for i in group] for group in strata(found, which)]
-    # The same networks are drawn at every place: the band has no jumps that the curves have not.
+    # The same networks are resampled at every place, so that the band is as smooth as the curves.
     found_at = [estimate([column[group] for group in groups], np.random.default_rng(SEED)) for column in values.T]
-    shown = {"marker": line.marker, "ms": 3, "markevery": max(1, len(places) // 12)}
-    face = line.colour if line.filled else "white"
-    axes.plot(
-        places,
-        [e.value for e in found_at],
-        color=line.colour,
-        ls=line.dash,
-        lw=1.3,
-        mfc=face,
-        mew=0.7,
-        **shown,
-        zorder=3,
-        gid="iqm",
-    )
+    shown: Any = {"marker": line.marker, "ms": 3, "markevery": max(1, len(places) // 12), "mew": 0.7, "lw": 1.3}
+    shown |= {"color": line.colour, "ls": line.dash, "mfc": line.colour if line.filled else "white", "zorder": 3}
+    axes.plot(places, [e.value for e in found_at], gid="iqm", **shown)
     if np.isfinite(found_at[0].low):
-        axes.fill_between(
-            places, [e.low for e in found_at], [e.high for e in found_at], color=line.colour, alpha=0.18, lw=0, zorder=2
-        )
+        low, high = ([getattr(e, end) for e in found_at] for end in ("low", "high"))
+        axes.fill_between(places, low, high, color=line.colour, alpha=0.18, lw=0, zorder=2)
     return [Mark(line.label, values[:, -1], len(line.rows) - len(which), found_at[-1])]
 
 
-def _theory(axes: Any, asked: Asked, lines: Sequence[Line]) -> dict[str, Line2D]:
-    """Draws what theory says: one line, or, where it differs between levels, one of each colour."""
+def _theory(axes: Axes, asked: Asked, lines: Sequence[Line]) -> dict[str, Line2D]:
+    """Draws theory: one line, or, where it differs between levels, one of each colour."""
     handles, found, x = {}, asked.found, asked.table["x"]
     first = [line for line in lines if line.column == lines[0].column]
     if "hue" not in asked.table:

@@ -35,7 +35,7 @@ from mtrnn_envs.experiments.probe_output import plain
 from mtrnn_envs.experiments.studies.backends import Backend, Failure, outcomes
 from mtrnn_envs.experiments.studies.cell import PACKAGES as OF_STUDIES
 from mtrnn_envs.experiments.studies.cell import versions
-from mtrnn_envs.experiments.studies.runner import ours
+from mtrnn_envs.experiments.studies.folder import locked
 from mtrnn_envs.testing.probes import Average
 from mtrnn_envs.utils.atomic_write import atomic_write
 from mtrnn_envs.utils.validation import check_choice, check_int
@@ -103,7 +103,7 @@ def run(
     }
     place = Path(out)
     folder = place / "cells" / slug(agent)
-    with ours(place):
+    with locked(place):
         folder.mkdir(parents=True, exist_ok=True)
         jobs = [(name, seed) for name in chosen for seed in range(seeds)]
         _run(about, folder, jobs, backend, progress)

@@ -83,7 +83,9 @@ class Probe:
 class Running:
     """Where and how studies are run."""
 
-    budget: str = field(default="paper", metadata=_help("'paper', or another that the studies have, such as 'quick'"))
+    profile: str = field(
+        default="paper", metadata=_help("'paper': studies as declared; or one of their profiles, such as 'quick'")
+    )
     backend: str = field(
         default="local", metadata=_help("'local' processes, a 'dask' or 'ray' cluster, or 'submitit' for SLURM")
     )

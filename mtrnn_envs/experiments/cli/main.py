@@ -161,7 +161,7 @@ def study(args: Sequence[str]) -> None:
 def _run_study(args: Sequence[str]) -> None:
     about = "Runs what is not yet there of a study. The same command again goes on where it was stopped."
     do = _module("cli.dataclass_options").parsed(_module("cli.commands").RunStudy(), args, "mtrnn study run", about)
-    _run([_module("studies.study").found(do.study)], do)
+    _run([_module("studies.find").load_study(do.study)], do)
 
 
 def _status(args: Sequence[str]) -> None:
@@ -200,7 +200,10 @@ def _run(studies: Sequence[Any], do: Any) -> None:
         raise ValueError(f"parameters={do.parameters!r} must each be name=value, and differ")
     backend = running.Backend(name=do.backend, n_jobs=do.n_jobs, address=do.address, parameters=parameters)
     _say(f"all goes to {do.out}")
-    running.run_studies(studies, do.out, budget=do.budget, backend=backend, retries=do.retries, device=do.device)
+    results = running.run_studies(
+        studies, do.out, profile=do.profile, backend=backend, retries=do.retries, device=do.device
+    )
+    print(*results, sep="\n")
     found = [running.status(do.out, each.name) for each in studies]
     print(*found, sep="\n")
     print(f"the tables (table.csv, table.parquet) are in {do.out / 'studies'}, in a folder for each study")

@@ -1,12 +1,13 @@
-"""One cell of a study: an agent is trained, its weights are kept, it is recorded and probed, and what is found is kept.
+"""One run of a study ("cell"): train an agent, record it, probe the recording, and keep the results.
 
-What a cell finds follows from the cell alone, on one machine with one build: not from the order in which cells are
-run, nor from the number of processes, nor from how often it was stopped. Files, in the folder of the results:
+The results follow from the cell alone, on one machine with one build: not from the order of the runs, the number of
+processes, or interruptions. Files, in the folder of the results:
 
-    agents/<run>/        weights, state and cost of training; <run> is a hash of agent, task, seed and training
-    cells/<cell>.json    what was found; <cell> is a hash of the whole cell
+    agents/<run>/                weights, state and cost of training; <run> is a hash of agent, task, seed and training
+    cells/<cell>.json            the results; <cell> is a hash of the whole cell
+    arrays/<cell>-<probe>.npz    the arrays that a probe found, for figures of single networks
 
-Cells that differ in what is asked of an agent, and no more, share the agent.
+Cells that differ in recording and probes alone share the agent.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,34 +30,36 @@ from mtrnn_envs.experiments.fingerprints import own_contents
 from mtrnn_envs.experiments.monitoring import decoding, digest, fields_of, ideals
 from mtrnn_envs.experiments.probe_output import curves, numbers, plain, words
 from mtrnn_envs.probing import probe
+from mtrnn_envs.protocols import Agent
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.utils.atomic_write import atomic_write
 from mtrnn_envs.utils.validation import check_choice, check_int
 
 SCHEMA = 1
-AGENTS, CELLS = "agents", "cells"
-LOCK = ".lock"  # in an agent's folder: of the process that trains it
+AGENTS, CELLS, ARRAYS = "agents", "cells", "arrays"
+LOCK = ".lock"  # in the folder of an agent: of the process that trains it
 COST = "cost.json"  # of training, beside the agent
-# Environments that a recording is made in; which trials come depends on it.
+# Environments of a recording; the test trials depend on their number.
 N_ENVS = 256
-# What the numbers of a cell may depend on, besides the cell.
+# The packages that the numbers of a cell may depend on.
 PACKAGES = ("mtrnn-envs", "numpy", "scipy", "torch", "numba", "scikit-learn")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cell:
-    """All that determines what one cell finds.
+    """The identity of one run, and the probes whose arrays are kept of it.
 
     Attributes:
         agent: the agent plug-in.
-        task: what it is trained on.
-        training: the plug-in's settings.
-        seed: of the first weights and the trials of training.
+        task: the training task.
+        training: settings of the plug-in.
+        seed: seed of the first weights and of the training trials.
         trained: False for the agent before training, from the plug-in's `untrained`.
-        test: fields of the task in which the trials it is recorded on differ from those it was trained on.
+        test: fields of the task in which the test trials differ from the training trials.
         n_trials: test trials recorded.
         probes: settings by probe; see `mtrnn_envs.probing.probe`.
+        kept: probes whose arrays are kept; not part of the identity.
     """
 
     agent: str
@@ -67,25 +70,26 @@ class Cell:
     test: Mapping[str, Any] = field(default_factory=dict)
     n_trials: int = 2000
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_int("seed", self.seed, 0)
         check_int("n_trials", self.n_trials, 1)
-        _ = self.tested  # is it a task?
+        _ = self.tested  # raises if it is not a task
 
     @property
     def tested(self) -> EvidenceTask:
-        """The task that the agent is recorded in."""
+        """The task of the test trials."""
         return EvidenceTask.from_fields({**asdict(self.task), **self.test})
 
     @property
     def run(self) -> str:
-        """The name of the agent: a hash of all that determines it."""
+        """The name of the trained agent: a hash of all that determines it."""
         return digest(self.agent, self.task, self.seed, self.training)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that determines the cell, as plain JSON."""
+        """All that determines the results, as plain JSON."""
         training = json.loads(json.dumps(self.training, default=fields_of))
         parts = {"agent": self.agent, "task": asdict(self.task), "training": training, "seed": self.seed}
         parts |= {"trained": self.trained, "test": dict(self.test), "n_trials": self.n_trials}
@@ -100,21 +104,25 @@ class Cell:
 
 
 def name_of(identity: Mapping[str, Any]) -> str:
-    """The name of the cell that has this identity."""
+    """The name of the cell with this identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
-    """What is found in `cell`, from its file in the folder `out` if it is there; else it is run, and written there.
+    """The results of `cell`, read from the folder `out`, or else run and written there.
 
-    One thread is used. If training diverges, that is what was found, and there are no numbers.
+    One thread is used. If training diverges, that is the result, without numbers.
 
     Raises:
-        Exception: whatever goes wrong but for divergence; what was trained so far is kept.
+        Exception: any error but divergence; training so far is kept.
     """
     from threadpoolctl import threadpool_limits
 
     if (before := read(out, cell.id)) is not None:
+        if not is_complete(cell, out, before):
+            with threadpool_limits(1):
+                agent = agent_of(cell, out)
+                _keep_arrays(cell, out, recorded(cell, agent), agent)
         return before
     with threadpool_limits(1):
         found = _found(cell, out)
@@ -124,16 +132,28 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
     return whole_cell
 
 
+def arrays_of(out: Path, cell_id: str, probe_name: str) -> Path:
+    """The file of the arrays of a probe."""
+    return out / ARRAYS / f"{cell_id}-{probe_name.replace(':', '.')}.npz"
+
+
+def is_complete(cell: Cell, out: Path, found: Mapping[str, Any] | None) -> bool:
+    """Whether `found`, the results of a cell, are there with all arrays that are to be kept."""
+    if found is None or found["status"] == "diverged":
+        return found is not None
+    return all(arrays_of(out, cell.id, name).exists() for name in cell.kept)
+
+
 def path_of(out: Path, cell_id: str) -> Path:
     """The file of a cell."""
     return out / CELLS / f"{cell_id}.json"
 
 
 def read(out: Path, cell_id: str) -> dict[str, Any] | None:
-    """What was found in a cell; None if it is not there.
+    """The results of a cell; None if it is not there.
 
     Raises:
-        ValueError: if the file is none that `run_cell` wrote.
+        ValueError: if `run_cell` did not write the file.
     """
     path = path_of(out, cell_id)
     try:
@@ -144,14 +164,16 @@ def read(out: Path, cell_id: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no whole cell: {error!r}; remove it, and it is run again") from error
+        raise ValueError(
+            f"{path} is not a complete cell: {error!r}; remove the file and run the study again"
+        ) from error
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA} only")
     return found
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """The versions that numbers may depend on: of Python, and of those packages that are installed."""
+    """The versions of Python and of those of `packages` that are installed."""
     found = {"python": platform.python_version()}
     for name in packages:
         try:
@@ -161,8 +183,8 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     return found
 
 
-def agent_of(cell: Cell, out: Path) -> Any:
-    """The agent of a cell, trained now if it is not there, by one process at a time.
+def agent_of(cell: Cell, out: Path) -> Agent:
+    """The agent of a cell, loaded or trained, by one process at a time.
 
     Raises:
         FloatingPointError: if training diverges.
@@ -177,15 +199,15 @@ def agent_of(cell: Cell, out: Path) -> Any:
     folder = out / AGENTS / cell.run
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / LOCK), costed(folder / COST):
-        metrics = decoding(lambda sentence: None, released=True)
+        metrics = decoding(lambda sentence: None)
         return plugin.train(cell.task, cell.seed, cell.training, folder=folder, progress=False, metrics=metrics)
 
 
 @contextmanager
 def costed(path: Path) -> Iterator[None]:
-    """Adds what the block costs to what stands in `path`, until it has once been gone through.
+    """Adds the cost of the block to the file `path`, until the block has ended once.
 
-    What a process spent that was killed is not counted.
+    The cost of killed processes is not counted.
     """
     if path.exists() and json.loads(path.read_text()).get("whole", True):
         yield
@@ -199,7 +221,7 @@ def costed(path: Path) -> Iterator[None]:
 
 
 def add_cost(path: Path, cost: Mapping[str, Any]) -> None:
-    """Adds a cost to the one in a file, if one is there; the host is that of the last, and whether it is whole."""
+    """Adds a cost to the one in a file, if there is one; the host is that of the last process."""
     before = json.loads(path.read_text()) if path.exists() else {}
     total = {name: v + before.get(name, 0) if isinstance(v, float) else v for name, v in cost.items()}
     with atomic_write(path) as temporary:
@@ -212,13 +234,13 @@ def started() -> tuple[float, float]:
 
 
 def since(begun: tuple[float, float]) -> dict[str, Any]:
-    """What was spent since `started`, and where."""
+    """The time spent since `started`, and the host."""
     cpu, wall = (now - then for now, then in zip(started(), begun, strict=True))
     return {"cpu_s": cpu, "wall_s": wall, "host": platform.node()}
 
 
-def recorded(cell: Cell, agent: Any) -> Recording:
-    """The test trials of a cell."""
+def recorded(cell: Cell, agent: Agent) -> Recording:
+    """The recording of the test trials of a cell."""
     import gymnasium as gym
 
     n_envs = min(N_ENVS, cell.n_trials)
@@ -234,6 +256,7 @@ def _found(cell: Cell, out: Path) -> dict[str, Any]:
         return {"status": "diverged", "why": str(error), **nothing, "cost": _cost(cell, out, started())}
     begun = started()
     recording = recorded(cell, agent)
+    _keep_arrays(cell, out, recording, agent)
     found: dict[str, Any] = {"accuracy": float(recording.correct.mean())}
     found["reward"] = float(recording.rewards.sum(axis=1).mean())
     if recording.task.reaction_time:
@@ -246,13 +269,13 @@ def _found(cell: Cell, out: Path) -> dict[str, Any]:
     drawn: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     if cell.trained and (history := getattr(agent, "history", None)) is not None:
-        drawn |= {f"history.{name}": values for name, values in _course(history).items()}
+        drawn |= {f"history.{name}": values for name, values in _history(history).items()}
     for name, settings in cell.probes.items():
         try:
             finding = probe(recording, name, agent=agent, **settings)
         except np.linalg.LinAlgError:  # a ValueError, but no refusal
             raise
-        except ValueError as error:  # the probe does not go with the recording, and never will
+        except ValueError as error:  # the probe is not applicable to the recording
             left_out[name] = str(error)
             continue
         found |= {f"{name}.{key}": value for key, value in numbers(finding).items()}
@@ -262,10 +285,23 @@ def _found(cell: Cell, out: Path) -> dict[str, Any]:
     return {"status": "done", **parts, "cost": _cost(cell, out, begun)}
 
 
-def _cost(cell: Cell, out: Path, begun: tuple[float, float]) -> dict[str, Any]:
-    """What training cost, whenever and wherever that was, and what has been spent since `begun`.
+def _keep_arrays(cell: Cell, out: Path, recording: Recording, agent: Agent) -> None:
+    """Writes the arrays and numbers that the probes `cell.kept` find; of a probe that is not applicable, why."""
+    for name in cell.kept:
+        try:
+            result = probe(recording, name, agent=agent)
+            kept = {f.name: np.asarray(getattr(result, f.name)) for f in fields(result) if f.name != "settings"}
+            kept = {key: value for key, value in kept.items() if value.dtype.kind in "biufU"}
+        except ValueError as error:
+            kept = {"left_out": np.asarray(str(error))}
+        with atomic_write(arrays_of(out, cell.id, name)) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **kept)
 
-    The device is that on which agents were trained together; None: each by itself.
+
+def _cost(cell: Cell, out: Path, begun: tuple[float, float]) -> dict[str, Any]:
+    """The cost of training, and the time spent since `begun`.
+
+    The device is that of agents trained together; None: each was trained by itself.
     """
     cost = since(begun)
     if cell.trained:
@@ -274,8 +310,8 @@ def _cost(cell: Cell, out: Path, begun: tuple[float, float]) -> dict[str, Any]:
     return cost
 
 
-def _course(history: Any) -> dict[str, list[float]]:
-    """The course of training: its numbers, and the metrics among them, by name."""
+def _history(history: Any) -> dict[str, list[float]]:
+    """The training history: rows of numbers by name, metrics among them."""
     parts = dict(history) if isinstance(history, Mapping) else asdict(history)
     metrics = parts.pop("metrics", {})
     return {name: list(values) for name, values in {**parts, **metrics}.items() if values}

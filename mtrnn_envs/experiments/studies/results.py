@@ -1,15 +1,15 @@
-"""What came of a study: one row a network, with every setting, version and seed in it; as CSV and Parquet.
+"""The results of a study: one row a network, with all settings, versions and seeds; as CSV and Parquet.
 
-Files, in studies/<name>/ of the folder of the results: table.csv and table.parquet (a row for each cell; the same
-however the study was run), costs.csv (what each cell took, and where), study.json (the study as it was run). Columns:
+Files, in studies/<name>/ of the folder of the results: table.csv and table.parquet (a row for each run, independent of
+backend and order), costs.csv (cost and host of each run), study.json (the study as it was run). Columns:
 
-| columns | what |
+| columns | content |
 |---|---|
-| study, cell, status | its name; the cell's; "done" or "diverged" |
+| study, cell, status | name of the study and of the run; "done" or "diverged" |
 | the axes, seed | the level of each |
 | agent, trained, n_trials, `task.*`, `training.*`, `test.*`, `probes.*` | all settings |
-| versions.* | of what numbers may depend on |
-| all others | numbers and words that were found: accuracy, and those of each probe, such as decoding.value |
+| versions.* | versions that numbers may depend on |
+| all others | results: accuracy, and the numbers and words of each probe, such as decoding.value |
 """
 
 from __future__ import annotations
@@ -20,80 +20,111 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtrnn_envs.experiments.studies import cell as cells
 from mtrnn_envs.experiments.studies.study import PAPER, Entry, Study, flat
 from mtrnn_envs.utils.atomic_write import atomic_write
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 STUDIES = "studies"
 TABLES = ("table.csv", "table.parquet", "costs.csv")
+LINES = 8  # of the representation of results
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The cells of a study that are done, or diverged, in the order of `Study.cells`.
+    """The runs of a study that are done, or diverged, in the order of `Study.cells`.
 
     Attributes:
-        study: as it was run: that of its budget.
-        budget: the budget's name.
-        entries: labels and cell of each.
-        found: what `mtrnn_envs.experiments.studies.cell.run_cell` gave for each.
-        n_cells: how many cells the study has.
+        study: the study as it was run, with the changes of the profile.
+        profile: the name of the profile.
+        entries: labels and cell of each run.
+        found: the results of each run, from `mtrnn_envs.experiments.studies.cell.run_cell`.
+        n_cells: the number of runs of the study.
     """
 
     study: Study
-    budget: str
+    profile: str
     entries: Sequence[Entry] = field(repr=False)
     found: Sequence[Mapping[str, Any]] = field(repr=False)
     n_cells: int
 
+    def __repr__(self) -> str:
+        done = f"{self.study.name}: {len(self.entries)} of {self.n_cells} runs; means over networks"
+        table = self.means()
+        if table.empty:
+            return done
+        more = [f"... {len(table) - LINES + 3} more settings"] if len(table) > LINES - 2 else []
+        shown = table.head(LINES - 3) if more else table
+        return "\n".join([done, shown.to_string(index=False, float_format="{:.3f}".format), *more])
+
+    def _repr_html_(self) -> str:
+        return self.means().to_html(index=False, float_format="{:.3f}".format)
+
+    def means(self) -> DataFrame:
+        """The means of the measures over the networks of each setting, diverged networks left out."""
+        import pandas
+
+        rows = pandas.DataFrame([row for row in self.rows() if row["status"] == "done"])
+        if rows.empty:
+            return rows
+        measures = {c: title for title, c in (self.study.measures or {"accuracy": "accuracy"}).items() if c in rows}
+        axes = list(dict.fromkeys(name for e in self.entries for name in e.labels if name != "seed")) or ["study"]
+        groups = rows.groupby(axes, sort=False, dropna=False)
+        table = groups[list(measures)].mean().rename(columns=measures)
+        table.insert(0, "networks", groups.size())
+        return table.reset_index()
+
     def rows(self) -> list[dict[str, Any]]:
-        """The table of this module, a dictionary a row; what a row has not is None."""
+        """The table, one dictionary a row; None where a row lacks a column."""
         rows = [_row(self.study.name, entry.labels, each) for entry, each in zip(self.entries, self.found, strict=True)]
         columns = list(dict.fromkeys(name for row in rows for name in row))
         return [{name: row.get(name) for name in columns} for row in rows]
 
     def column(self, name: str) -> list[Any]:
-        """One column of the table; None where a row has not got it."""
+        """One column of the table; None where a row lacks it."""
         return [row.get(name) for row in self.rows()]
 
     def groups(self, *axes: str) -> dict[tuple[Any, ...], list[int]]:
-        """The rows, by index, of each combination of levels of these axes; a label that a row has not is None."""
+        """The rows, by index, of each combination of levels of these axes; the level is None where a row has none."""
         found: dict[tuple[Any, ...], list[int]] = {}
         for i, entry in enumerate(self.entries):
             found.setdefault(tuple(entry.labels.get(axis) for axis in axes), []).append(i)
         return found
 
 
-def collect(study: Study, out: Path, budget: str = PAPER) -> Results:
-    """What is there of a study in the folder `out`.
+def collect(study: Study, out: Path, profile: str = PAPER) -> Results:
+    """The results of a study so far, in the folder `out`.
 
     Raises:
-        ValueError: if a file in it is none of ours.
+        ValueError: if a file there is not a cell.
     """
-    entries = study.cells(budget)
+    entries = study.cells(profile)
     found = [cells.read(out, entry.cell.id) for entry in entries]
     pairs = [(entry, each) for entry, each in zip(entries, found, strict=True) if each is not None]
-    return Results(study.at(budget), budget, [e for e, _ in pairs], [f for _, f in pairs], len(entries))
+    return Results(study.at(profile), profile, [e for e, _ in pairs], [f for _, f in pairs], len(entries))
 
 
 def load(out: Path, name: str) -> Results:
-    """What is there of the study called `name` that was run in the folder `out`.
+    """The results so far of the study called `name` that was run in the folder `out`.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there is no such study.
+        ValueError: if it was run by an older version.
     """
-    about = json.loads((out / STUDIES / name / "study.json").read_text())
-    return collect(Study.from_fields(about["study"]), out, about["budget"])
+    about = json.loads((Path(out) / STUDIES / name / "study.json").read_text())
+    return collect(Study.from_fields(about["study"]), Path(out), about["profile"])
 
 
-def write_study(study: Study, out: Path, budget: str) -> bool:
-    """Writes what is run, so that `load` finds it; whether another study or budget of this name was there before.
+def write_study(study: Study, out: Path, profile: str) -> bool:
+    """Writes the study, so that `load` finds it; whether another study or profile of this name was there before.
 
-    Their tables do not outlive it; their cells do.
+    The tables of another study or profile are removed; its runs stay.
     """
-    path, about = out / STUDIES / study.name / "study.json", {"budget": budget, "study": study.to_fields()}
+    path, about = out / STUDIES / study.name / "study.json", {"profile": profile, "study": study.to_fields()}
     other = path.exists() and json.loads(path.read_text()) != about
     if other:
         for name in TABLES:
@@ -116,7 +147,7 @@ def write_tables(results: Results, out: Path) -> None:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV; None, and what a row has not got, is empty, a number of many digits is whole."""
+    """Rows as CSV: None and missing values are empty, numbers have all their digits."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()
@@ -137,7 +168,7 @@ def _row(study: str, labels: Mapping[str, Any], found: Mapping[str, Any]) -> dic
 
 
 def _plain(value: Any) -> Any:
-    """A setting as one cell of a table."""
+    """A setting as one entry of a table."""
     return value if value is None or isinstance(value, str | int | float | bool) else json.dumps(value)
 
 
@@ -146,7 +177,7 @@ def _number(value: Any) -> float:
 
 
 def _typed(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Columns for Parquet, each of one type: flags, whole numbers or numbers; all else, and mixtures, as text."""
+    """Columns for Parquet, each of one type: flags, integers or numbers; all else, and mixtures, as text."""
     columns: dict[str, list[Any]] = {}
     for name in rows[0] if rows else []:
         values = [row[name] for row in rows]

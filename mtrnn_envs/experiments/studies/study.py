@@ -1,11 +1,11 @@
-"""A study: a grid of tasks, agents and seeds, declared as data.
+"""A study: a grid of tasks, agents and seeds, declared as data in TOML or in Python.
 
     study = Study.from_toml("my_study.toml")
 
-or the same in Python. Settings are named by paths: "task.n_tasks" (a field of `EvidenceTask`), "training.n_updates" (of
-the agent plug-in's settings; "training.network.kind" is another kind of one of them), "test.sigma" (a field in which
-the task recorded differs from the task trained), and "env_id", "agent", "preset", "trained", "n_trials". An axis is a
-table of levels, each of which is such settings; the cells are the product of the axes, times the seeds. In TOML:
+Settings are named by paths: "task.n_tasks" (a field of `EvidenceTask`), "training.n_updates" (a field of the agent
+plug-in's settings; "training.network.kind" selects another kind of network), "test.sigma" (a field in which the test
+trials differ from the training trials), and "env_id", "agent", "preset", "trained", "n_trials". An axis is a table of
+levels; each level is a table of settings. The runs ("cells" in the code) are the product of the axes, times the seeds:
 
     name = "few"
     seeds = 5
@@ -18,7 +18,7 @@ table of levels, each of which is such settings; the cells are the product of th
     N = { path = "task.n_tasks", values = [2, 3, 6] }                  # one setting; its values are the levels' names
     network = { "GRU" = { training.network.kind = "gru" }, "LSTM" = { training.network.kind = "lstm" } }
 
-    [budgets.quick]                                                    # what another budget changes
+    [profiles.quick]                                                   # changes of a profile, such as a short version
     seeds = 2
     settings.training.n_updates = 20_000
 """
@@ -36,14 +36,15 @@ from typing import Any, NamedTuple, no_type_check
 
 from mtrnn_envs import IDS, plugins
 from mtrnn_envs.experiments.studies.cell import Cell
+from mtrnn_envs.protocols import AgentPlugin
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.utils.validation import attribute_named, check_choice, check_int
+from mtrnn_envs.utils.validation import check_choice, check_int
 
-PAPER = "paper"  # the budget of a study as it is declared
+PAPER = "paper"  # the profile of a study as it is declared
 SINGLE = {"env_id", "agent", "preset", "trained", "n_trials"}
 GROUPS = ("task", "training", "test")
 Settings = Mapping[str, Any]
-TABLES, LISTS = ("settings", "axes", "budgets", "measures"), ("also", "figures", "claims", "seeded")
+TABLES, LISTS = ("settings", "axes", "profiles", "measures"), ("also", "figures", "claims", "seeded")
 KINDS_OF_FIELDS = (
     (("title", "text"), str, "text"),
     (TABLES, Mapping, "a table of values by name"),
@@ -53,7 +54,7 @@ KINDS_OF_FIELDS = (
 
 
 class Entry(NamedTuple):
-    """A cell of a study, and the level of each axis that it has (and "seed")."""
+    """One run of a study, with its level of each axis and its seed."""
 
     labels: dict[str, Any]
     cell: Cell
@@ -62,26 +63,27 @@ class Entry(NamedTuple):
 @no_type_check  # by the test suite: `__post_init__` checks the fields, and says more
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
-    """A grid of tasks × agents × seeds, and how what comes of it is to be read.
+    """A grid of tasks × agents × seeds, with its measures, figures and claims.
 
     Attributes:
         name: letters, digits, "_" and "-": the name of its folder.
         title: one line.
-        text: what is asked, and how to read the answer: paragraphs.
-        seeds: how many networks a setting has: seeds 0, 1, ...
-        seeded: fields of the task that are the seed: each network has an encoder of its own, and random hyperplanes.
+        text: the question and the protocol, in paragraphs.
+        seeds: the number of networks of each setting: seeds 0, 1, ...
+        seeded: fields of the task that take the seed: each network has its own encoder and its own hyperplanes.
         probes: names, or settings by name.
-        settings: of all cells, by path.
-        axes: by name, settings by level.
-        also: further settings outside the grid, each with the seeds: labels by axis under "labels", the rest paths.
-        budgets: by name, what is changed in the study: seeds, settings (added to those there are), axes (in the place
-            of those of that name), also, probes.
-        measures: columns of the table that the report shows, by a short name.
-        figures: how the report draws it; see `mtrnn_analysis.studies.figures`.
-        claims: what is claimed, and how it is tested; see `mtrnn_analysis.studies.claims`.
+        settings: settings of all runs, by path.
+        axes: levels by axis, settings by level.
+        also: settings outside the grid, each with all seeds; "labels" holds the level of each axis.
+        profiles: changes by profile: seeds, settings (added), axes (replaced by name), also, probes.
+        measures: columns of the table that the report shows, by title.
+        figures: figures of the report; see `mtrnn_analysis.studies.figures`. The kind of a figure may be the name of a
+            probe, such as "trajectories": the probe then runs on the network of seed 0 of each entry of `level`, and
+            its arrays are kept beside the run. They are not part of the run's identity.
+        claims: claims and their tests; see `mtrnn_analysis.studies.claims`.
 
     Raises:
-        ValueError: if a field, a path or a value is not allowed, saying which and what is.
+        ValueError: if a field, a path or a value is not allowed.
     """
 
     name: str
@@ -93,7 +95,7 @@ class Study:
     settings: Settings = field(default_factory=dict)
     axes: Mapping[str, Any] = field(default_factory=dict)
     also: Sequence[Settings] = ()
-    budgets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     measures: Mapping[str, str] = field(default_factory=dict)
     figures: Sequence[Mapping[str, Any]] = ()
     claims: Sequence[Mapping[str, Any]] = ()
@@ -122,16 +124,16 @@ class Study:
             "also",
             tuple({"labels": dict(row.get("labels", {})), **flat(_without(row, "labels"))} for row in self.also),
         )
-        budgets = {}
-        for name, changes in self.budgets.items():
+        profiles = {}
+        for name, changes in self.profiles.items():
             for key in changes:
-                check_choice(key, ("seeds", "settings", "axes", "also", "probes"), "part", f"budgets.{name}")
-            budgets[name] = dict(changes)
+                check_choice(key, ("seeds", "settings", "axes", "also", "probes"), "part", f"profiles.{name}")
+            profiles[name] = dict(changes)
             if "axes" in changes:
-                budgets[name]["axes"] = {axis: _levels(axis, levels) for axis, levels in changes["axes"].items()}
-        object.__setattr__(self, "budgets", budgets)
-        if PAPER in self.budgets:
-            raise ValueError(f"budgets.{PAPER} is the study as it is; name another budget")
+                profiles[name]["axes"] = {axis: _levels(axis, levels) for axis, levels in changes["axes"].items()}
+        object.__setattr__(self, "profiles", profiles)
+        if PAPER in self.profiles:
+            raise ValueError(f"profiles.{PAPER} is the study as it is declared; choose another name for the profile")
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Study:
@@ -139,7 +141,7 @@ class Study:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no TOML, or a field is not known, saying which was probably meant.
+            ValueError: if the file is not TOML, or a field is unknown.
         """
         if sys.version_info >= (3, 11):
             import tomllib
@@ -148,87 +150,105 @@ class Study:
         try:
             values = tomllib.loads(Path(path).read_text())
         except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} is no TOML: {error}") from error
+            raise ValueError(f"{path} is not TOML: {error}") from error
         return cls.from_fields({"name": Path(path).stem, **values})
 
     @classmethod
     def from_fields(cls, values: Mapping[str, Any]) -> Study:
         """A study from names and values."""
+        if "budgets" in values:
+            raise ValueError(
+                "unknown field budgets; did you mean profiles? Results of older versions cannot be read: run the study "
+                "again, in another folder"
+            )
         names = [f.name for f in fields(cls)]
         return cls(**{check_choice(name, names, "field", "Study"): value for name, value in values.items()})
 
     def to_fields(self) -> dict[str, Any]:
         """The study as plain JSON; `from_fields` gives it back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        # JSON has no keys but text: levels that are numbers stay so as pairs.
+        # JSON has only text as keys: levels that are numbers stay so as pairs.
         values["axes"] = _pairs(self.axes)
-        values["budgets"] = {
+        values["profiles"] = {
             name: {**changes, "axes": _pairs(changes["axes"])} if "axes" in changes else changes
-            for name, changes in self.budgets.items()
+            for name, changes in self.profiles.items()
         }
         return json.loads(json.dumps(values))
 
-    def at(self, budget: str) -> Study:
-        """The study as `budget` has it.
+    def at(self, profile: str) -> Study:
+        """The study with the changes of `profile`.
 
         Raises:
-            ValueError: if there is no such budget.
+            ValueError: if there is no such profile.
         """
-        if budget == PAPER:
+        if profile == PAPER:
             return self
-        changes = dict(self.budgets[check_choice(budget, (PAPER, *self.budgets), "budget", f"study {self.name!r}")])
+        check_choice(profile, (PAPER, *self.profiles), "profile", f"study {self.name!r}")
+        changes = dict(self.profiles[profile])
         changes["settings"] = {**self.settings, **flat(changes.get("settings", {}))}
         changes["axes"] = {**self.axes, **changes.get("axes", {})}
-        return replace(self, **changes, budgets={})
+        return replace(self, **changes, profiles={})
 
-    def cells(self, budget: str = PAPER) -> list[Entry]:
-        """The cells, axis by axis in the order given, seeds last.
+    def cells(self, profile: str = PAPER) -> list[Entry]:
+        """The runs, axis by axis in the order given, seeds last.
 
         Raises:
             ValueError: if a setting is not allowed.
-            ImportError: if an agent needs what is not installed.
+            ImportError: if an agent needs a package that is not installed.
         """
-        study = self.at(budget)
+        study = self.at(profile)
         grid = itertools.product(*(levels.items() for levels in study.axes.values())) if study.axes else [()]
         rows = [
             (dict(zip(study.axes, (name for name, _ in levels), strict=True)), [settings for _, settings in levels])
             for levels in grid
         ]
         rows += [(dict(row.get("labels", {})), [_without(row, "labels")]) for row in study.also]
-        plugin = lru_cache(plugins.agent)  # to look for what is installed takes longer than to make a cell
+        plugin = lru_cache(plugins.agent)  # the look-up of installed agents takes longer than a cell
+        singles = [figure for figure in study.figures if figure.get("kind") in plugins.names("probe")]
         return [
-            Entry({**labels, "seed": seed}, _cell(study, seed, {**study.settings, **_merged(each)}, plugin))
+            Entry(
+                {**labels, "seed": seed},
+                _cell(
+                    study, seed, {**study.settings, **_merged(each)}, plugin, _kept(singles, {**labels, "seed": seed})
+                ),
+            )
             for labels, each in rows
             for seed in range(study.seeds)
         ]
 
 
-def found(name: str) -> Study:
-    """The study that `name` names: a TOML file, "package.module:attribute", or one of `mtrnn reproduce`.
+def alike(level: Any, other: Any) -> bool:
+    """Whether two levels are the same: 24 and "24" are. A list of levels is like each of its levels."""
+    if isinstance(level, list | tuple):
+        return any(alike(each, other) for each in level)
+    return str(level) == str(other) or number(level) == number(other)
 
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it names none.
-    """
-    if name.endswith(".toml"):
-        if not Path(name).exists():
-            raise FileNotFoundError(f"study={name!r}: there is no such file in {Path.cwd()}")
-        return Study.from_toml(name)
-    if ":" in name:
-        try:
-            there = attribute_named(name)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"study={name!r} cannot be imported: {error}") from error
-        if not isinstance(there, Study):
-            raise ValueError(f"study={name!r} is a {type(there).__name__}, no Study")
-        return there
-    from mtrnn_envs.experiments.studies.paper import STUDIES
 
-    return STUDIES[check_choice(name, STUDIES, "study", "mtrnn reproduce")]
+def number(value: Any) -> float:
+    """`value` as a number, also of text such as "24" (levels of an axis in TOML are keys, and keys are text)."""
+    try:
+        return float("nan") if value is None else float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def has_levels(labels: Mapping[str, Any], levels: Mapping[str, Any]) -> bool:
+    """Whether a run with `labels` has all of these levels."""
+    return all(alike(level, labels.get(axis)) for axis, level in levels.items())
+
+
+def _kept(figures: Sequence[Mapping[str, Any]], labels: Mapping[str, Any]) -> tuple[str, ...]:
+    """The probes whose arrays are kept of the run with these labels: those of figures of single networks."""
+    chosen = [
+        figure["kind"]
+        for figure in figures
+        if any(isinstance(one, Mapping) and has_levels(labels, {"seed": 0, **one}) for one in figure.get("level", ()))
+    ]
+    return tuple(dict.fromkeys(chosen))
 
 
 def flat(settings: Settings, prefix: str = "") -> dict[str, Any]:
-    """Settings with dotted paths, however deep the tables are that they are given in."""
+    """Settings by dotted path, from nested tables."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         path = f"{prefix}{name}"
@@ -271,8 +291,10 @@ def _label(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else json.dumps(value)
 
 
-def _cell(study: Study, seed: int, settings: Settings, plugin: Callable[[str], Any]) -> Cell:
-    """The cell that settings by path make."""
+def _cell(
+    study: Study, seed: int, settings: Settings, plugin: Callable[[str], AgentPlugin], kept: tuple[str, ...]
+) -> Cell:
+    """The run with these settings by path."""
     parts: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
     single: dict[str, Any] = {}
     for path, value in settings.items():
@@ -293,14 +315,15 @@ def _cell(study: Study, seed: int, settings: Settings, plugin: Callable[[str], A
         seed=seed,
         test=parts["test"],
         probes=study.probes if isinstance(study.probes, Mapping) else {},
+        kept=kept,
         **single,
     )
 
 
-def configured(plugin: Any, agent: str, preset: str | None, changes: Settings) -> Any:
-    """The settings of an agent plug-in: those of a preset (None: the first), with `changes` by path.
+def configured(plugin: AgentPlugin, agent: str, preset: str | None, changes: Settings) -> Any:
+    """The settings of an agent plug-in: a preset (None: the first), with `changes` by path.
 
-    Of a nested dataclass another kind is named by "kind"; the plug-in's `from_fields` then makes it.
+    "kind" selects another kind of a nested dataclass; the plug-in's `from_fields` makes it.
     """
     preset = preset or next(iter(plugin.PRESETS))
     start = plugin.PRESETS[check_choice(preset, plugin.PRESETS, "preset", f"agent {agent!r}")]
@@ -319,7 +342,7 @@ def configured(plugin: Any, agent: str, preset: str | None, changes: Settings) -
     return replace(start, **nested)
 
 
-def _changed(plugin: Any, agent: str, name: str, before: Any, changes: dict[str, Any]) -> Any:
+def _changed(plugin: AgentPlugin, agent: str, name: str, before: Any, changes: dict[str, Any]) -> Any:
     if "kind" not in changes:
         for key in changes:
             check_choice(key, [f.name for f in fields(before)], "field", f"training.{name} of agent {agent!r}")

@@ -1,6 +1,6 @@
-"""What makes updates: the compiled kernel for the leaky RNN on a CPU, and autograd for everything else.
+"""Updates of the weights: the compiled kernel for the leaky RNN on a CPU, and autograd for everything else.
 
-Both do the same thing to the same numbers: Adam on the flat vector of trained weights, with a clipped gradient. Many
+Both compute the same: Adam on the flat vector of trained weights, with a clipped gradient. Many
 networks are trained at once by autograd, with a first axis M; on a GPU each update is a CUDA graph, so that the few
 hundred small products of a sequence are launched as one.
 """
@@ -21,12 +21,34 @@ from mtrnn_agents.networks.base import FIXED, Network, Weights, read
 from mtrnn_agents.networks.flat_weights import Layout
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.supervised.batches import Batch, as_tensors, stack
-from mtrnn_agents.supervised.settings import BETA1, BETA2, EPSILON, Training
+from mtrnn_agents.supervised.settings import Training
+from mtrnn_agents.training.optimiser import BETA1, BETA2, EPSILON, adam, corrected, flat_gradient
 
 # From weights [M, P] and Adam's moments [M, 2, P], which are updated in place, a batch for each network, rates [M, U],
 # and the number of updates before, to the loss of each update, [M, U]. An update whose loss or gradient is not finite
 # is not made, nor any after it; its loss is NaN, and so are those after it.
 Advance: TypeAlias = Callable[[np.ndarray, np.ndarray, Sequence[Batch], np.ndarray, int], np.ndarray]
+
+
+class Step(NamedTuple):
+    """What one update of M networks needs; the first four are changed in place."""
+
+    flat: Tensor
+    first: Tensor
+    second: Tensor
+    alive: Tensor
+    observations: Tensor
+    values: Tensor
+    valid: Tensor
+    noise: Tensor | None
+    n_answers: Tensor
+    rate: Tensor
+    root: Tensor
+
+
+# What an update changes, and what changes from one update to the next.
+KEPT = ("flat", "first", "second", "alive")
+CHANGING = ("observations", "values", "valid", "noise", "rate", "root")
 
 
 def loss(
@@ -56,7 +78,7 @@ def counted(valid: Bool[Tensor, "*M N T"], n_answers: Int[Tensor, "*M 1"], n_out
 
 def kernel_learner(network: LeakyRNN, fixed: Weights, training: Training) -> Advance:
     """The compiled kernel, for one leaky RNN."""
-    from mtrnn_agents.supervised import numba_kernel as kernels
+    from mtrnn_agents.supervised import numba_kernel as kernels  # numba takes a second to import
 
     cell = kernels.Cell(
         alpha=float(network.alpha),
@@ -190,51 +212,6 @@ def autograd_learner(
         return torch.stack(losses, -1).reshape(rates.shape).cpu().double().numpy()
 
     return advance
-
-
-def flat_gradient(
-    value: Float[Tensor, ""], leaves: Weights, layout: Layout, clip: float
-) -> tuple[Float[Tensor, "*M P"], Float[Tensor, "*M"]]:
-    """The gradient of `value` in the order of `layout`, clipped at the norm `clip`, and its norm before that."""
-    gradients = torch.autograd.grad(value, list(leaves.values()))
-    parts = zip(gradients, layout.shapes.values(), strict=True)
-    gradient = torch.cat([g.flatten(g.ndim - len(shape)) for g, shape in parts], -1)
-    norm = gradient.norm(dim=-1, keepdim=True)
-    return gradient * (clip / (norm + 1e-6)).clamp(max=1), norm[..., 0]
-
-
-def adam(flat: Tensor, first: Tensor, second: Tensor, gradient: Tensor, rate: Any, root: Any) -> tuple[Tensor, ...]:
-    """The weights and moments after one step of Adam; `rate` and `root` are those of `corrected`."""
-    first = torch.lerp(first, gradient, 1 - BETA1)
-    second = torch.lerp(second, gradient * gradient, 1 - BETA2)
-    return flat - rate * first / (second.sqrt() * root + EPSILON), first, second
-
-
-def corrected(rate: Any, count: Any) -> tuple[Any, Any]:
-    """The rate of Adam's update number `count`, counted from 1, and what the root of its second moment is multiplied
-    by: both correct that the moments began at 0."""
-    return rate / (1 - BETA1**count), (1 - BETA2**count) ** -0.5
-
-
-class Step(NamedTuple):
-    """What one update of M networks needs; the first four are changed in place."""
-
-    flat: Tensor
-    first: Tensor
-    second: Tensor
-    alive: Tensor
-    observations: Tensor
-    values: Tensor
-    valid: Tensor
-    noise: Tensor | None
-    n_answers: Tensor
-    rate: Tensor
-    root: Tensor
-
-
-# What an update changes, and what changes from one update to the next.
-KEPT = ("flat", "first", "second", "alive")
-CHANGING = ("observations", "values", "valid", "noise", "rate", "root")
 
 
 def _clip(training: Training) -> float:
