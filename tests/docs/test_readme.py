@@ -67,7 +67,8 @@ def test_commands_of_training_are_understood(monkeypatch: pytest.MonkeyPatch) ->
 def test_commands_of_studies_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every study and reproduction, up to running it."""
     asked = []
-    monkeypatch.setattr(running, "run_studies", lambda studies, out, **how: asked.append(how["backend"].name))
+    monkeypatch.setattr(running, "run_studies", lambda studies, out, **how: asked.append(how["backend"].name) or [])
+    monkeypatch.setattr(running, "status", lambda out, name: SimpleNamespace(failed=(), left=0))
     for command in commands("study", "reproduce"):
         if command[1] != "status":
             assert main([*command, "--no-report"]) == 0
