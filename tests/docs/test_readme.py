@@ -30,7 +30,7 @@ def test_every_snippet_runs_in_order(page: str, capsys, tmp_path: Path, monkeypa
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "examples")])
     scope: dict[str, object] = {"__name__": "docs"}
     for snippet in SNIPPETS[page]:
-        exec(compile(snippet, page, "exec"), scope)
+        exec(compile(snippet, page, "exec", dont_inherit=True), scope)
         printed = capsys.readouterr().out
         for claimed in re.findall(r'print\(f".*?# (.*)', snippet):
             assert claimed.strip() in printed, f"{claimed!r} is not in {printed!r}"
