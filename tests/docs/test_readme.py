@@ -79,8 +79,8 @@ def test_commands_of_studies_are_understood(monkeypatch: pytest.MonkeyPatch) -> 
 def test_commands_of_the_benchmark_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option and setting, up to running it."""
     asked = []
-    monkeypatch.setattr(benchmark, "run", lambda agent, out, **how: asked.append(how["settings"]))
-    monkeypatch.setattr(benchmark, "load", lambda path: {"cells": [{"refused": {}}]})
+    monkeypatch.setattr(benchmark, "run_benchmark", lambda agent, out, **how: asked.append(how["settings"]))
+    monkeypatch.setattr(benchmark, "load_results", lambda path: {"cells": [{"refused": {}}]})
     monkeypatch.setattr(benchmark, "verify", lambda path, n: asked.append(path) or [])
     monkeypatch.setattr(plugins, "report", lambda name: lambda out: "")
     for command in commands("benchmark"):
