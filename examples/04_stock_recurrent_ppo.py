@@ -16,7 +16,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from mtrnn_analysis.decoding import decode
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask, record
-from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
+from mtrnn_envs.ideal_observer import ideal_performance
 
 ENV_ID, FIELDS = "MultiTaskEvidence-v0", {"n_tasks": 6, "encoder": None}
 
