@@ -1,7 +1,6 @@
 """Trains stock RecurrentPPO of sb3-contrib on six tasks, and decodes x* from its LSTM. A minute or two on one core.
 
-Its environments come of `gym.make`; that they are of this package it never learns. What is recorded of it, and what is
-decoded from its state at the decision, is what is recorded and decoded of any agent.
+The agent sees ordinary environments from `gym.make`. Recording and decoding are the same for all agents.
 """
 
 import argparse

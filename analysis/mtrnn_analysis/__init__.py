@@ -8,7 +8,6 @@ A probe is also a function of arrays, in the module of its subject.
 """
 
 from mtrnn_analysis.result import ProbeResult
-from mtrnn_envs.experiments.probe_output import numbers
-from mtrnn_envs.probing import probe, probe_all
+from mtrnn_envs.probing import numbers, probe, probe_all
 
 __all__ = ["ProbeResult", "numbers", "probe", "probe_all"]

@@ -13,7 +13,7 @@ from mtrnn_agents import untrained
 from mtrnn_analysis.dynamics.attractor import CONTINUOUS, NO_MEMORY, NOT_IN_STATE, Evidence, attractor
 from mtrnn_analysis.figures.dynamics import attractor_figure
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.testing.probes import check_probe
+from mtrnn_envs.testing import check_probe
 from mtrnn_envs.trials import Trials
 
 SEEDS = [0, 1, 2]
