@@ -27,7 +27,7 @@ from mtrnn_analysis.report.pictures import still
 from mtrnn_analysis.report.summaries import NOTHING, Grid, duration, interval, number
 from mtrnn_analysis.report.tables import table
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
-from mtrnn_envs.experiments.benchmark.runner import load, missing
+from mtrnn_envs.experiments.benchmark.runner import load_results, missing_runs
 from mtrnn_envs.experiments.benchmark.scores import SCORES, blind, chance
 from mtrnn_envs.experiments.benchmark.suite import BUDGETS, NAMES, SETTINGS, VERSION, task_of
 from mtrnn_envs.experiments.monitoring import ideals
@@ -162,7 +162,7 @@ def read(folder: Path) -> list[Ranked]:
     """The agents of a folder of results, ranked; raises as `write`."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
-    files = {path: load(path) for path in sorted(folder.glob("[!.]*.json"))}
+    files = {path: load_results(path) for path in sorted(folder.glob("[!.]*.json"))}
     if not files:
         raise ValueError(f"{folder} holds no results of the benchmark; run one first: mtrnn benchmark --agent NAME")
     first: dict[str, Path] = {}
@@ -177,7 +177,7 @@ def _ranked(about: Mapping[str, Any]) -> Ranked:
     rng, groups = np.random.default_rng(SEED), {score: _groups(cells, score) for score in SCORES}
     suspect = [f"{c['setting']}, seed {c['seed']}" for c in cells if any(_above(c["numbers"]))]
     codes = [[v for c in cells if (v := c["numbers"].get(name)) is not None] for name in ("code at first", "code")]
-    learns, lacking = any(c["learns"] for c in cells), missing(about, [(c["setting"], c["seed"]) for c in cells])
+    learns, lacking = any(c["learns"] for c in cells), missing_runs(about, [(c["setting"], c["seed"]) for c in cells])
     return Ranked(
         _name(about),
         KNOWS if suspect else PART if lacking else LEARN if learns and not about["bare"] else GIVEN,
