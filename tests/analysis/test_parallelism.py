@@ -74,7 +74,8 @@ def test_without_noise_it_is_the_plain_mean_cosine():
     signs = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
     found = parallelism(np.repeat(places, 2, axis=0), 0.2 * np.repeat(signs, 2, axis=0), rng, n_null=0)
     v = places[4:] - places[:4]
-    expected, centred = (each[np.triu_indices(4, 1)].mean() for each in (cosine_similarity(v), np.corrcoef(v)))
+    pairs = np.triu_indices(4, 1)
+    expected, centred = (np.asarray(each)[pairs].mean() for each in (cosine_similarity(v), np.corrcoef(v)))
     assert abs(expected - centred) > 0.04, "or cosines could not be told from correlations"
     assert found.by_latent["x1"] == pytest.approx(expected, abs=1e-9)
     assert found.uncorrected_by_latent["x1"] == pytest.approx(expected, abs=1e-9)

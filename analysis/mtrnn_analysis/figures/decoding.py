@@ -98,7 +98,7 @@ def _controls(axes: Any, agent: tuple[float, float], controls: Mapping[str, Cont
 
 def _map(axes: Any, result: Decoding) -> None:
     """The mean decoded x* of each cell of x*, as a grid."""
-    edges = [np.linspace(-0.5, 0.5, CELLS + 1)] * 2
+    edges: Any = [np.linspace(-0.5, 0.5, CELLS + 1)] * 2
     decoded = list(result.out_of_distribution.predictions.T)
     sums = [binned_statistic_2d(*result.latents.T, decoded, statistic, edges)[0] for statistic in ("mean", "count")]
     means = np.stack(np.where(sums[1] > 2, sums[0], np.nan), axis=-1)
