@@ -114,15 +114,6 @@ def test_p_is_uniform_where_the_null_holds(code, which):
     assert kstest(p, "uniform").statistic < 1.63 / np.sqrt(200)
 
 
-def test_nothing_changes_with_rotation_scale_or_shift():
-    rng = np.random.default_rng(1)
-    latents = codes.latents_of(rng, 400)
-    states = codes.expanded(rng, latents, 20, noise=1)
-    value = parallelism(states, latents, rng, n_null=0).value
-    for other in (codes.rotated(rng, states), 7 * states, states - 100):
-        assert parallelism(other, latents, rng, n_null=0).value == pytest.approx(value, abs=1e-9)
-
-
 def test_the_null_keeps_the_mean_and_the_scatter_of_the_places_and_turns_them_uniformly():
     rng = np.random.default_rng(0)
     places = 5 + rng.standard_normal((8, 20)) * np.arange(20)
