@@ -56,10 +56,10 @@ def _map(axes: Any, found: Multilateration) -> None:
         axes.set(xlabel="$x^*$ (latent units)", ylabel="from answers (latent units)")
         return
     true, told = found.latents[:, :2], found.estimates[:, :2]
-    edges = np.linspace(-0.5, 0.5, N_CELLS + 1)
+    edges: Any = [np.linspace(-0.5, 0.5, N_CELLS + 1)] * 2
 
     def in_cells(values: np.ndarray, statistic: Any) -> np.ndarray:
-        return binned_statistic_2d(*true.T, values.T, statistic, [edges, edges]).statistic.reshape(2, -1).T
+        return binned_statistic_2d(true[:, 0], true[:, 1], values.T, statistic, edges).statistic.reshape(2, -1).T
 
     some = in_cells(true, "count")[:, 0] > 1
     places, means = in_cells(true, "mean")[some], in_cells(told, "mean")[some]
