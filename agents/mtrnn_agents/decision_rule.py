@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.reward import best_options, expected_rewards, is_discrete, n_confidence, open_commitments, score
+from mtrnn_envs.reward import best_options, expected_rewards, is_discrete, n_confidence, score_steps
 
 
 def decide(
@@ -87,11 +87,10 @@ def fit_threshold(
 def _reward(task: EvidenceTask, trials: Trials, p: np.ndarray, distance: np.ndarray, threshold: float) -> float:
     """The mean reward of a trial that is answered by `decide`."""
     go = np.broadcast_to(trials.timing.go, len(trials))
-    committed, total, going = open_commitments(len(trials), task.n_answers), 0.0, np.ones(len(trials), bool)
-    for t in range(int(go.min()), task.n_steps):
-        action = np.atleast_2d(decide(task, p[:, t], t - go + 1, threshold, distance[:, t]).T).T
-        outcome = score(task, trials, t, action, committed)
-        committed = outcome.committed
+    first, total, going = int(go.min()), 0.0, np.ones(len(trials), bool)
+    steps = range(first, task.n_steps)
+    actions = (np.atleast_2d(decide(task, p[:, t], t - go + 1, threshold, distance[:, t]).T).T for t in steps)
+    for outcome in score_steps(task, trials, actions, first):
         total += outcome.reward[going].sum()
         going &= ~outcome.ended
     return total / len(trials)

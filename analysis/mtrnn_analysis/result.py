@@ -1,4 +1,4 @@
-"""The result of a probe: its value, what the value would be by chance, and the number of trials that it rests on."""
+"""The result of a probe: its value, the null distribution of the value, and the number of trials that it rests on."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ProbeResult:
         value: the number that the probe is about.
         null: the same number where the null hypothesis holds, `[R]`; empty if the probe has no null.
         p: the share of `null` and `value` together that is at least as extreme as `value`; NaN without a null.
-        n: what it rests on: trials, unless the probe says otherwise.
+        n: the trials that it rests on, unless the probe counts something else.
         settings: all that was chosen, plain values by name.
     """
 

@@ -4,7 +4,17 @@ Each kind is one file or one entry, and carries its own behaviour; one of your o
 """
 
 from mtrnn_envs.components.boundaries import Boundary, Linear, Section, SectionedBoundary
-from mtrnn_envs.components.noise import Likelihood, Noise
+from mtrnn_envs.components.noise import Gaussian, Gumbel, Likelihood, Noise
 from mtrnn_envs.components.rewards import RewardRule
 
-__all__ = ["Boundary", "Likelihood", "Linear", "Noise", "RewardRule", "Section", "SectionedBoundary"]
+__all__ = [
+    "Boundary",
+    "Gaussian",
+    "Gumbel",
+    "Likelihood",
+    "Linear",
+    "Noise",
+    "RewardRule",
+    "Section",
+    "SectionedBoundary",
+]

@@ -41,7 +41,8 @@ from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.protocols import AgentPlugin
 from mtrnn_envs.reward import action_sizes, choices, is_discrete, reported_probability
 from mtrnn_envs.rng.seeding import generator
-from mtrnn_envs.testing.envs import assert_same, check_agent, global_generators_untouched, random_action
+from mtrnn_envs.testing import check_agent
+from mtrnn_envs.testing.comparisons import assert_same, global_generators_untouched, random_action
 
 FEW: dict[str, Any] = {"n_steps": 24, "batch_size": 96, "n_epochs": 1, "seed": 0, "device": "cpu"}
 TASKS: list[dict[str, Any]] = [

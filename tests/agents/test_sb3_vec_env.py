@@ -24,7 +24,8 @@ import mtrnn_envs
 from mtrnn_agents import one_thread
 from mtrnn_agents.stable_baselines import SB3VecEnv, make_sb3_env
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.testing.envs import ENCODER_TOLERANCE, assert_same, random_action, task_of
+from mtrnn_envs.testing.comparisons import assert_same, random_action, task_of
+from mtrnn_envs.testing.envs import ENCODER_TOLERANCE
 
 N_ENVS, N_STEPS = 4, 150
 SAME = AutoresetMode.SAME_STEP

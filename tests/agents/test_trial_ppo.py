@@ -86,7 +86,7 @@ def test_every_kind_of_task_is_trained_on_and_acted_in(name: str, factored: bool
 def test_every_network_is_an_agent_in_every_environment(kind: str, env_id: str) -> None:
     task = EvidenceTask(**mtrnn_envs.IDS[env_id][0])
     agent = untrained(task, 0, replace(QUICK, network=NETWORKS[kind](n_units=16)))
-    check_agent(agent, env_id, n_steps=45)
+    check_agent(agent, env_id)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

@@ -15,7 +15,7 @@ from mtrnn_analysis.dynamics import Evidence, attractor
 from mtrnn_analysis.dynamics.attractor import CONTINUOUS, NO_MEMORY, NOT_IN_STATE, THRESHOLDS
 from mtrnn_analysis.figures.dynamics import attractor_figure
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.testing.probes import check_probe
+from mtrnn_envs.testing import check_probe
 from mtrnn_envs.trials import Trials
 
 ROWS = ("decodable", "spectrum", "tangent", "held 1x", "held 2x", "held 10x", "along", "across")

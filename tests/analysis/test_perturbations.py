@@ -17,7 +17,7 @@ from mtrnn_analysis.dynamics.rollout import ends
 from mtrnn_analysis.figures.dynamics import perturbations_figure
 from mtrnn_analysis.geometry.axes import encoding
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.testing.probes import check_probe
+from mtrnn_envs.testing import check_probe
 
 
 class Spread(LinearDynamics):

@@ -21,7 +21,7 @@ from mtrnn_analysis.dynamics.rollout import decoder_at, ends
 from mtrnn_analysis.figures.dynamics import rollout_figure
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
-from mtrnn_envs.testing.probes import check_probe
+from mtrnn_envs.testing import check_probe
 from mtrnn_envs.trials import Trials
 
 

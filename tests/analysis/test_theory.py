@@ -22,7 +22,7 @@ from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.ideal_observer.latent_posterior import running_means, standard_errors
 from mtrnn_envs.ideal_observer.multilateration import multilaterate
-from mtrnn_envs.testing.probes import check_probe
+from mtrnn_envs.testing import check_probe
 
 RNG = np.random.default_rng
 

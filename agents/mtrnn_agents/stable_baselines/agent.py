@@ -35,7 +35,7 @@ from mtrnn_agents.training.history import Columns
 from mtrnn_agents.training.settings import checked_task
 from mtrnn_agents.trial_ppo.action_heads import answer_probabilities
 from mtrnn_envs import EvidenceTask, plugins
-from mtrnn_envs.environments.env import action_space, observation_space
+from mtrnn_envs.environments.spaces import action_space, observation_space
 from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.reward import action_sizes, is_discrete
 from mtrnn_envs.rng.seeding import generator

@@ -15,7 +15,7 @@ from torch import nn
 
 from mtrnn_agents.stable_baselines import history_features as features
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.environments.env import action_space
+from mtrnn_envs.environments.spaces import action_space
 from mtrnn_envs.utils.validation import check_choice
 
 KINDS: dict[str, type[ActorCriticPolicy]] = {

@@ -16,9 +16,9 @@ from jaxtyping import Float
 
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
 from mtrnn_envs import plugins
-from mtrnn_envs.experiments.probe_output import HEADLINES
 from mtrnn_envs.experiments.studies.results import Results
 from mtrnn_envs.experiments.studies.study import Entry, Study, alike, has_levels, number
+from mtrnn_envs.probing import HEADLINES
 from mtrnn_envs.utils.validation import check_choice
 
 # Numbers of every run, and the groups of columns that no probe gives.
