@@ -1,4 +1,4 @@
-"""Environments in which an agent answers many binary questions about one hidden point.
+"""Gymnasium environments in which an agent answers many binary questions about one hidden point.
 
 Importing this package registers its Gymnasium ids; see `mtrnn_envs.IDS`.
 """
@@ -13,11 +13,10 @@ from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.stream import Stream
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials, observe, sample
-
-__version__ = "0.1.0"
+from mtrnn_envs.version import __version__
 
 # A variant is a row: its id, the fields of `EvidenceTask` in which it differs from the defaults, and the mean reward
-# per trial from which it counts as solved: 95 % of the way from knowing nothing to the best there is.
+# per trial from which it counts as solved: 95 % of the way from chance to ideal performance.
 IDS: dict[str, tuple[dict[str, Any], float]] = {
     "MultiTaskEvidence-v0": ({}, 0.937),
     "MultiTaskEvidenceRT-v0": ({"payoff": "quadratic", "decision": 0}, 0.755),
@@ -27,7 +26,7 @@ IDS: dict[str, tuple[dict[str, Any], float]] = {
 
 
 def register() -> None:
-    """Registers the ids with Gymnasium; once is enough, twice does no harm."""
+    """Registers the ids with Gymnasium; calling it again changes nothing."""
     for env_id, (kwargs, threshold) in IDS.items():
         if env_id not in gymnasium.registry:
             gymnasium.register(

@@ -1,12 +1,10 @@
-"""An agent's network as a dynamical system: what `agent.dynamics()` gives, and what can be asked of any such system.
+"""Paths, Jacobians and the resting input of an agent's network as a dynamical system, `mtrnn_envs.protocols.Dynamics`.
 
 All is float64: fixed points are found to an accuracy that float32 does not have. Axis letters: N points, T steps,
 S components of the state, H units, F features of an observation, D latents.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,8 +14,8 @@ from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.utils.validation import check_int
 
-# How far the states of dynamics may be from those of their agent, whose arithmetic may be float32, as a share of the
-# greatest state (or of 1, where that is less).
+# The greatest difference between the states of dynamics and of their agent, whose arithmetic may be float32, as a share
+# of the greatest state (or of 1, where that is less).
 TOLERANCE = 1e-3
 
 
@@ -36,9 +34,9 @@ def jacobians(
 ) -> Float[np.ndarray, "N S S"]:
     """The derivative of component i of the next state by component j of this one, `[n, i, j]`.
 
-    By the method `jacobian` of `dynamics`, or else by `differences`.
+    By the method `jacobian` of `dynamics` (at a kink, that of either side), or else by `differences`.
     """
-    own: Any = getattr(dynamics, "jacobian", None)
+    own = getattr(dynamics, "jacobian", None)
     return np.asarray(own(states, inputs)) if callable(own) else differences(dynamics, states, inputs)
 
 
@@ -62,12 +60,12 @@ def differences(
 def resting_observation(
     task: EvidenceTask, *, cue: float | None = None, context: int | None = None
 ) -> Float[np.ndarray, " F"]:
-    """What an agent sees where there is no evidence, as in the delay, float64: the cue, and the encoded zeros.
+    """The observation without evidence, as in the delay, float64: the cue, and the encoded zeros.
 
     Arguments:
         task: the task.
-        cue: 1 while answers do not count, as in a delay; 0 once they do; None for what it is during the stimulus: 1,
-            but 0 in reaction-time tasks.
+        cue: 1 while answers do not count, as in a delay; 0 once they do; None for its value during the stimulus: 1, but
+            0 in reaction-time tasks.
         context: the task that is asked, with `cueing="one"`; otherwise None.
 
     Raises:

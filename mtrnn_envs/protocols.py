@@ -1,8 +1,17 @@
-"""The contracts that third parties implement: what an agent, an agent plug-in and its dynamics must offer.
+"""Contracts that third parties implement: an agent, an agent plug-in, and an agent's dynamics.
 
-Each is structural: nothing has to be inherited. `mtrnn_envs.testing` checks what the signatures cannot say.
+Each is structural: nothing has to be inherited. `mtrnn_envs.testing` checks behaviour that signatures cannot express.
 Axis letters: B environments or trials, F features of an observation, A answers, H units, S components of a state, N
-points.
+points, D latents.
+
+An agent may have these methods as well:
+
+| method | result |
+|---|---|
+| `hidden(state)` | the units to record, `[B, H]`; without it, a state that is an array `[B, H]` is recorded |
+| `probabilities(state)` | the probability of +1 of each answer, `[B, A]` |
+| `dynamics()` | its `Dynamics` |
+| `untrained()` | the agent before training |
 """
 
 from __future__ import annotations
@@ -19,16 +28,12 @@ if TYPE_CHECKING:
 
 # From states at the decision [N, H] and latents [N, D] of validation trials to numbers by name.
 Metrics: TypeAlias = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
+States: TypeAlias = Float[np.ndarray, "N S"]
 
 
 @runtime_checkable
 class Agent(Protocol):
-    """Anything with Stable-Baselines3's `predict`, on batches.
-
-    Optional methods, each used where it is there: `hidden(state) -> [B, H]`, the recorded units (without it a state
-    that is itself an array `[B, H]` is recorded); `probabilities(state) -> [B, A]`, the probability of +1 of each
-    answer; `dynamics() -> Dynamics`; `untrained() -> Agent`.
-    """
+    """Anything with Stable-Baselines3's `predict`, on batches."""
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
@@ -51,60 +56,44 @@ class TrainableAgent(Agent, Protocol):
 
 @runtime_checkable
 class AgentPlugin(Protocol):
-    """A module (or object) that is trained by name: `mtrnn train --agent NAME`, and in studies.
+    """A module (or object) that is trained by name, by `mtrnn train --agent NAME` and in studies.
 
-    `Training` is a frozen dataclass of numbers, strings and such dataclasses, each field with its help as
-    `metadata["help"]`; `PRESETS` names settings to start from, the default first. Optional functions:
-    `untrained(task, seed, training)`, `from_fields(values)` and `ensemble(runs, training, **how)`.
+    Optional: `untrained(task, seed, training)`, `from_fields(values)`, `ensemble(runs, training, **how)`.
     """
 
-    Training: type[Any]
-    PRESETS: Mapping[str, Any]
+    Training: type[Any]  # a frozen dataclass of settings, each field with its help as metadata["help"]
+    PRESETS: Mapping[str, Any]  # settings to start from, the default first
+    train: PluginTraining
+    load: Callable[[str | Path], Any]  # the agent in the folder that was given to `train`
 
-    def train(
-        self,
-        task: EvidenceTask,
-        seed: int,
-        training: Any,
-        *,
-        folder: Path,
-        progress: bool,
-        metrics: Metrics | None,
+
+class PluginTraining(Protocol):
+    """The function `train` of an `AgentPlugin`; it raises `KeyboardInterrupt`, if interrupted, with what was saved."""
+
+    def __call__(
+        self, task: EvidenceTask, seed: int, training: Any, *, folder: Path, progress: bool, metrics: Metrics | None
     ) -> Any:
         """The trained agent, saved in `folder`, and loaded from there if the same run is finished.
 
-        `metrics` gives numbers to show during training. If the agent has an `evaluation`, numbers by name (of
-        validation trials, after so many "updates" or "steps"), it is reported.
-
-        Raises:
-            ValueError: if the task or settings cannot be trained, or the folder holds another run or a broken file.
-            FloatingPointError: if training diverges.
-            KeyboardInterrupt: if interrupted, saying what was saved.
+        `metrics` gives numbers to show during training; the agent's `evaluation`, numbers by name, is reported. Raises
+        `ValueError` for a wrong task, settings or folder, and `FloatingPointError` if training diverges.
         """
-        ...
-
-    def load(self, path: str | Path) -> Any:
-        """The agent in the folder that was given to `train`."""
         ...
 
 
 @runtime_checkable
 class Dynamics(Protocol):
-    """The step of a recurrent network without its noise, in float64: what `agent.dynamics()` returns.
-
-    Optional: `jacobian(states, inputs) -> [N, S, S]`, the derivative of component i of the next state by component j
-    of this one (at a kink, that of either side); without it, central differences are taken.
-    """
+    """The step of a recurrent network without its noise, in float64; it may have `jacobian(states, inputs)`."""
 
     @property
     def n_units(self) -> int:
         """How many of the first components of a state are those of `agent.hidden`: all but for an LSTM's (h, c)."""
         ...
 
-    def start(self, n: int) -> Float[np.ndarray, "N S"]:
+    def start(self, n: int) -> States:
         """The state before the first observation of `n` trials."""
         ...
 
-    def __call__(self, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N S"]:
+    def __call__(self, states: States, inputs: Float[np.ndarray, "N F"]) -> States:
         """The states after the observations `inputs`; each row by itself."""
         ...

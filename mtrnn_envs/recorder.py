@@ -1,4 +1,4 @@
-"""What `mtrnn_envs.recording.record` writes to while trials go on: one row a trial, one column a step."""
+"""The arrays that `mtrnn_envs.recording.record` fills while trials go on: one row a trial, one column a step."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from mtrnn_envs.reward import (
     LabelsAndTiming,
     action_sizes,
     choices,
-    open_commitments,
     reported_probability,
     response_options,
-    score,
+    score_steps,
 )
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Timing, asked, timing
+from mtrnn_envs.trials import Timing, asked
 
 
-class Tape:
-    """What has been recorded of the first `n` trials; see `mtrnn_envs.recording`."""
+class Recorder:
+    """The first `n` trials of a task, as far as they are recorded; see `mtrnn_envs.recording`."""
 
     def __init__(self, task: EvidenceTask, n: int) -> None:
         self.task, steps = task, task.n_steps
@@ -35,7 +34,7 @@ class Tape:
         self.probabilities: np.ndarray | None = None
 
     def begin(self, envs: np.ndarray, rows: np.ndarray, info: dict[str, Any]) -> None:
-        """New trials of `envs`, the one of environment i going to `rows[i]`."""
+        """Begins new trials of `envs`, that of environment i in row `rows[i]`."""
         envs = envs[rows[envs] < len(self.valid)]
         for name in ("latents", "labels", "context"):
             if (kept := getattr(self, name)) is not None and len(envs):
@@ -53,10 +52,10 @@ class Tape:
         hidden: np.ndarray | None,
         probabilities: np.ndarray | None,
     ) -> None:
-        """One step of `envs`: what was observed and done, and the state."""
+        """Records one step of `envs`."""
         at = rows[envs], t[envs]
         self.valid[at] = True
-        if self.task.periods is None:  # when the cue fell can only be seen
+        if self.task.periods is None:  # then only the observation says when the cue fell
             cue = observation[envs, 0]
             if not np.all((cue == 0) | (cue == 1)):
                 raise ValueError(f"env shows cues {cue!r}; where periods are drawn, the cue must reach here as 0 or 1")
@@ -73,13 +72,17 @@ class Tape:
         return kept
 
     def arrays(self) -> dict[str, Any]:
-        """The fields of a `Recording`, with the answers that the actions amount to."""
+        """The fields of a `Recording` but for its metadata."""
         task, n = self.task, len(self.valid)
-        end, go = np.count_nonzero(self.valid, axis=1), self._go()
+        end = np.count_nonzero(self.valid, axis=1)
+        # The step at which the cue fell: from the task, or as seen where periods are drawn per trial.
+        go = np.argmin(self.cue, axis=1) if task.periods is None else np.full(n, task.timing.go)
         question = LabelsAndTiming(asked(self.labels, self.context), Timing(go, end, go, end))
         confidence = None
         if task.reaction_time:
-            level, response = self._committed(question)
+            *_, outcome = score_steps(task, question, np.maximum(self.actions, 0).swapaxes(0, 1))
+            assert outcome.committed is not None
+            level, response, _ = outcome.committed
             p = reported_probability(task, level)
             confidence = np.maximum(p, 1 - p)
             steps = np.where(response > 0, go[:, None] + response, end[:, None]) - 1
@@ -87,36 +90,13 @@ class Tape:
             level = response_options(task, self.actions[np.arange(n), end - 1])
             response = np.where(level > 0, (end - go)[:, None], 0)
             steps = np.broadcast_to(end[:, None] - 1, level.shape)
-        return {
-            "valid": self.valid,
-            "latents": self.latents,
-            "labels": self.labels,
-            "actions": self.actions,
+        kept = ("valid", "latents", "labels", "actions", "rewards", "hidden", "context")
+        return {name: getattr(self, name) for name in kept} | {
             "answers": choices(task, level),
             "response_steps": response,
-            "rewards": self.rewards,
-            "hidden": self.hidden,
             "probabilities": self._answered(steps),
             "confidence": confidence,
-            "context": self.context,
         }
-
-    def _go(self) -> np.ndarray:
-        """The step at which the cue fell, `[N]`: from the task, or as seen where periods are drawn per trial."""
-        fixed = self.task.periods
-        if fixed is None:
-            return np.argmin(self.cue, axis=1)
-        return np.full(len(self.cue), timing(fixed, self.task.reaction_time).go)
-
-    def _committed(self, question: LabelsAndTiming) -> tuple[np.ndarray, np.ndarray]:
-        """Levels and response steps, by going through the trials again. Steps beyond their end wait."""
-        n, n_steps = self.valid.shape
-        committed = open_commitments(n, self.task.n_answers)
-        for t in range(n_steps):
-            after = score(self.task, question, t, np.maximum(self.actions[:, t], 0), committed).committed
-            assert after is not None
-            committed = after
-        return committed.options, committed.response_steps
 
     def _answered(self, steps: np.ndarray) -> np.ndarray | None:
         """The probabilities of the tasks asked, each at its step `[N, A]`."""

@@ -1,4 +1,4 @@
-"""Recordings: what an agent did, and the state it was in, over whole trials; and how to make them.
+"""Recordings of whole trials: the actions, answers, rewards and hidden states of an agent.
 
 Axis letters: N trials, T steps of the longest trial, H units, D latents, K tasks, A answers, M components of an
 action, B environments.
@@ -6,12 +6,12 @@ action, B environments.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import platform
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,15 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from jaxtyping import Bool, Float, Int, Int8
 
-from mtrnn_envs.recorder import Tape
+from mtrnn_envs.protocols import Agent
+from mtrnn_envs.recorder import Recorder
 from mtrnn_envs.reward import action_sizes
 from mtrnn_envs.stream import Stream
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials, asked, concatenate
 from mtrnn_envs.utils.atomic_write import atomic_write
 from mtrnn_envs.utils.validation import check_int
+from mtrnn_envs.version import __version__
 
 SCHEMA = 1
 # Names of the axes of each array, for `to_xarray`; "trial" always comes first.
@@ -43,32 +45,30 @@ AXES = {
     "rewards": ("time",),
     "context": (),
 }
-
-
 REQUIRED = ("valid", "latents", "labels", "actions", "answers", "response_steps", "rewards")
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Whole trials of one agent in one task. Steps beyond the end of a trial are marked by `valid`.
+    """Whole trials of one agent in one task.
 
     Attributes:
-        valid: which steps belong to the trial, `[N, T]`; always a run from step 0.
+        valid: which steps belong to the trial, `[N, T]`: those from step 0 to its end.
         latents: x*, `[N, D]`.
         labels: the right answers to all tasks, `[N, K]`, +1 or -1.
         actions: `[N, T, M]`; -1 where not valid.
-        answers: the answers that counted last, `[N, A]`: +1, -1, or 0 for none. Fixed duration: those of the last
-            decision step. Reaction time: those committed to.
+        answers: the final answers, `[N, A]`: +1, -1, or 0 for none. Fixed duration: those of the last decision step.
+            Reaction time: those committed to.
         response_steps: the observation, counted from 1 since the cue fell, that each answer was given to, `[N, A]`; 0
             for none. In reaction-time tasks these are stimulus observations.
-        rewards: paid for the action of each step, `[N, T]`; 0 where not valid.
+        rewards: the reward for the action of each step, `[N, T]`; 0 where not valid.
         metadata: plain JSON: schema, task, agent, seed, split, n_envs, deterministic, versions.
-        hidden: state in which the observation of the step has been seen, `[N, T, H]` float32; NaN where not valid.
-            None if the agent has none.
+        hidden: the state after the observation of the step, `[N, T, H]` float32; NaN where not valid. None if the agent
+            has none.
         probabilities: the agent's probability of +1 at the step it answered (where it did not, at the last step),
-            `[N, A]`. None if the agent does not tell.
-        confidence: in reaction-time tasks, the probability claimed for the chosen side, `[N, A]`; 1/2 for no answer.
-            None in fixed-duration tasks, where answers carry none.
+            `[N, A]`. None if the agent has no method `probabilities`.
+        confidence: in reaction-time tasks, the reported probability of the choice, `[N, A]`; 1/2 for no answer. None in
+            fixed-duration tasks, where answers carry none.
         context: the task that was asked, `[N]`, with `cueing="one"`; else None.
     """
 
@@ -88,6 +88,26 @@ class Recording:
     def __len__(self) -> int:
         return len(self.latents)
 
+    def _summary(self) -> dict[str, str]:
+        """What a user wants to see of it at a glance, by name."""
+        about = self.metadata
+        shapes = {name: list(getattr(self, name).shape) for name in AXES if getattr(self, name) is not None}
+        return {
+            "task": repr(self.task) if "task" in about else "unknown",
+            "agent": str(about.get("agent")),
+            "trials": f"{len(self)}, " + ", ".join(f"{key}={about.get(key)!r}" for key in ("seed", "split", "n_envs")),
+            "accuracy": f"{self.correct.mean():.3f}",
+            "mean reward": f"{self.rewards.sum(axis=1).mean():.3f}",
+            "arrays": ", ".join(f"{name} {shape}" for name, shape in shapes.items()),
+        }
+
+    def __repr__(self) -> str:
+        return "Recording\n" + "\n".join(f"  {name}: {text}" for name, text in self._summary().items())
+
+    def _repr_html_(self) -> str:
+        rows = (f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in self._summary().items())
+        return f"<table>{''.join(rows)}</table>"
+
     @property
     def task(self) -> EvidenceTask:
         """The task recorded."""
@@ -100,7 +120,7 @@ class Recording:
 
     @property
     def correct(self) -> Bool[np.ndarray, "N A"]:
-        """Which answers are right; what is not answered is not."""
+        """Which answers are right; a task without an answer is not."""
         return self.answers == self.asked
 
     @property
@@ -119,15 +139,15 @@ class Recording:
         return self.hidden[np.arange(len(self)), self.last_steps]
 
     def trials(self) -> Trials:
-        """The trials recorded, with their evidence: drawn once more, from the same streams.
+        """The recorded trials with their evidence, drawn again from the same streams.
 
         Raises:
-            ValueError: if the recording does not say from where, or other latents come out: the environments were
-                not seeded as `record` does, or drew in another way (another version).
+            ValueError: if the metadata does not name the streams, or they give other latents: another version drew
+                them, or the environments were not seeded as `record` does.
         """
         about = self.metadata
         if about.get("split") is None or about.get("n_envs") is None:
-            raise ValueError(f"metadata has split={about.get('split')!r}, n_envs={about.get('n_envs')!r}; both needed")
+            raise ValueError(f"metadata has split={about.get('split')!r}, n_envs={about.get('n_envs')!r}; give both")
         n_envs = min(about["n_envs"], len(self))
         counts = [len(range(i, len(self), about["n_envs"])) for i in range(n_envs)]
         parts = [Stream(self.task, about["split"], about["seed"] + i).take(n) for i, n in enumerate(counts)]
@@ -181,38 +201,36 @@ class Recording:
         return xarray.Dataset(variables, {"time": times}, {"metadata": json.dumps(self.metadata)})
 
 
-def record(agent: Any, env: Any, n_trials: int, seed: int, deterministic: bool = True) -> Recording:
-    """Lets `agent` do `n_trials` whole trials of `env`, and keeps what it did and the states it was in.
+def record(agent: Agent, env: gym.Env | VectorEnv, n_trials: int, seed: int, deterministic: bool = True) -> Recording:
+    """Runs `agent` for `n_trials` whole trials of `env` and records its actions, answers, rewards and states.
 
     With B environments, environment i gives its first n_trials / B trials (the first n_trials % B of them one more),
     and row j B + i is trial j of environment i: which trials are kept does not depend on how long they take.
 
     Arguments:
-        agent: anything with Stable-Baselines3's `predict(observation, state=None, episode_start=None,
-            deterministic=False) -> (action, state)` on batches `[B, F]`. Two methods are used where it has them:
-            `hidden(state) -> [B, H]`, without which the last layer's h of a state (h, c) of `[layers, B, H]` (that of
-            sb3_contrib's RecurrentPPO), or a state that is one array `[B, H]`, is taken; and
-            `probabilities(state) -> [B, A]` (or `[B, K]`), the probability of +1.
+        agent: see `mtrnn_envs.protocols.Agent`. Its hidden states are those of its method `hidden(state) -> [B, H]`,
+            or else the last layer's h of a state (h, c) of `[layers, B, H]` (as of sb3_contrib's RecurrentPPO), or a
+            state that is one array `[B, H]`.
         env: a Gymnasium environment of this package, or a vector environment of them (any autoreset mode).
         n_trials: how many trials, 1 or more.
         seed: the seed that the environment is reset with; environment i of a vector has `seed + i`.
         deterministic: handed to `predict`.
 
     Raises:
-        ValueError: if an argument is not of these, or the agent does not fit the environment.
+        ValueError: if an argument is not allowed, or the agent does not fit the environment.
     """
     _check(agent, env, n_trials, seed)
     cursors: Any = env if isinstance(env, VectorEnv) else _Single(env)
-    task: EvidenceTask = _attribute(env, "task")
+    task: EvidenceTask = attribute_of(env, "task")
     disabled = cursors.metadata["autoreset_mode"] is AutoresetMode.DISABLED
     next_step = cursors.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     n_envs, n_done = cursors.num_envs, 0
-    tape = Tape(task, n_trials)
+    recorder = Recorder(task, n_trials)
 
     observation, info = cursors.reset(seed=seed)
     rows, t = np.arange(n_envs), np.zeros(n_envs, np.int64)  # a row of n_trials or more is not kept
     begins, over, state = np.ones(n_envs, bool), np.zeros(n_envs, bool), None
-    tape.begin(np.arange(n_envs), rows, info)
+    recorder.begin(np.arange(n_envs), rows, info)
     while n_done < n_trials:
         action, state = _answer(agent, observation, state, begins, deterministic)
         if action.size != n_envs * len(action_sizes(task)) or len(action) != n_envs:
@@ -221,14 +239,14 @@ def record(agent: Any, env: Any, n_trials: int, seed: int, deterministic: bool =
                 f"{len(action_sizes(task))} components each"
             )
         live = np.flatnonzero((rows < n_trials) & ~over)
-        # Those of the last step alone are kept where nothing is decided before it: they may be dear.
+        # They may be slow to compute: where only the last step counts, those of the others are left out.
         last = task.reaction_time or task.periods is None or bool((t[live] == task.n_steps - 1).any())
         probabilities = _rows(agent, "probabilities", state, n_envs) if last else None
-        tape.see(live, rows, t, observation, action, hidden_of(agent, state, n_envs), probabilities)
+        recorder.see(live, rows, t, observation, action, hidden_of(agent, state, n_envs), probabilities)
         observation, reward, terminated, truncated, info = cursors.step(action)
         if np.any(truncated):
             raise ValueError(f"env={env!r} truncates trials; whole trials are recorded: leave out max_episode_steps")
-        tape.rewards[rows[live], t[live]] = reward[live]
+        recorder.rewards[rows[live], t[live]] = reward[live]
         ended = (terminated | truncated) & ~over
         n_done += int(np.count_nonzero(ended & (rows < n_trials)))
         t += 1
@@ -239,8 +257,8 @@ def record(agent: Any, env: Any, n_trials: int, seed: int, deterministic: bool =
         if begins.any():
             rows = np.where(begins, rows + n_envs, rows)
             t[begins] = 0
-            tape.begin(np.flatnonzero(begins), rows, info)
-    return Recording(metadata=_metadata(agent, env, task, seed, n_envs, deterministic), **tape.arrays())
+            recorder.begin(np.flatnonzero(begins), rows, info)
+    return Recording(metadata=_metadata(agent, env, task, seed, n_envs, deterministic), **recorder.arrays())
 
 
 class _Single:
@@ -260,20 +278,20 @@ class _Single:
         return observation, np.array([reward]), np.array([terminated]), np.array([truncated]), info
 
 
-def _check(agent: Any, env: Any, n_trials: Any, seed: Any) -> None:
+def _check(agent: Agent, env: object, n_trials: int, seed: int) -> None:
     if not callable(getattr(agent, "predict", None)):
         raise ValueError(f"agent={agent!r} has no method predict(observation, state, episode_start, deterministic)")
     if not isinstance(env, gym.Env | VectorEnv):
         raise ValueError(f"env={env!r} is neither a gymnasium.Env nor a gymnasium.vector.VectorEnv")
     check_int("n_trials", n_trials, 1)
     check_int("seed", seed, 0)
-    if not isinstance(_attribute(env, "task"), EvidenceTask):
+    theirs, ours = getattr(agent, "task", None), attribute_of(env, "task")
+    if not isinstance(ours, EvidenceTask):
         raise ValueError(f"env={env!r} is not an environment of mtrnn_envs: it has no task")
     space = env.single_observation_space if isinstance(env, VectorEnv) else env.observation_space
     made_for = getattr(getattr(agent, "observation_space", None), "shape", space.shape)
     if made_for != space.shape:
         raise ValueError(f"agent={agent!r} is made for observations of shape {made_for}; env shows {space.shape}")
-    theirs, ours = getattr(agent, "task", None), _attribute(env, "task")
     if isinstance(theirs, EvidenceTask) and action_sizes(theirs) != action_sizes(ours):
         raise ValueError(
             f"agent.task has payoff={theirs.payoff!r}, n_tasks={theirs.n_tasks}, env.task payoff={ours.payoff!r}, "
@@ -281,7 +299,7 @@ def _check(agent: Any, env: Any, n_trials: Any, seed: Any) -> None:
         )
 
 
-def _attribute(env: Any, name: str) -> Any:
+def attribute_of(env: gym.Env | VectorEnv, name: str) -> Any:
     """An attribute of the environment inside of any wrappers, or of the first one of a vector; None if absent."""
     inner: Any = env.unwrapped
     if isinstance(inner, SyncVectorEnv | AsyncVectorEnv):
@@ -293,19 +311,18 @@ def _attribute(env: Any, name: str) -> Any:
 
 
 def _answer(
-    agent: Any, observation: Any, state: Any, begins: np.ndarray, deterministic: bool
+    agent: Agent, observation: np.ndarray, state: Any, begins: np.ndarray, deterministic: bool
 ) -> tuple[np.ndarray, Any]:
-    """The actions and the next state of the agent, looked at before they are trusted."""
+    """The actions `[B, ...]` and the next state of the agent."""
     answer = agent.predict(observation, state=state, episode_start=begins, deterministic=deterministic)
     if not isinstance(answer, tuple) or len(answer) != 2 or np.ndim(answer[0]) == 0:
         raise ValueError(f"agent.predict gave {answer!r}; (action, state) is needed, with actions for a whole batch")
     return np.asarray(answer[0]), answer[1]
 
 
-def _rows(agent: Any, name: str, state: Any, n: int) -> np.ndarray | None:
-    """What the agent's method `name` tells of `state`, `[B, ...]`; None if it has none."""
-    method: Callable[[Any], Any] | None = getattr(agent, name, None)
-    if not callable(method):
+def _rows(agent: Agent, name: str, state: Any, n: int) -> np.ndarray | None:
+    """The output `[B, ...]` of the agent's method `name` for `state`; None if it has no such method."""
+    if not callable(method := getattr(agent, name, None)):
         return None
     values = np.asarray(method(state))
     if values.ndim != 2 or len(values) != n:
@@ -313,24 +330,24 @@ def _rows(agent: Any, name: str, state: Any, n: int) -> np.ndarray | None:
     return values
 
 
-def hidden_of(agent: Any, state: Any, n: int) -> np.ndarray | None:
+def hidden_of(agent: Agent, state: Any, n: int) -> np.ndarray | None:
     """The units of the agent, `[B, H]`, if it has any; see `record`."""
-    if (told := _rows(agent, "hidden", state, n)) is not None:
-        return told
+    if (units := _rows(agent, "hidden", state, n)) is not None:
+        return units
     if isinstance(state, tuple) and len(state) == 2 and all(getattr(part, "ndim", None) == 3 for part in state):
         return np.asarray(state[0])[-1]
     return state if isinstance(state, np.ndarray) and state.ndim == 2 else None
 
 
-def _metadata(agent: Any, env: Any, task: EvidenceTask, seed: int, n_envs: int, deterministic: bool) -> dict[str, Any]:
-    from mtrnn_envs import __version__
-
+def _metadata(
+    agent: Agent, env: gym.Env | VectorEnv, task: EvidenceTask, seed: int, n_envs: int, deterministic: bool
+) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "task": json.loads(task.to_json()),
         "agent": f"{type(agent).__module__}.{type(agent).__qualname__}",
         "seed": int(seed),
-        "split": _attribute(env, "split"),
+        "split": attribute_of(env, "split"),
         "n_envs": int(n_envs),
         "deterministic": bool(deterministic),
         "versions": {

@@ -7,6 +7,7 @@ each side. In tasks without confidence Q = 1: option 1 is -1 and option 2 is +1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -161,6 +162,17 @@ def score(
     ended = np.empty(len(action), bool)
     ended[...] = t >= when.end - 1
     return Outcome(reward, ended, None, correct, earned)
+
+
+def score_steps(
+    task: EvidenceTask, trials: LabelsAndTiming | Trials, actions: Iterable[Int[np.ndarray, "N M"]], first: int = 0
+) -> Iterator[Outcome]:
+    """The outcomes of successive steps, from step `first` on, of whole trials: `score`, commitments carried along."""
+    committed = None
+    for t, action in enumerate(actions, first):
+        outcome = score(task, trials, t, action, committed)
+        committed = outcome.committed
+        yield outcome
 
 
 def open_commitments(n: int, n_answers: int) -> Commitments:

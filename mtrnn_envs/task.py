@@ -105,6 +105,11 @@ class EvidenceTask:
         """Pickled as its fields alone: what they name may not be picklable, and is built anew."""
         return EvidenceTask.from_fields, ({field.name: getattr(self, field.name) for field in fields(self)},)
 
+    def __repr__(self) -> str:
+        """The fields that differ from their defaults, as Python that makes the task."""
+        shown = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return f"EvidenceTask({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     @cached_property
     def boundary(self) -> boundaries.Boundary:
         """The boundaries themselves, with `margins(latents)`."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
-from mtrnn_envs.reward import choices, open_commitments, response_options, score, task_outcomes
+from mtrnn_envs.reward import choices, response_options, score_steps, task_outcomes
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
 
@@ -56,9 +56,8 @@ def _fixed_duration(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray,
     end = np.broadcast_to(when.end, n)
     counts = np.zeros(actions.shape, bool)
     answers = np.zeros((n, task.n_answers), np.int8)
-    for s in range(n_steps):
+    for s, outcome in enumerate(score_steps(task, trials, actions.swapaxes(0, 1), first_step(task))):
         t = first_step(task) + s
-        outcome = score(task, trials, t, actions[:, s])
         deciding = np.broadcast_to((t >= when.go) & (t < when.end), n)[:, None]
         given = response_options(task, actions[:, s])
         rewards[:, s] = task_outcomes(task, trials, outcome).task_reward * deciding
@@ -73,15 +72,11 @@ def _fixed_duration(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray,
 
 def _reaction_time(task: EvidenceTask, trials: Trials, actions: Int[np.ndarray, "N S M"]) -> TrialRewards:
     n, n_steps, _ = actions.shape
-    when, outcome = trials.timing, None
-    on, end = (np.broadcast_to(v, n)[:, None] for v in (when.stimulus_on, when.end))
-    committed = open_commitments(n, task.n_answers)
-    for s in range(n_steps):
-        t = first_step(task) + s
-        action = np.where(t < end, actions[:, s], 0)  # nobody acts after the end
-        outcome = score(task, trials, t, action, committed)
-        committed = outcome.committed or committed
-    assert outcome is not None
+    on, end = (np.broadcast_to(v, n)[:, None] for v in (trials.timing.stimulus_on, trials.timing.end))
+    live = first_step(task) + np.arange(n_steps) < end  # nobody acts after the end
+    *_, outcome = score_steps(task, trials, np.where(live[..., None], actions, 0).swapaxes(0, 1), first_step(task))
+    committed = outcome.committed
+    assert committed is not None
     found, given = task_outcomes(task, trials, outcome), committed.options != 0
     last = np.where(given, on + committed.response_steps - 1, end - 1)
     steps = first_step(task) + np.arange(n_steps)[:, None]

@@ -16,10 +16,11 @@ from jaxtyping import Float, Int, Int8
 from mtrnn_envs.components.boundaries import labels as labels_of
 from mtrnn_envs.components.encoder import N_ENCODED, encode
 from mtrnn_envs.components.latents import draw_latents
+from mtrnn_envs.rng.fill import fill_integers, fill_normal
 from mtrnn_envs.rng.philox import Counter
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.timing import Periods, Timing, timing
-from mtrnn_envs.utils.arrays import arange, cast, empty, empty_like, fill_integers, fill_normal, like, namespace
+from mtrnn_envs.utils.arrays import arange, cast, empty, empty_like, like, namespace
 from mtrnn_envs.utils.validation import check_int
 
 

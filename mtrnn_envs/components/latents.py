@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mtrnn_envs.rng.fill import fill_normal, fill_uniform
 from mtrnn_envs.rng.seeding import generator
-from mtrnn_envs.utils.arrays import arange, cast, empty, fill_normal, fill_uniform, like, namespace, normal_cdf
+from mtrnn_envs.utils.arrays import arange, cast, empty, like, namespace, normal_cdf
 
 # Of a latent: it is uniform on an interval of length 1.
 PRIOR_VARIANCE = 1 / 12

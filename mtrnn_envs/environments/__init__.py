@@ -1,1 +1,1 @@
-"""The Gymnasium environments: one trial at a time, and many in a native vector."""
+"""The Gymnasium environments: a single one, and a native vector of many."""

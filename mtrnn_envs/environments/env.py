@@ -1,4 +1,4 @@
-"""The environment: a cursor over the trials of a stream. The pay-off of the task decides which kind it is."""
+"""The single environment: it shows the trials of a stream one after the other and scores the actions."""
 
 from __future__ import annotations
 
@@ -6,64 +6,31 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
-from jaxtyping import Int
 
-from mtrnn_envs.environments.rendering import Frame, Window, draw
-from mtrnn_envs.reward import (
-    LabelsAndTiming,
-    action_sizes,
-    choices,
-    is_discrete,
-    open_commitments,
-    response_options,
-    score,
-    task_outcomes,
-)
+from mtrnn_envs.environments.rendering import Window, checked_render_mode, draw
+from mtrnn_envs.environments.spaces import action_space, as_actions, observation_space
+from mtrnn_envs.reward import LabelsAndTiming, choices, open_commitments, response_options, score, task_outcomes
 from mtrnn_envs.rng.seeding import seeded
-from mtrnn_envs.stream import block_size, shown_task
+from mtrnn_envs.stream import Stream, shown_task
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.trials import Periods, Timing, Trials, observe, sample
-
-
-def observation_space(task: EvidenceTask) -> spaces.Box:
-    """The cue in [0, 1], the evidence without bounds (its noise has none), the one-hot context in [0, 1]."""
-    low, high = np.zeros(task.n_features, np.float32), np.ones(task.n_features, np.float32)
-    low[1 : 1 + task.n_evidence], high[1 : 1 + task.n_evidence] = -np.inf, np.inf
-    return spaces.Box(low, high, dtype=np.float32)
-
-
-def action_space(task: EvidenceTask) -> spaces.Space[Any]:
-    """One component for each answer (see `mtrnn_envs.reward.action_sizes`); `Discrete` where there is only one."""
-    sizes = action_sizes(task)
-    if task.action_encoding == "multi_binary":
-        return spaces.MultiBinary(len(sizes))
-    return spaces.Discrete(sizes[0]) if is_discrete(task) else spaces.MultiDiscrete(sizes)
-
-
-def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
-    """`mode`, if it is None or one of `allowed`; else `ValueError`."""
-    if mode is not None and mode not in allowed:
-        raise ValueError(f"render_mode={mode!r} is not one of {[None, *allowed]}")
-    return mode
-
+from mtrnn_envs.trials import Timing, Trials, observe
 
 METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
 
 
 class EvidenceEnv(gym.Env[np.ndarray, Any]):
-    """A hidden point x*, noisy evidence of it step by step, and N binary questions about it, all answered at once.
+    """Perceptual decisions: the agent sees noisy evidence of a hidden point x* and answers N binary questions about it.
 
     ## Description
-    A trial draws x* uniformly from [-0.5, 0.5]^D. While the stimulus is on, every observation carries fresh evidence
-    x* + sigma n, n standard normal, encoded by a frozen random network (or bare, with `encoder=None`). Each of N
-    boundaries divides the latents in two, and each question asks on which side x* lies. An agent that answers all of
-    them well must come to know x* itself; whether and how it does is what this suite is for (Vafidis, Bhargava &
-    Rangel 2025). The evidence does not depend on the actions.
+    A trial draws x* uniformly from [-0.5, 0.5]^D. On every step of the stimulus the observation holds fresh evidence
+    x* + sigma n, n standard normal, encoded by a frozen random network (or raw, with `encoder=None`). Each of N
+    boundaries divides the latents in two, and each task asks on which side x* lies. An agent that answers all tasks
+    well must represent x* itself; this suite measures whether and how it does (Vafidis, Bhargava & Rangel 2025). The
+    evidence does not depend on the actions.
 
     Four ids share this class, and differ in the defaults of a few arguments:
 
-    | id | what differs |
+    | id | difference |
     |---|---|
     | `MultiTaskEvidence-v0` | fixed duration, all tasks at once, N = 24 lines in D = 2 |
     | `MultiTaskEvidenceRT-v0` | free reaction time with confidence: `payoff="quadratic"`, no decision period |
@@ -77,10 +44,10 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     | with `action_encoding="multi_binary"` | `MultiBinary(N)` | the same |
     | with `withhold=True` | `MultiDiscrete([3] * N)` | 0 withholds, 1 answers -1, 2 answers +1 |
     | cued | `Discrete(2)` | 0 answers -1, 1 answers +1 |
-    | reaction time, Q = `n_confidence` | `MultiDiscrete([1 + 2Q] * N)` | 0 waits; a claims P(+1) = (a - 1/2) / 2Q |
-    | with `commit="common"` | `MultiDiscrete([2] + [2Q] * N)` | 1 stops; then a claims P(+1) = (a + 1/2) / 2Q |
+    | reaction time, Q = `n_confidence` | `MultiDiscrete([1 + 2Q] * N)` | 0 waits; a reports P(+1) = (a - 1/2) / 2Q |
+    | with `commit="common"` | `MultiDiscrete([2] + [2Q] * N)` | 1 stops; then a reports P(+1) = (a + 1/2) / 2Q |
 
-    Actions on steps that do not count are not looked at; where they count, a component out of range is a `ValueError`.
+    Actions on steps that do not count are ignored; where they count, a component out of range is a `ValueError`.
 
     ## Observation Space
     `Box` of float32, shape (F,), F = 1 + E (+ N if cued); E is 40 with the encoder, D without.
@@ -88,7 +55,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     | Num | Observation | Min | Max |
     |---|---|---|---|
     | 0 | fixation cue: 1 while answers do not count, 0 from then on | 0 | 1 |
-    | 1 ... E | evidence, encoded or bare; outside the stimulus, that of zeros | -Inf | Inf |
+    | 1 ... E | evidence, encoded or raw; outside the stimulus, that of zeros | -Inf | Inf |
     | E + 1 ... E + N | cued only: one-hot, the task that is asked | 0 | 1 |
 
     The observation that comes with the end of a trial is 0 in every channel.
@@ -97,12 +64,12 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     - **Fixed duration**: on each decision step the share of right answers, divided by the number of decision steps;
       else 0. With `withhold`, answers before the cue falls cost `early_penalty` times the share of tasks answered.
     - **Free reaction time**: each stimulus observation costs `time_cost` / N for every task that is still open when it
-      is seen; each answer, with q the probability claimed for the chosen side, pays 1/N times 1 - 4 (1-q)^2 if right
-      and 1 - 4 q^2 if wrong (`payoff="quadratic"`), or 1 + log2 of the probability claimed for what is the case
-      (`"log"`), or 1 if right and 0 if wrong (`"accuracy"`). An answer is final. Tasks open at the end pay 0.
+      is seen; each answer, with q the reported probability of the choice, earns 1/N times 1 - 4 (1-q)^2 if right and
+      1 - 4 q^2 if wrong (`payoff="quadratic"`), or 1 + log2 of the reported probability of the label (`"log"`), or 1
+      if right and 0 if wrong (`"accuracy"`). An answer is final. Tasks open at the end earn 0.
 
-    Rewards add over tasks and steps; `info["task_reward"]` has the part of each task, but for penalties of early
-    answers. `mtrnn_envs.ideal_observer.ideal_performance(task)` is the best possible.
+    Rewards add over tasks and steps; `info["task_reward"]` has the part of each task, without penalties of early
+    answers. `mtrnn_envs.ideal_observer.ideal_performance(task)` is the highest expected reward.
 
     ## Starting State
     The next trial of a seeded stream (`mtrnn_envs.Stream`); `reset(seed=...)` starts the stream of that seed. The info
@@ -120,7 +87,8 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     - `split`: "train" (default), "validation" or "test": streams that share no draw. Only "test" shows the orthants
       that `excluded_orthants` holds out.
     - `render_mode`: None, "rgb_array" (480 x 640 pixels: the plane of the first two latents with its boundaries, the
-      evidence so far, the ideal posterior, the cue, the answers) or "human" (needs `pip install "mtrnn-envs[human]"`).
+      evidence so far, the ideal posterior, the cue, the answers) or "human", a window. Both need
+      `pip install "mtrnn-envs[human]"`.
 
     ```python
     >>> import gymnasium as gym
@@ -132,16 +100,13 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     ```
 
     ## Vectorized environment
-    `gym.make_vec(id, num_envs=...)` gives the native `mtrnn_envs.environments.vector_env.EvidenceVectorEnv`: the same
-    trials, rewards and infos as `SyncVectorEnv` of these, bit for bit (encoded observations to rounding), many times
-    faster. It takes `autoreset_mode`: SAME_STEP (default), NEXT_STEP or DISABLED.
+    `gym.make_vec(id, num_envs=...)` gives the native `mtrnn_envs.environments.vector_env.EvidenceVectorEnv`:
+    trials, rewards and infos are bit-identical to `SyncVectorEnv` of these (encoded observations to rounding), and many
+    times faster. It takes `autoreset_mode`: SAME_STEP (default), NEXT_STEP or DISABLED.
 
     ## References
     P. Vafidis, A. Bhargava, A. Rangel: Disentangling representations through multi-task learning. ICLR 2025,
-    arXiv:2407.11249.
-
-    ## Version History
-    - v0: initial version.
+    arXiv:2407.11249. Version v0: initial version.
     """
 
     metadata: dict[str, Any] = METADATA
@@ -152,22 +117,33 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
         self.observation_space = observation_space(self.task)
         self.action_space = action_space(self.task)
-        self._shown = shown_task(self.task, split)
-        # Steps before `go` need no look at the action, unless early answers or the passing of time cost something.
-        self._heeds_all = self.task.reaction_time or self.task.withhold
+        shown_task(self.task, split)  # refuses an unknown split
+        # Before `go`, actions are scored only where early answers or the passing of time cost something.
+        self._scores_all = self.task.reaction_time or self.task.withhold
         self._window: Window | None = None
-        self._block: Trials | None = None
-        self._t, self._first_heeded, self._over = -1, 0, True
+        self._stream: Stream | None = None
+        self._trials: Trials | None = None
+        self._t, self._first_scored, self._over = -1, 0, True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Begins the next trial of the stream; with `seed`, the first trial of the stream of that seed."""
         if seed is not None or self._np_random is None:
             self._np_random, self._np_random_seed = seeded(seed, self.split)
-            self._block = None
-        self._begin_trial()
-        info = {"latents": self._trials.latents[self._row].copy(), "labels": self._trials.labels[self._row].copy()}
-        if self._trials.context is not None:
-            info["context"] = int(self._trials.context[self._row])
+        if self._stream is None or self._stream.rng is not self._np_random:
+            self._stream = Stream(self.task, self.split, self._np_random)
+        trials, rows = self._stream.next()
+        if trials is not self._trials:
+            self._trials, self._shows = trials, observe(trials)
+        self._row, when = rows.start, trials.timing
+        if trials.lengths is not None:
+            when = Timing(*(v[rows] for v in when))
+        self._observations, self._question = self._shows[self._row], LabelsAndTiming(trials.asked[rows], when)
+        self._first_scored = 0 if self._scores_all else int(np.asarray(when.go).item())
+        self._committed = open_commitments(1, self.task.n_answers) if self.task.reaction_time else None
+        self._t, self._over, self._answers = 0, False, None
+        info = {"latents": trials.latents[self._row].copy(), "labels": trials.labels[self._row].copy()}
+        if trials.context is not None:
+            info["context"] = int(trials.context[self._row])
         if self.render_mode == "human":
             self.render()
         return self._observations[0], info
@@ -175,21 +151,21 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Answers the last observation with `action`; gives the next one."""
         t = self._t
-        if 0 <= t < self._first_heeded:
+        if 0 <= t < self._first_scored:
             self._t = t + 1
             if self.render_mode == "human":
                 self.render()
             return self._observations[t + 1], 0.0, False, False, {}
-        return self._step_heeded(t, action)
+        return self._step_scored(t, action)
 
     def render(self) -> Any:
         """A picture of the trial so far (`[480, 640, 3]` uint8), or None after showing it in a window."""
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: gym.make(..., render_mode='rgb_array')")
             return None
-        if self._block is None:
+        if self._trials is None:
             raise gym.error.ResetNeeded("no trial is on: call reset() before render()")
-        picture = draw(frame(self._trials, self._row, self._t, self._answers))
+        picture = draw(self._trials[self._row : self._row + 1], self._t, self._answers)
         if self.render_mode == "rgb_array":
             return picture
         if self._window is None:
@@ -203,23 +179,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             self._window.close()
             self._window = None
 
-    def _begin_trial(self) -> None:
-        if self._block is None or self._row + 1 == len(self._block):
-            self._block = sample(self._shown, block_size(self._shown), self._np_random)
-            self._shows = observe(self._block)
-            self._row = -1
-        self._row += 1
-        self._trials, self._observations = self._block, self._shows[self._row]
-        row, when = slice(self._row, self._row + 1), self._block.timing
-        if self._block.lengths is not None:
-            when = Timing(*(v[row] for v in when))
-        self._question = LabelsAndTiming(self._block.asked[row], when)
-        self._first_heeded = 0 if self._heeds_all else int(np.asarray(when.go).item())
-        self._committed = open_commitments(1, self.task.n_answers) if self.task.reaction_time else None
-        self._answers = None
-        self._t, self._over = 0, False
-
-    def _step_heeded(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def _step_scored(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """A step on which the action may count."""
         if self._over:
             raise gym.error.ResetNeeded("no trial is on: call reset() before step()")
@@ -240,38 +200,3 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             if self.render_mode == "human":
                 self.render()
         return observation, float(outcome.reward[0]), self._over, False, info
-
-
-def as_actions(task: EvidenceTask, action: Any, batch: tuple[()] | tuple[int]) -> Int[np.ndarray, "N M"]:
-    """Actions as an integer array `[N, M]`; `batch` is `(N,)` for those of a vector, `()` for those of one environment.
-
-    Raises:
-        ValueError: if they are not whole numbers, or not of the shape of the action space.
-    """
-    actions, n_components = np.asarray(action), len(action_sizes(task))
-    if actions.dtype.kind == "f" and task.action_encoding == "multi_binary" and np.isin(actions, (0, 1)).all():
-        actions = actions.astype(np.int8)  # as `MultiBinary` does, and as Stable-Baselines3 gives them
-    if actions.dtype.kind not in "iub":
-        raise ValueError(f"action={action!r} is not made of whole numbers")
-    if actions.shape != (*batch, n_components) and not (is_discrete(task) and actions.shape == batch):
-        needed = batch if is_discrete(task) else (*batch, n_components)
-        raise ValueError(f"action has shape {actions.shape}; {needed} is needed")
-    return actions.reshape(-1, n_components)
-
-
-def frame(trials: Trials, row: int, t: int, answers: np.ndarray | None) -> Frame:
-    """What a picture of the trial in `row` shows at step `t`, its answers so far being `answers`."""
-    one = trials[row : row + 1]
-    when = Timing(*(int(np.asarray(v).item()) for v in one.timing))
-    return Frame(
-        task=trials.task,
-        latents=one.latents[0],
-        labels=one.labels[0],
-        evidence=one.evidence[0, : min(max(t + 1 - when.stimulus_on, 0), when.stimulus_off - when.stimulus_on)],
-        cue=float(t < when.go),
-        step=t,
-        n_steps=when.end,
-        answers=answers,
-        context=None if one.context is None else int(one.context[0]),
-        periods=trials.task.periods if one.lengths is None else Periods(*one.lengths[0].tolist()),
-    )

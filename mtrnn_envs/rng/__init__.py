@@ -1,1 +1,1 @@
-"""Seeded random generators: streams that never share a draw, and numbers that numpy and torch draw alike."""
+"""Seeded random generators whose streams share no draw, and a generator whose draws agree in numpy and torch."""

@@ -1,8 +1,8 @@
-"""A generator that draws the same numbers on every device: each is a function of a key and of its place in the stream.
+"""A counter-based generator, which draws the same numbers in numpy and torch on every device.
 
-Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, doi:10.1145/2063384.2063405), written once for numpy and torch. It is
-not for cryptography, and its draws are not those of `torch.Generator` on a GPU, which runs the same cipher on a
-counter of its own.
+Each draw is a function of a key and of its place in the stream: Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011,
+doi:10.1145/2063384.2063405), written once for numpy and torch. It is not for cryptography, and its draws are not those
+of `torch.Generator` on a GPU, which runs the same cipher on another counter.
 """
 
 from __future__ import annotations
@@ -52,11 +52,10 @@ def philox(words: Int[Any, "4 n"], key: tuple[int, int]) -> tuple[Any, Any, Any,
 class Counter:
     """A stream of draws for (seed, purpose, index): numpy arrays, or torch tensors on `device`.
 
-    The methods fill what they are given in place, an array of any strides, in the order of its elements. A block of
-    the cipher gives two numbers, and each call begins with a new block: filling 2n elements and then m is filling
-    2n + m. Uniform draws and integers are the same bits in numpy and torch, on all devices. The others go through
-    logarithms and sines, whose last bit may differ; as they are computed in float64, what is rounded to float32 is all
-    but always the same.
+    The methods fill an array of any strides in place, in the order of its elements. A block of the cipher gives two
+    numbers, and each call begins with a new block: filling 2n elements and then m is filling 2n + m. Uniform draws and
+    integers are bit-identical in numpy and torch, on all devices. The others go through logarithms and sines, whose
+    last bit may differ; they are computed in float64, so that draws rounded to float32 hardly ever differ.
 
     Arguments:
         seed: a whole number, 0 or more.
@@ -113,11 +112,11 @@ class Counter:
     def integers(self, out: Int[Any, "*any"], low: int, high: int) -> None:
         """Fills `out` with integers from `low` to `high`, both included: low + floor((high - low + 1) u)."""
         n = high - low + 1
-        self._fill(out, lambda u, v: (u * n, v * n))  # storing them as integers cuts off what is behind the point
+        self._fill(out, lambda u, v: (u * n, v * n))  # storing them as integers rounds down
         out += low
 
     def _fill(self, out: Any, transform: Callable[[Any, Any], tuple[Any, Any]]) -> None:
-        """Fills `out` with what `transform` makes of pairs of uniform draws."""
+        """Fills `out` with `transform` of pairs of uniform draws."""
         flat = out.reshape(-1)  # a copy, if the strides of `out` leave no other way
         n_blocks = (len(flat) + 1) // 2
         for start in range(0, n_blocks, self._chunk):

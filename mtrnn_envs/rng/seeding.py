@@ -1,4 +1,4 @@
-"""Random generators that never share a draw: one per (seed, purpose)."""
+"""Random generators that share no draw: one for each seed and purpose."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What is wrong with an agent, in sentences: shapes, chance, memory across episodes, states that are changed.
+"""Sentences that say in which way an agent breaks the protocol: shapes, chance, memory across trials, changed states.
 
     for sentence in problems(agent, EvidenceTask()):
         print(sentence)
 
-`mtrnn check-agent` prints them. `mtrnn_envs.testing.check_agent` asserts the same protocol, for tests.
+`mtrnn check-agent` prints them; `mtrnn_envs.testing.check_agent` raises them, for tests.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from __future__ import annotations
 import copy
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from mtrnn_envs.protocols import Agent
 from mtrnn_envs.reward import action_sizes, is_discrete
 from mtrnn_envs.stream import Stream
 from mtrnn_envs.task import EvidenceTask
@@ -25,63 +27,59 @@ from mtrnn_envs.trials import observe
 N_TRIALS = 64
 
 
-def problems(agent: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
-    """What is wrong with `agent`, which is made for `task`: a sentence each; none if nothing is.
+def problems(agent: object, task: EvidenceTask, seed: int = 0, *, uses_evidence: bool = True) -> list[str]:
+    """One sentence for each way in which `agent`, made for `task`, breaks the protocol; an empty list if it does not.
 
-    All trials are gone through to the end, whatever the agent answers. It must answer, with `deterministic=True`, the
-    same whenever it is shown the same from no state; so an agent that is random by design has one problem.
+    All trials run to their end, whatever the agent answers. With `deterministic=True` it must give the same answers
+    whenever it sees the same observations from no state; so an agent that is random by design has one problem.
 
     Arguments:
-        agent: the agent; it has learned what it learns.
+        agent: the agent, after its training if it learns.
         task: the task.
-        seed: of the trials that it is shown.
+        seed: the seed of the trials that it sees.
+        uses_evidence: whether an agent whose answers do not depend on the evidence has a problem.
     """
-    predict = getattr(agent, "predict", None)
-    if not callable(predict):
+    if not isinstance(agent, Agent) or not callable(agent.predict):
         return ["It has no method predict(observation, state=None, episode_start=None, deterministic=False)."]
-    shown = np.asarray(observe(Stream(task, "test", seed).take(2 * N_TRIALS)), np.float32)
-    first, second = shown[:N_TRIALS], shown[N_TRIALS:]
+    shown = _observations(task, seed, 2 * N_TRIALS)
     said: list[str] = []
     try:
-        actions = _actions(predict, first, said, agent, task)
-    except Exception as error:  # whatever an agent raises is what is wrong with it
+        actions = _actions(agent, task, shown[:N_TRIALS], said)
+    except Exception as error:  # any error of the agent is one of its problems
         return [*said, raised("predict", error)]
     if said:
         return said
-    decisive = _decisive(task)
-    actions = [actions[t] for t in decisive]
-    checks: list[Callable[[], str]] = [
-        lambda: _deterministic(predict, decisive, first, actions),
-        lambda: _apart(predict, decisive, first, actions),
-        lambda: _wiped(predict, decisive, first, second, actions),
-        lambda: _untouched(predict, decisive, first, actions),
-        lambda: _staggered(predict, decisive, first, actions),
-        lambda: _seen(agent, decisive, task, first, actions),
-    ]
-    for check in checks:
+    steps = _decisive(task)
+    replays = _Replays(agent, task, steps, shown[:N_TRIALS], shown[N_TRIALS:], [actions[t] for t in steps])
+    checks = [replays.anew, replays.apart, replays.wiped, replays.untouched, replays.staggered]
+    for check in [*checks, replays.evident] if uses_evidence else checks:
         try:
             if sentence := check():
                 said.append(sentence)
-                if check is checks[0]:  # chance shows in all that follows
+                if check == replays.anew:  # chance shows in all further checks
                     break
         except Exception as error:
             said.append(f"{raised('predict', error)}, when it is used as a vector of environments does")
     return said
 
 
-def unlike(agent: Any, again: Any, task: EvidenceTask, seed: int = 0) -> list[str]:
-    """What is wrong where `again` was made, and has learned, as `agent` was: a sentence, if it answers otherwise."""
-    shown = np.asarray(observe(Stream(task, "test", seed).take(N_TRIALS)), np.float32)
-    first, second = (_through(each.predict, _decisive(task), shown)[0] for each in (agent, again))
+def unlike(agent: Agent, again: Agent, task: EvidenceTask, seed: int = 0) -> list[str]:
+    """A sentence if `again`, made and trained as `agent` was, gives other answers."""
+    shown = _observations(task, seed, N_TRIALS)
+    first, second = (_run(each, _decisive(task), shown)[0] for each in (agent, again))
     if _same(first, second):
         return []
     return ["It does not learn the same again: made and fitted anew with the same seed, it answers otherwise."]
 
 
 def raised(method: str, error: Exception) -> str:
-    """A sentence on what a method raised, with the place."""
+    """A sentence on an error that a method raised, with the place."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{method} raises {type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
+
+
+def _observations(task: EvidenceTask, seed: int, n: int) -> Float[np.ndarray, "N T F"]:
+    return np.asarray(observe(Stream(task, "test", seed).take(n)), np.float32)
 
 
 def _decisive(task: EvidenceTask) -> list[int]:
@@ -90,26 +88,26 @@ def _decisive(task: EvidenceTask) -> list[int]:
     return list(range(task.n_steps) if every else range(task.timing.go, task.n_steps))
 
 
-def _through(
-    predict: Any, decisive: Sequence[int], shown: Float[np.ndarray, "N T F"], state: Any = None, first: int = 0
+def _run(
+    agent: Agent, decisive: Sequence[int], shown: Float[np.ndarray, "N T F"], state: Any = None, first: int = 0
 ) -> tuple[list[np.ndarray], Any]:
     """The actions of trials from their step `first` on, at the decisive steps, and the last state."""
     actions = []
     for t in range(first, shown.shape[1]):
         begins = np.full(len(shown), t == 0)
-        action, state = predict(shown[:, t].copy(), state=state, episode_start=begins, deterministic=True)
+        action, state = agent.predict(shown[:, t].copy(), state=state, episode_start=begins, deterministic=True)
         if t in decisive:
             actions.append(np.asarray(action).copy())
     return actions, state
 
 
-def _actions(predict: Any, shown: np.ndarray, said: list[str], agent: Any, task: EvidenceTask) -> list[np.ndarray]:
-    """The actions of whole trials; what is wrong with their form, or that of what else is told, goes to `said`."""
+def _actions(agent: Agent, task: EvidenceTask, shown: np.ndarray, said: list[str]) -> list[np.ndarray]:
+    """The actions of whole trials, until the form of one, or of another output, is wrong; `said` then has why."""
     n, sizes, state, actions = len(shown), action_sizes(task), None, []
     wanted = (n,) if is_discrete(task) else (n, len(sizes))
     for t in range(shown.shape[1]):
         given = shown[:, t].copy()
-        answer = predict(given, state=state, episode_start=np.full(n, t == 0), deterministic=True)
+        answer = agent.predict(given, state=state, episode_start=np.full(n, t == 0), deterministic=True)
         if not np.array_equal(given, shown[:, t]):
             said.append("predict writes into the observation, which others still need.")
             return actions
@@ -126,14 +124,14 @@ def _actions(predict: Any, shown: np.ndarray, said: list[str], agent: Any, task:
             said.append(
                 f"Its actions reach from {action.min()} to {action.max()}; each must be in 0 to {max(sizes) - 1}."
             )
-        said += told(agent, state, n, task)
+        said += _outputs(agent, state, n, task)
         if said:
             return actions
     return actions
 
 
-def told(agent: Any, state: Any, n: int, task: EvidenceTask) -> list[str]:
-    """What is wrong with `hidden` and `probabilities`, where the agent has them."""
+def _outputs(agent: Any, state: Any, n: int, task: EvidenceTask) -> list[str]:
+    """The faults of `hidden` and `probabilities`, where the agent has them."""
     said = []
     for name, widths in (("hidden", None), ("probabilities", {task.n_answers, task.n_tasks})):
         if not callable(method := getattr(agent, name, None)):
@@ -157,73 +155,84 @@ def _same(ours: list[np.ndarray], theirs: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def _deterministic(predict: Any, decisive: Sequence[int], shown: np.ndarray, actions: list[np.ndarray]) -> str:
-    if _same(_through(predict, decisive, shown)[0], actions):
-        return ""
-    return "It is not deterministic: shown the same trials from no state with deterministic=True, it answers otherwise."
+@dataclass(frozen=True)
+class _Replays:
+    """The same trials, seen again in other ways; each method gives a sentence if the actions are not what they were."""
 
+    agent: Agent
+    task: EvidenceTask
+    decisive: list[int]
+    shown: np.ndarray
+    other: np.ndarray
+    actions: list[np.ndarray]
 
-def _apart(predict: Any, decisive: Sequence[int], shown: np.ndarray, actions: list[np.ndarray]) -> str:
-    order = np.arange(len(shown))[::-1]
-    mirrored = [action[order] for action in _through(predict, decisive, shown[order])[0]]
-    alone = _through(predict, decisive, shown[2:3])[0]
-    if _same(mirrored, actions) and _same(alone, [action[2:3] for action in actions]):
-        return ""
-    return "Environments leak into each other: a trial is answered otherwise in another row, or alone."
+    def _run(self, shown: np.ndarray, state: Any = None) -> tuple[list[np.ndarray], Any]:
+        return _run(self.agent, self.decisive, shown, state)
 
-
-def _wiped(
-    predict: Any, decisive: Sequence[int], shown: np.ndarray, other: np.ndarray, actions: list[np.ndarray]
-) -> str:
-    _, state = _through(predict, decisive, other)
-    if _same(_through(predict, decisive, shown, state)[0], actions):
-        return ""
-    return "It remembers the trial before: answers depend on it, although episode_start says that a new one began."
-
-
-def _untouched(predict: Any, decisive: Sequence[int], shown: np.ndarray, actions: list[np.ndarray]) -> str:
-    """Whether trials can be gone on with from a state that was gone on from before, by other evidence."""
-    half = max(1, shown.shape[1] // 2)
-    late = [t for t in decisive if t >= half]
-    expected = actions[len(actions) - len(late) :]
-    _, state = _through(predict, (), shown[:, :half])
-    kept = copy.deepcopy(state)
-    _through(predict, (), shown[::-1], state, half)
-    if all(_same(_through(predict, late, shown, each, half)[0], expected) for each in (state, kept)):
-        return ""
-    return "It changes the state that it is given, or keeps one of its own: from the same state it answers otherwise."
-
-
-def _staggered(predict: Any, decisive: Sequence[int], shown: np.ndarray, actions: list[np.ndarray]) -> str:
-    """Every other row begins in the middle of the others' trials, as trials of different lengths do."""
-    n, steps = shown.shape[:2]
-    late = np.arange(n) % 2 == 1
-    delay, state, given = np.where(late, steps // 2, 0), None, np.zeros((len(decisive), *actions[0].shape), int)
-    for step in range(steps + steps // 2):
-        t = (step - delay) % steps
-        begins = (t == 0) | (step == 0)
-        action, state = predict(shown[np.arange(n), t], state=state, episode_start=begins, deterministic=True)
-        for k, when in enumerate(decisive):
-            here = step - delay == when
-            given[k][here] = np.asarray(action)[here]
-    expected = np.stack(actions)
-    if not np.array_equal(given[:, ~late], expected[:, ~late]):
-        return "It loses its memory where a trial begins in another environment."
-    if not np.array_equal(given[:, late], expected[:, late]):
-        return "It does not begin anew where episode_start says so, while trials go on in other environments."
-    return ""
-
-
-def _seen(agent: Any, decisive: Sequence[int], task: EvidenceTask, shown: np.ndarray, actions: list[np.ndarray]) -> str:
-    """Whether answers follow from the evidence; of one who has learned little, at least what it thinks of them."""
-    nothing = shown.copy()
-    nothing[:, :, 1 : 1 + task.n_evidence] = 0
-    blank, without = _through(agent.predict, decisive, nothing)
-    if not _same(blank, actions):
-        return ""
-    thinks: Callable[[Any], Any] | None = getattr(agent, "probabilities", None)
-    if callable(thinks):
-        _, state = _through(agent.predict, decisive, shown)
-        if not np.array_equal(np.asarray(thinks(state)), np.asarray(thinks(without))):
+    def anew(self) -> str:
+        """The same trials from no state."""
+        if _same(self._run(self.shown)[0], self.actions):
             return ""
-    return "What it answers does not depend on the evidence: shown none, it answers the same."
+        return "It is not deterministic: on the same trials, from no state, deterministic=True gives other answers."
+
+    def apart(self) -> str:
+        """The trials in reverse order, and one of them alone."""
+        mirrored = [action[::-1] for action in self._run(self.shown[::-1])[0]]
+        alone = self._run(self.shown[2:3])[0]
+        if _same(mirrored, self.actions) and _same(alone, [action[2:3] for action in self.actions]):
+            return ""
+        return "Environments leak into each other: a trial is answered otherwise in another row, or alone."
+
+    def wiped(self) -> str:
+        """The trials after other ones."""
+        if _same(self._run(self.shown, self._run(self.other)[1])[0], self.actions):
+            return ""
+        return "It remembers the trial before: answers depend on it, although episode_start says that a new one began."
+
+    def untouched(self) -> str:
+        """The second half of the trials, from a state from which the opposite evidence was seen in between."""
+        half = max(1, self.shown.shape[1] // 2)
+        late = [t for t in self.decisive if t >= half]
+        expected = self.actions[len(self.actions) - len(late) :]
+        _, state = _run(self.agent, (), self.shown[:, :half])
+        kept = copy.deepcopy(state)
+        opposite = self.shown.copy()
+        opposite[:, :, 1 : 1 + self.task.n_evidence] *= -1
+        _run(self.agent, (), opposite, state, half)
+        if all(_same(_run(self.agent, late, self.shown, each, half)[0], expected) for each in (state, kept)):
+            return ""
+        return (
+            "It changes the state that it is given, or keeps one of its own: from the same state it answers otherwise."
+        )
+
+    def staggered(self) -> str:
+        """Every other row begins in the middle of the others' trials, as trials of different lengths do."""
+        n, steps = self.shown.shape[:2]
+        late = np.arange(n) % 2 == 1
+        delay, state = np.where(late, steps // 2, 0), None
+        expected = np.stack(self.actions)
+        given = np.zeros(expected.shape, int)
+        for step in range(steps + steps // 2):
+            t = (step - delay) % steps
+            seen, begins = self.shown[np.arange(n), t], (t == 0) | (step == 0)
+            action, state = self.agent.predict(seen, state=state, episode_start=begins, deterministic=True)
+            for k, when in enumerate(self.decisive):
+                here = step - delay == when
+                given[k][here] = np.asarray(action)[here]
+        if not np.array_equal(given[:, ~late], expected[:, ~late]):
+            return "It loses its memory where a trial begins in another environment."
+        if not np.array_equal(given[:, late], expected[:, late]):
+            return "It does not begin anew where episode_start says so, while trials go on in other environments."
+        return ""
+
+    def evident(self) -> str:
+        """The trials without their evidence; where no action changes, the probabilities must."""
+        nothing = self.shown.copy()
+        nothing[:, :, 1 : 1 + self.task.n_evidence] = 0
+        blank, without = self._run(nothing)
+        if not _same(blank, self.actions):
+            return ""
+        told: Callable[[Any], Any] | None = getattr(self.agent, "probabilities", None)
+        if callable(told) and not np.array_equal(np.asarray(told(self._run(self.shown)[1])), np.asarray(told(without))):
+            return ""
+        return "What it answers does not depend on the evidence: shown none, it answers the same."

@@ -1,4 +1,4 @@
-"""The conformance suite of probes; `mtrnn_envs.testing` has it with the others'."""
+"""The check that any probe must pass; it raises `AssertionError` that says what is wrong."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from mtrnn_envs.probing import INPUTS, PARTS, Missing, numbers, probe
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.reward import is_discrete
 from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.testing.comparisons import assert_same, global_generators_untouched
 
 N_UNITS, N_TRIALS = 12, 400
 
 
 class Average:
-    """The agent that probes are tried on: a random linear image of the mean evidence, and answers that follow from it.
+    """The agent on which probes are tested: its state is a random linear image of the mean evidence.
 
-    Its state is that image, so that x* is in it linearly; it is a dynamical system, with a continuous attractor.
+    So x* can be decoded linearly; its dynamics have a continuous attractor.
     """
 
     def __init__(self, task: EvidenceTask, seed: int = 0) -> None:
@@ -81,30 +82,27 @@ class Average:
 
 
 def recording_of(**kwargs: Any) -> tuple[Recording, Any]:
-    """A small recording of a task with fields `kwargs`, of an agent that knows the mean evidence; and that agent."""
+    """A small recording of `Average` in a task with fields `kwargs`, and the agent."""
     env = gym.make_vec("MultiTaskEvidence-v0", 16, split="test", **{"n_tasks": 6, "encoder": None, **kwargs})
     agent = Average(env.unwrapped.task)  # pyright: ignore[reportAttributeAccessIssue]
     return record(agent, env, N_TRIALS, seed=0), agent
 
 
 def check_probe(name: str, recording: Recording | None = None, agent: Any = None, **settings: Any) -> Any:
-    """Checks a probe against the contract of this package, and gives what it found.
+    """Checks a probe against the contract of this package, and gives its result.
 
     A probe is a function whose parameters are inputs by the names of `probing.INPUTS`, `rng`, and settings behind a
     `*`, each with a default. It gives a frozen dataclass with `value`, a number; `null`, an array `[R]`, maybe empty;
-    `p`, in (0, 1], or NaN without a null; `n`, a whole number; and `settings`, by name. From the same `rng` it gives
-    the same. It changes none of its inputs, prints nothing, and leaves the global generators alone. States with NaN it
-    refuses by a `ValueError`.
+    `p`, in (0, 1], or NaN without a null; `n`, a whole number; and `settings`, by name. The same `rng` gives the same
+    result. The probe changes none of its inputs, prints nothing, and leaves the global generators alone. It refuses
+    states with NaN by a `ValueError`.
 
     Arguments:
-        name: of a probe, or package.module:function.
-        recording: what it is tried on; if None, a small one of a fixed-duration task, or of a reaction-time task if the
-            probe asks for confidence.
-        agent: that was recorded.
-        settings: of the probe, for example fewer draws of a null.
-
-    Raises:
-        AssertionError: saying which of these does not hold.
+        name: the name of a probe, or package.module:function.
+        recording: the recording to probe; if None, a small one of a fixed-duration task, or of a reaction-time task if
+            the probe asks for confidence.
+        agent: the agent that was recorded.
+        settings: settings of the probe, for example fewer draws of a null.
     """
     function = plugins.probe(name)
     parameters = inspect.signature(function).parameters
@@ -123,26 +121,26 @@ def check_probe(name: str, recording: Recording | None = None, agent: Any = None
     with _untouched(name):
         found = probe(recording, name, 0, agent=agent, **settings)
     for field, value in _copies(recording).items():
-        assert np.array_equal(value, before[field], equal_nan=True), f"{name} changes {field}"
-    _check_finding(name, found)
+        assert_same(value, before[field], f"{name} changes {field}")
+    _check_result(name, found)
     again = probe(recording, name, 0, agent=agent, **settings)
-    assert _same(numbers(found), numbers(again)), f"{name}: the same rng gives other numbers"
-    assert np.array_equal(found.null, again.null, equal_nan=True), f"{name}: the same rng gives another null"
+    np.testing.assert_equal(numbers(again), numbers(found), f"{name}: the same rng gives other numbers")
+    np.testing.assert_equal(again.null, found.null, f"{name}: the same rng gives another null")
     if recording.hidden is not None and {"states", "hidden"} & set(parameters):
         _check_refuses_nan(name, recording, agent, settings)
     return found
 
 
-def _check_finding(name: str, found: Any) -> None:
+def _check_result(name: str, found: Any) -> None:
     assert is_dataclass(type(found)), f"{name} gives a {type(found).__name__}, not a dataclass"
     for field in PARTS:
-        assert hasattr(found, field), f"{name}: the finding has no {field!r}"
+        assert hasattr(found, field), f"{name}: the result has no {field!r}"
     try:
         found.value = found.value
     except FrozenInstanceError:
         pass
     else:
-        raise AssertionError(f"{name}: the finding can be changed; make its dataclass frozen")
+        raise AssertionError(f"{name}: the result can be changed; make its dataclass frozen")
     assert isinstance(found.value, int | float | np.number), f"{name}: value is {found.value!r}, not a number"
     null = np.asarray(found.null)
     assert null.ndim == 1, f"{name}: null has shape {null.shape}, not [R]"
@@ -171,15 +169,9 @@ def _copies(recording: Recording) -> dict[str, np.ndarray]:
     return {name: value.copy() for name, value in arrays.items() if isinstance(value, np.ndarray)}
 
 
-def _same(a: dict[str, float], b: dict[str, float]) -> bool:
-    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name], equal_nan=True) for name in a)
-
-
 @contextlib.contextmanager
 def _untouched(name: str) -> Any:
     """Fails if the block prints, or draws from the global generators."""
-    from mtrnn_envs.testing.envs import global_generators_untouched
-
     out = io.StringIO()
     with global_generators_untouched(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         yield

@@ -1,6 +1,6 @@
-"""What numpy and torch do not spell alike, so that everything else is written once for both.
+"""Array operations whose spelling differs between numpy and torch, so that all other code is written once for both.
 
-Which of the two is meant follows from the generator or array that is passed in; torch is imported only then.
+The generator or array passed in decides which of the two is used; torch is imported only then.
 Axis letters used in annotations: N trials, T steps, S stimulus steps, K tasks, A answers, D latents, F features.
 """
 
@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from mtrnn_envs.rng.philox import Counter
-
 
 def namespace(array: Any) -> Any:
-    """The module, `numpy` or `torch`, that `array` belongs to."""
+    """The module of an array: `numpy` or `torch`."""
     if isinstance(array, np.ndarray):
         return np
     import torch
@@ -80,43 +78,3 @@ def arange(n: int, array: Any) -> Any:
 def column(value: Any) -> Any:
     """`value` `[N]` as `[N, 1]`; a number as it is."""
     return value if isinstance(value, int | float) else value[:, None]
-
-
-def fill_uniform(out: Any, rng: Any) -> None:
-    """Fills `out` (float64) with draws from [0, 1)."""
-    if isinstance(rng, Counter):
-        rng.uniform(out)
-    elif isinstance(out, np.ndarray):
-        rng.random(out=out)
-    else:
-        out.uniform_(generator=rng)
-
-
-def fill_normal(out: Any, rng: Any) -> None:
-    """Fills `out` (float32 or float64) with standard normal draws."""
-    if isinstance(rng, Counter):
-        rng.normal(out)
-    elif isinstance(out, np.ndarray):
-        rng.standard_normal(out=out, dtype=out.dtype)
-    else:
-        out.normal_(generator=rng)
-
-
-def fill_exponential(out: Any, rng: Any) -> None:
-    """Fills `out` (float32 or float64) with standard exponential draws."""
-    if isinstance(rng, Counter):
-        rng.exponential(out)
-    elif isinstance(out, np.ndarray):
-        rng.standard_exponential(out=out, dtype=out.dtype)
-    else:
-        out.exponential_(generator=rng)
-
-
-def fill_integers(out: Any, low: int, high: int, rng: Any) -> None:
-    """Fills `out` (int64) with integers from `low` to `high`, both included."""
-    if isinstance(rng, Counter):
-        rng.integers(out, low, high)
-    elif isinstance(out, np.ndarray):
-        out[...] = rng.integers(low, high + 1, size=out.shape)
-    else:
-        out.random_(low, high + 1, generator=rng)

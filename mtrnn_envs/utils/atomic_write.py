@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary name beside `path` to write to; on leaving, it is synced and renamed to `path`.
+    """Yields a temporary path beside `path` to write to; on leaving, it is synced and renamed to `path`.
 
     Folders are made as needed. If the block raises, what was written is removed and `path` stays as it was.
     """
@@ -23,7 +23,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield Path(name)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # as an ordinary new file, not as the private one that mkstemp makes
+        os.chmod(name, 0o666 & ~umask)  # as an ordinary new file; mkstemp makes a private one
         with open(name, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(name, target)

@@ -1,4 +1,4 @@
-"""Checks of what users give, where several places need the same one."""
+"""Checks of values that users give, shared by several modules."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-# Of the nouns of `check_choice` that take more than an s.
+# The plurals of nouns of `check_choice` that need more than an s.
 PLURALS = {"axis": "axes", "study": "studies"}
 
 
 def check_int(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """`value` as an int, if it is a whole number from `low` to `high` (or without end); no bool is one.
+    """`value` as an int, if it is a whole number from `low` to `high` (None: without end) and not a bool.
 
     Raises:
         ValueError: if it is not, naming the argument, the value and what is allowed.
@@ -26,15 +26,15 @@ def check_int(name: str, value: Any, low: int, high: int | None = None) -> int:
 
 
 def attribute_named(name: str) -> Any:
-    """What "module:attribute" names; importing it may raise whatever that module raises."""
+    """The object that "module:attribute" names; importing it raises whatever that module raises."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 class UnknownKeyword(ValueError, TypeError):
-    """A keyword argument that there is not: a bad value to us, and a `TypeError` to those who try what is taken.
+    """An unknown keyword argument: a `ValueError`, and the `TypeError` that other libraries expect.
 
-    TorchRL, for one, gives every environment `frameskip`, and takes it back at Python's own words for this mistake.
+    TorchRL, for one, passes `frameskip` to every environment, and drops it at Python's own message for this mistake.
     """
 
 

@@ -28,7 +28,7 @@ from mtrnn_envs.dynamics import run
 from mtrnn_envs.environments.vector_env import EvidenceVectorEnv
 from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.testing import check_agent
-from mtrnn_envs.testing.envs import global_generators_untouched
+from mtrnn_envs.testing.comparisons import global_generators_untouched
 from mtrnn_envs.trials import observe
 
 HALF = np.kron(np.eye(2), np.ones((4, 4)))

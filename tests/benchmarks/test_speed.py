@@ -15,7 +15,7 @@ import pytest
 from mtrnn_envs import EvidenceTask, observe
 from mtrnn_envs.components.encoder import CHUNK, layers
 from mtrnn_envs.rng.seeding import generator
-from mtrnn_envs.testing.envs import task_of
+from mtrnn_envs.testing.comparisons import task_of
 from mtrnn_envs.trials import sample
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=20, warmup=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.dynamics import differences, jacobians, resting_observation, run
 from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.testing import check_agent, check_dynamics
-from mtrnn_envs.testing.envs import task_of
+from mtrnn_envs.testing.comparisons import task_of
 
 
 class Bistable:
@@ -31,8 +29,7 @@ class Bistable:
         return np.tanh(self.gain * states + inputs[:, 1:4])
 
 
-def test_a_path_is_one_step_after_the_other():
-    rng = np.random.default_rng(0)
+def test_a_path_is_one_step_after_the_other(rng):
     linear = LinearDynamics(rng, np.array([0.9]), 4)
     inputs = rng.standard_normal((5, 6, 4))
     path = run(linear, linear.start(5), inputs)
@@ -42,8 +39,7 @@ def test_a_path_is_one_step_after_the_other():
         np.testing.assert_allclose(path[:, t], state, atol=1e-12)
 
 
-def test_derivatives_are_the_dynamics_own_or_differences():
-    rng = np.random.default_rng(0)
+def test_derivatives_are_the_dynamics_own_or_differences(rng):
     linear, bistable = LinearDynamics(rng, np.array([0.9]), 4), Bistable()
     assert isinstance(linear, Dynamics)
     assert isinstance(bistable, Dynamics)
@@ -114,32 +110,9 @@ class SumsDynamics:
         return states + inputs[:, 1:3]
 
 
-class Leaks(SumsDynamics):
-    def __call__(self, states, inputs):
-        return 0.9 * states + inputs[:, 1:3]
-
-
-class Coarse(SumsDynamics):
-    def start(self, n) -> Any:
-        return np.zeros((n, 2), np.float32)
-
-
-class Overwrites(SumsDynamics):
-    def __call__(self, states, inputs):
-        states += inputs[:, 1:3]
-        return states
-
-
-class WrongSlope(SumsDynamics):
-    def jacobian(self, states, inputs):
-        return np.zeros((len(states), 2, 2))
-
-
-class NoStart:
-    n_units = 2
-
-    def __call__(self, states, inputs):
-        return states
+def overwrites(self, states, inputs):
+    states += inputs[:, 1:3]
+    return states
 
 
 BARE = {"encoder": None, "n_tasks": 1}
@@ -150,16 +123,19 @@ def test_right_dynamics_pass_the_suite():
 
 
 @pytest.mark.parametrize(
-    ("broken", "message"),
+    ("methods", "message"),
     [
-        (Leaks, "dynamics and agent are .* apart"),
-        (Coarse, "start from float32"),
-        (Overwrites, "changed the states"),
-        (WrongSlope, "the Jacobian and differences are 1"),
-        (NoStart, "lacks a part of Dynamics"),
+        ({"__call__": lambda self, states, inputs: 0.9 * states + inputs[:, 1:3]}, "dynamics and agent are .* apart"),
+        ({"start": lambda self, n: np.zeros((n, 2), np.float32)}, "start from float32"),
+        ({"__call__": overwrites}, "changed the states"),
+        (
+            {"jacobian": lambda self, states, inputs: np.zeros((len(states), 2, 2))},
+            "the Jacobian and differences are 1",
+        ),
+        ({"start": None}, "lacks a part of Dynamics"),
     ],
 )
-def test_wrong_dynamics_fail_the_suite(broken, message, monkeypatch):
-    monkeypatch.setattr(Sums, "dynamics", lambda self: broken())
+def test_wrong_dynamics_fail_the_suite(methods, message, monkeypatch):
+    monkeypatch.setattr(Sums, "dynamics", lambda self: type("Broken", (SumsDynamics,), methods)())
     with pytest.raises(AssertionError, match=message):
         check_dynamics(Sums(), task_of(gym.make("MultiTaskEvidence-v0", **BARE)))

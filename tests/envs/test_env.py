@@ -1,4 +1,4 @@
-"""The environments: conformance over every id, and a thousand configurations drawn at random."""
+"""The environments: conformance over every id, and a thousand configurations drawn at random; what breaks it fails."""
 
 import copy
 import hashlib
@@ -16,8 +16,10 @@ import mtrnn_envs
 from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.components.boundaries import KINDS
 from mtrnn_envs.components.encoder import layers
+from mtrnn_envs.environments.env import EvidenceEnv
 from mtrnn_envs.stream import block_size
-from mtrnn_envs.testing.envs import assert_same, check_env, check_gymnasium, check_vector, random_action, task_of
+from mtrnn_envs.testing.comparisons import assert_same, random_action, task_of
+from mtrnn_envs.testing.envs import check_env, check_gymnasium, check_vector
 
 FIXED = [id_ for id_, (fields, _) in mtrnn_envs.IDS.items() if "payoff" not in fields]
 VARIANTS = {
@@ -75,6 +77,31 @@ def test_a_vector_shows_the_rows_of_the_streams(id_, n_envs):
         assert_same(seen, np.concatenate([observe(trial)[:, t] for trial in trials]), f"observations of step {t}")
         waits = np.zeros_like(envs.action_space.sample())
         seen, *_ = envs.step(waits)
+
+
+class Reshuffles(EvidenceEnv):
+    """Repeats its first observation under a seed, but not its rollout."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        observation[1] += np.random.default_rng().random()
+        return observation, reward, terminated, truncated, info
+
+
+class PaysTwice(EvidenceEnv):
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, 2 * reward, terminated, truncated, info
+
+
+@pytest.mark.parametrize(("broken", "message"), [("Reshuffles", "not equivalent"), ("PaysTwice", "against `score`")])
+def test_broken_environments_fail(broken, message):
+    gym.register("Broken-v0", entry_point=f"{__name__}:{broken}")
+    try:
+        with pytest.raises(AssertionError, match=message):
+            check_env("Broken-v0", encoder=None)
+    finally:
+        gym.registry.pop("Broken-v0")
 
 
 # A change here changes what published seeds mean: it needs a new version of the id, and a line under "results move".
@@ -328,7 +355,7 @@ def test_a_configuration_works_or_is_refused_by_name(id_, kwargs, seed):
         assert any(name in refusal for name in kwargs), f"{refusal} names none of {sorted(kwargs)}"
         return
     task = task_of(env)
-    assert EvidenceTask.from_json(task.to_json()) == task
+    assert EvidenceTask.from_json(task.to_json()) == task == eval(repr(task))
     check_gymnasium(env)
     seen, _ = env.reset(seed=seed)
     rng, ended, n_steps = np.random.default_rng(seed), False, 0

@@ -24,7 +24,7 @@ every_id = pytest.mark.parametrize("env_id", list(mtrnn_envs.IDS))
 
 # What the base package must not load: each belongs to an extra.
 HEAVY = {"torch", "sklearn", "matplotlib", "plotly", "pandas", "pygame", "stable_baselines3", "sb3_contrib", "tqdm"}
-HEAVY |= {"numba", "tensorboard", "tyro"}
+HEAVY |= {"numba", "tensorboard", "tyro", "PIL"}
 OURS = {"mtrnn_envs", "mtrnn_agents", "mtrnn_analysis"}
 
 
@@ -98,11 +98,7 @@ def test_a_spec_survives_json(env_id: str) -> None:
     again = EnvSpec.from_json(made.spec.to_json())
     assert again == made.spec
     assert again.reward_threshold is not None
-    other = gymnasium.make(again)
-    assert other.observation_space == made.observation_space
-    assert other.action_space == made.action_space
-    np.testing.assert_array_equal(other.reset(seed=3)[0], made.reset(seed=3)[0])
-    assert other.unwrapped.task == made.unwrapped.task  # pyright: ignore[reportAttributeAccessIssue]
+    np.testing.assert_array_equal(gymnasium.make(again).reset(seed=3)[0], made.reset(seed=3)[0])
 
 
 def test_annotations_are_checked_in_tests() -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from mtrnn_agents import RandomAgent
 from mtrnn_envs import IDS, EvidenceTask, Stream, observe
 from mtrnn_envs.recording import AXES, Recording, record
 from mtrnn_envs.reward import LabelsAndTiming, action_sizes, reported_probability, response_options
 from mtrnn_envs.reward import score as score_step
-from mtrnn_envs.testing.envs import task_of
+from mtrnn_envs.testing.comparisons import task_of
 from mtrnn_envs.utils.atomic_write import atomic_write
 
 MODES = [mode.value for mode in AutoresetMode]
@@ -165,14 +167,14 @@ def test_recurrent_ppo(env_id: str) -> None:
 def test_bad_arguments() -> None:
     env = make({}, None)
     agent = Counter(EvidenceTask())
-    with pytest.raises(ValueError, match="agent=3 has no method predict"):
-        record(3, env, 1, 0)
+    with pytest.raises(ValueError, match="has no method predict"):
+        record(SimpleNamespace(predict=3), env, 1, 0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="n_trials=0 is not a whole number, 1 or more"):
         record(agent, env, 0, 0)
     with pytest.raises(ValueError, match=r"seed=-1 is not a whole number, 0 or more"):
         record(agent, env, 1, -1)
     with pytest.raises(ValueError, match=r"env='CartPole' is neither a gymnasium\.Env nor"):
-        record(agent, "CartPole", 1, 0)
+        inspect.unwrap(record)(agent, "CartPole", 1, 0)  # without the tests' own check of types
     with pytest.raises(ValueError, match="is not an environment of mtrnn_envs: it has no task"):
         record(agent, gym.make("CartPole-v1"), 1, 0)
 
@@ -199,6 +201,20 @@ def test_files_survive_and_hold_no_pickle(tmp_path, kwargs: dict) -> None:
     assert os.listdir(path.parent) == ["recording.npz"]
     with np.load(path, allow_pickle=False) as file:
         assert all(file[name].dtype != object for name in file)
+
+
+def test_a_recording_is_printed_in_a_few_lines() -> None:
+    recording = record(Counter(EvidenceTask(**KWARGS[5])), make(KWARGS[5], 2), 6, seed=2)
+    lines = repr(recording).splitlines()
+    assert len(lines) <= 8
+    for part in (
+        repr(recording.task),
+        "6, seed=2, split='test', n_envs=2",
+        f"accuracy: {recording.correct.mean():.3f}",
+    ):
+        assert part in repr(recording)
+    assert recording._repr_html_().count("<tr>") == len(lines) - 1
+    assert "task: unknown" in repr(dataclasses.replace(recording, metadata={}))
 
 
 def test_unknown_schemas_are_refused(tmp_path) -> None:
@@ -305,10 +321,6 @@ def test_xarray(monkeypatch: pytest.MonkeyPatch) -> None:
         assert values.ndim == len(axes), name
     assert coordinates["time"][1][-1] == 2100
     assert json.loads(attributes["metadata"]) == recording.metadata
-
-
-def test_vector_env_of_ours_is_a_vector_env() -> None:
-    assert isinstance(make({}, 2), VectorEnv)
 
 
 @pytest.mark.parametrize("kwargs", KWARGS)

@@ -14,7 +14,7 @@ from mtrnn_envs.reward import (
     score,
     task_outcomes,
 )
-from mtrnn_envs.testing.envs import task_of
+from mtrnn_envs.testing.comparisons import task_of
 
 RT = EvidenceTask(payoff="quadratic", decision=0)
 LEVELS = np.arange(7)

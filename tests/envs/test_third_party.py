@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import yaml
 from gymnasium import wrappers
 from gymnasium.wrappers import vector as vector_wrappers
 from sb3_contrib import RecurrentPPO
@@ -22,6 +23,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 import mtrnn_envs
 
 every_id = pytest.mark.parametrize("env_id", list(mtrnn_envs.IDS))
+ZOO = Path(__file__).parents[2] / "examples" / "rl_zoo" / "ppo_lstm.yml"
 every_mode = pytest.mark.parametrize("mode", [mode.value for mode in gymnasium.VectorizeMode])
 
 # Enough steps for several trials of the default lengths (22 steps).
@@ -184,3 +186,21 @@ def test_the_statistics_of_vector_and_single_wrappers_agree(env_id: str) -> None
         np.testing.assert_allclose([r for r, _ in found[i]], [r for r, _ in expected], rtol=1e-6)
         env.close()
     native.close()
+
+
+@every_id
+def test_the_settings_for_rl_zoo_make_a_model_for_every_id(env_id: str) -> None:
+    of_id: dict[str, Any] = yaml.safe_load(ZOO.read_text())
+    assert set(of_id) == set(mtrnn_envs.IDS)
+    settings = of_id[env_id]
+    assert settings.pop("n_timesteps") >= 1e5
+    n_envs, policy = settings.pop("n_envs"), settings.pop("policy")
+    # What the Zoo makes of these two: a schedule, and the value of an expression.
+    kind, _, rate = settings.pop("learning_rate").partition("_")
+    assert kind == "lin"
+    settings["policy_kwargs"] = eval(settings["policy_kwargs"])
+    envs = make_vec_env(env_id, 2, seed=0)
+    agent = RecurrentPPO(policy, envs, learning_rate=lambda left: left * float(rate), device="cpu", **settings)
+    steps = mtrnn_envs.EvidenceTask(**mtrnn_envs.IDS[env_id][0]).n_steps
+    assert agent.n_steps % steps == 0, "a rollout holds whole trials"
+    assert n_envs * agent.n_steps % settings["batch_size"] == 0

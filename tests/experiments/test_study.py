@@ -226,17 +226,6 @@ def test_divergence_is_what_was_found(tmp_path: Path) -> None:
     assert not cell["numbers"]
 
 
-def test_a_broken_cell_is_named(tmp_path: Path) -> None:
-    (tmp_path / "cells").mkdir()
-    (tmp_path / "cells" / "x.json").write_text("{")
-    with pytest.raises(ValueError, match=r"x.json is not a whole cell"):
-        read(tmp_path, "x")
-    (tmp_path / "cells" / "x.json").write_text('{"schema": 99}')
-    with pytest.raises(ValueError, match=r"schema 99; this version reads schema 1"):
-        read(tmp_path, "x")
-    assert read(tmp_path, "y") is None
-
-
 @pytest.mark.parametrize("name", STUDIES)
 @pytest.mark.parametrize("profile", ["paper", "quick"])
 def test_every_study_that_ships_can_be_run_and_drawn(name: str, profile: str) -> None:

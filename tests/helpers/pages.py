@@ -19,7 +19,5 @@ SNIPPETS = {
 }
 # The words of each command of `mtrnn`, on all pages.
 COMMANDS = [
-    command.split()
-    for text in PAGES.values()
-    for command in re.findall(r"^mtrnn ([^#\n]*)", text, flags=re.MULTILINE)
+    command.split() for text in PAGES.values() for command in re.findall(r"^mtrnn ([^#\n]*)", text, flags=re.MULTILINE)
 ]

@@ -11,7 +11,7 @@ import mtrnn_envs
 from mtrnn_agents import IdealObserver, OptimalStopping
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.testing.envs import task_of
+from mtrnn_envs.testing.comparisons import task_of
 from mtrnn_envs.trials import sample
 
 

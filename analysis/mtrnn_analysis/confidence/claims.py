@@ -1,4 +1,4 @@
-"""What agents claim, and what claims would come true of a calibrated agent. Axis letters: see `behavior`."""
+"""Reported confidence of agents, and outcomes drawn for a calibrated agent. Axis letters: see `behavior.answers`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mtrnn_envs.components.boundaries import Linear
 
 
 class Claims(NamedTuple):
-    """What is claimed of each task asked.
+    """Reported confidence in each queried task.
 
     Attributes:
-        confidence: the probability claimed for the likelier side, 1/2 to 1, `[N, A]`.
-        right: whether that side is the label, `[N, A]`.
-        given: which claims count, `[N, A]`: those of answers that were given.
-        n_levels: the levels that a claim is one of, on each side; 0 where any probability can be claimed. A level
-            stands for a bin of [1/2, 1] of width 1 / (2 n_levels) and claims its middle: 7/12, 9/12 or 11/12 of three.
+        confidence: the probability reported for the favoured choice, 1/2 to 1, `[N, A]`.
+        right: whether that choice is the label, `[N, A]`.
+        given: whether an answer was given, so that its confidence counts, `[N, A]`.
+        n_levels: levels of confidence for each choice; 0 where any probability can be reported. A level stands for a
+            bin of [1/2, 1] of width 1 / (2 n_levels) and reports its middle: 7/12, 9/12 or 11/12 of three.
     """
 
     confidence: Float[np.ndarray, "N A"]
@@ -36,28 +36,26 @@ def claims(
     labels: Int8[np.ndarray, "N A"],
     probabilities: Float[np.ndarray, "N A"] | None,
     confidence: Float[np.ndarray, "N A"] | None,
-    least: int = 50,
 ) -> Claims:
-    """The claims of an agent.
+    """The reported confidence of an agent.
 
-    Reaction time: the confidence that answers were given with; this is what is paid for. Fixed duration: answers carry
-    none, and max(p, 1 - p) of the agent's probability of +1 is taken, for the side that this probability favours (+1
-    for p of just 1/2), also where the answer was the other one.
-
-    Raises:
-        ValueError: if there are neither, fewer than `least` answers, or claims that are no probabilities.
+    Reaction time: the confidence of its answers, which earns the reward. Fixed duration: answers carry none, and max(p,
+    1 - p) of the agent's probability of +1 is taken, for the choice that this probability favours (+1 for p of 1/2),
+    also where the answer was the other one. Raises `ValueError` if there are neither, fewer than 50 answers, or values
+    outside of [0, 1].
     """
-    check_answers(answers, least, labels=labels, probabilities=probabilities, confidence=confidence)
+    check_answers(answers, labels=labels, probabilities=probabilities, confidence=confidence)
     given, timed = answers != 0, task.reaction_time and confidence is not None
     told, name = (confidence, "confidence") if timed else (probabilities, "probabilities")
     if told is None:
         raise ValueError(
-            "probabilities is None: the agent tells no probabilities, and answers of fixed duration carry no confidence"
+            "probabilities is None, and answers of fixed duration carry no confidence; record an agent with "
+            "probabilities"
         )
     p = told.astype(np.float64)
     if not ((p >= 0) & (p <= 1))[given].all():
         raise ValueError(f"{name} has values that are not in [0, 1], or not finite, for answers that were given")
-    if timed:  # p and 1 - p of a level differ by rounding, and are the same claim
+    if timed:  # p and 1 - p of a level differ by rounding
         return Claims(np.round(p, 12), answers == labels, given, task.n_confidence)
     return Claims(np.maximum(p, 1 - p), np.where(p >= 0.5, 1, -1) == labels, given, 0)
 
@@ -65,10 +63,10 @@ def claims(
 def directions(
     task: EvidenceTask, latents: Float[np.ndarray, "N D"], context: Int[np.ndarray, " N"] | None
 ) -> Float[np.ndarray, "N A D"]:
-    """Unit vectors along which the noise of the evidence moves each margin; 0 where nothing does.
+    """Unit vectors along which the noise of the evidence moves each margin; 0 where it does not.
 
-    Their inner products are how alike the errors of two tasks are in a trial: c_k · c_l for lines under isotropic
-    noise; else, latents are in units of their noise. Of boundaries that are not linear, the gradient at x* is taken.
+    Their inner products are the correlations of the errors of two tasks in a trial: c_k · c_l for lines under isotropic
+    noise; else, latents are in units of their noise. Boundaries that are not linear have their gradient at x*.
     """
     boundary = task.boundary
     if isinstance(boundary, Linear):
@@ -90,20 +88,13 @@ def calibrated_draws(
     n_draws: int,
     rng: np.random.Generator,
 ) -> Bool[np.ndarray, "R N A"]:
-    """Whether each claim comes true, drawn `n_draws` times for an agent whose claims are all exactly right.
+    """Whether each favoured choice (+1 or -1) is right, drawn `n_draws` times for a calibrated agent.
 
-    Each comes true with the probability claimed. Those of one trial do not do so independently: labels are drawn as
-    one hidden point would give them, the side of c_k · (m + error) with one Gaussian error for all tasks of a trial (a
-    Gaussian copula with the correlations of `directions`). Drawn independently, the answers of 24 tasks would
-    count as more evidence than they are: in a quarter of 100 sets of 100 trials the ideal observer itself had p <= 0.1,
-    and in a tenth of them with the draws of here.
-
-    Arguments:
-        confidence: claimed for the favoured side.
-        favoured: that side, +1 or -1.
-        along: see `directions`; tasks with 0 are drawn by themselves.
-        n_draws: how many draws.
-        rng: of which.
+    Each is right with its reported probability. Those of one trial are not independent: labels are drawn as for one
+    hidden point, the side of c_k · (m + error) with one Gaussian error for all tasks of a trial (a Gaussian copula with
+    the correlations of `along`, see `directions`; tasks with 0 are drawn independently). With independent draws the
+    answers to 24 tasks would count as more evidence than they are: in a quarter of 100 sets of 100 trials the ideal
+    observer itself had p <= 0.1, and in a tenth of them with these draws.
     """
     bound, sideways = ndtri(confidence), along * favoured[:, :, None]
     alone = ~along.any(axis=2)

@@ -200,7 +200,7 @@ def legend(figure: Figure, handles: Sequence[Any]) -> None:
     """Draws the legend below the panel, in as many columns as there is room for."""
     if handles:
         longest = max(len(str(handle.get_label())) for handle in handles)
-        columns = int(figure.get_figwidth() * 72 / (7 * 0.55 * (longest + 7)))
+        columns = int(figure.get_figwidth() * 72 / (7 * 0.55 * (longest + 9)))
         look: Any = {"loc": "outside lower center", "columnspacing": 1.2, "handlelength": 2.4}
         figure.legend(handles=handles, ncols=max(1, min(len(handles), columns)), **look)
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from scipy import special
 
 from mtrnn_envs.components.noise.base import HALF, NARROWEST, NEGLIGIBLE, Noise
-from mtrnn_envs.utils.arrays import fill_normal
+from mtrnn_envs.rng.fill import fill_normal
 
 
 @dataclass(frozen=True)

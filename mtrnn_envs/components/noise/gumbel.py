@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy import special
 
 from mtrnn_envs.components.noise.base import HALF, NARROWEST, NEGLIGIBLE, Noise
-from mtrnn_envs.utils.arrays import fill_exponential
+from mtrnn_envs.rng.fill import fill_exponential
 
 
 @dataclass(frozen=True)

@@ -164,9 +164,7 @@ def read(out: Path, cell_id: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not a complete cell: {error!r}; remove the file and run the study again"
-        ) from error
+        raise ValueError(f"{path} is not a whole cell: {error!r}; remove it and run the study again") from error
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA} only")
     return found
@@ -193,7 +191,8 @@ def agent_of(cell: Cell, out: Path) -> Agent:
 
     plugin = plugins.agent(cell.agent)
     if not cell.trained:
-        if not callable(make := getattr(plugin, "untrained", None)):
+        make: Any = getattr(plugin, "untrained", None)
+        if not callable(make):
             raise ValueError(f"trained=False: agent {cell.agent!r} has no function untrained(task, seed, training)")
         return make(cell.task, cell.seed, cell.training)
     folder = out / AGENTS / cell.run
@@ -290,7 +289,9 @@ def _keep_arrays(cell: Cell, out: Path, recording: Recording, agent: Agent) -> N
     for name in cell.kept:
         try:
             result = probe(recording, name, agent=agent)
-            kept = {f.name: np.asarray(getattr(result, f.name)) for f in fields(result) if f.name != "settings"}
+            kept: dict[str, Any] = {
+                f.name: np.asarray(getattr(result, f.name)) for f in fields(result) if f.name != "settings"
+            }
             kept = {key: value for key, value in kept.items() if value.dtype.kind in "biufU"}
         except ValueError as error:
             kept = {"left_out": np.asarray(str(error))}

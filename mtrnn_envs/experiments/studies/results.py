@@ -74,7 +74,8 @@ class Results:
         measures = {c: title for title, c in (self.study.measures or {"accuracy": "accuracy"}).items() if c in rows}
         axes = list(dict.fromkeys(name for e in self.entries for name in e.labels if name != "seed")) or ["study"]
         groups = rows.groupby(axes, sort=False, dropna=False)
-        table = groups[list(measures)].mean().rename(columns=measures)
+        table: Any = groups[list(measures)].mean()
+        table = table.rename(columns=measures)
         table.insert(0, "networks", groups.size())
         return table.reset_index()
 
