@@ -239,8 +239,10 @@ def test_files_of_unknown_schemas_or_that_are_no_recordings_are_refused(tmp_path
 def test_agents_that_do_not_fit_are_refused_by_name() -> None:
     class Agent:
         def __init__(self, answer: Any, **methods: Any) -> None:
-            self.predict = lambda observation, **_: answer
-            self.__dict__.update(methods)
+            self.__dict__.update(methods, answer=answer)
+
+        def predict(self, observation, state=None, episode_start=None, deterministic=False) -> Any:
+            return self.__dict__["answer"]
 
     right = np.zeros((1, 24), int), None
     for answer, message in (
