@@ -51,16 +51,14 @@ def ideals(task: EvidenceTask, names: Iterable[str]) -> dict[str, float]:
     return {name: value for name in names if (value := known.get(name)) is not None}
 
 
-def decoding(say: Callable[[str], None], *, released: bool = False) -> Metrics | None:
+def decoding(say: Callable[[str], None]) -> Metrics | None:
     """The `metrics` of `train`: r2_prior of x* decoded from states, in and out of distribution (probe "decoding").
 
-    With `released`, also r2_prior on test trials drawn as in the public code (probe "released_holdout"). Training does
-    not fail for lack of them: if the probe is missing or not applicable, `say` is called once, and there are no
-    numbers.
+    Training does not fail for lack of them: if the probe is missing or not applicable, `say` is called once, and there
+    are no numbers.
     """
     try:
         decode = plugins.probe("decoding")
-        other = plugins.probe("released_holdout") if released else None
     except (ImportError, ValueError) as error:
         say(f"training continues without r2: {error}")
         return None
@@ -72,12 +70,10 @@ def decoding(say: Callable[[str], None], *, released: bool = False) -> Metrics |
             return {}
         try:
             result = decode(states, latents, np.random.default_rng(0), n_null=0)
-            public = other(states, latents, np.random.default_rng(0), n_null=0) if other else None
         except ValueError as error:
             applicable = False
             say(f"\ntraining continues without r2: {error}")  # a progress bar may occupy the line
             return {}
-        r2 = {"r2_id": result.in_distribution.r2_prior, "r2_ood": result.out_of_distribution.r2_prior}
-        return r2 if public is None else r2 | {"r2_ood_released": public.value}
+        return {"r2_id": result.in_distribution.r2_prior, "r2_ood": result.out_of_distribution.r2_prior}
 
     return metrics

@@ -20,7 +20,7 @@ from mtrnn_envs.trials import observe
 JACOBIAN_TOLERANCE = 1e-5
 
 
-def check_agent(agent: Any, env_id: str, *, seed: int = 0, **kwargs: Any) -> None:
+def check_agent(agent: object, env_id: str, *, seed: int = 0, **kwargs: Any) -> None:
     """Checks an agent against `mtrnn_envs.protocols.Agent`, on the trials of an environment.
 
     Actions are whole numbers within the action space; `hidden` is `[B, H]` and finite; `probabilities` are `[B, A]`, or

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def _actions(agent: Agent, task: EvidenceTask, shown: np.ndarray, said: list[str
     return actions
 
 
-def _outputs(agent: Any, state: Any, n: int, task: EvidenceTask) -> list[str]:
+def _outputs(agent: Agent, state: Any, n: int, task: EvidenceTask) -> list[str]:
     """The faults of `hidden` and `probabilities`, where the agent has them."""
     said = []
     for name, widths in (("hidden", None), ("probabilities", {task.n_answers, task.n_tasks})):
@@ -232,7 +232,7 @@ class _Replays:
         blank, without = self._run(nothing)
         if not _same(blank, self.actions):
             return ""
-        told: Callable[[Any], Any] | None = getattr(self.agent, "probabilities", None)
+        told = getattr(self.agent, "probabilities", None)
         if callable(told) and not np.array_equal(np.asarray(told(self._run(self.shown)[1])), np.asarray(told(without))):
             return ""
         return "What it answers does not depend on the evidence: shown none, it answers the same."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from typing import Any
 
@@ -13,10 +14,11 @@ import numpy as np
 
 from mtrnn_envs import plugins
 from mtrnn_envs.probing import INPUTS, PARTS, Missing, numbers, probe
+from mtrnn_envs.protocols import Agent
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.reward import is_discrete
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.testing.comparisons import assert_same, global_generators_untouched
+from mtrnn_envs.testing.comparisons import assert_same, global_generators_untouched, task_of
 
 N_UNITS, N_TRIALS = 12, 400
 
@@ -34,17 +36,17 @@ class Average:
         x = rng.uniform(-0.5, 0.5, (4000, task.n_dims))
         self.slopes = np.linalg.lstsq(x, task.boundary.margins(x))[0] * 20
 
-    def start(self, n: int) -> Any:
+    def start(self, n: int) -> np.ndarray:
         """See `mtrnn_envs.protocols.Dynamics`."""
         return np.zeros((n, N_UNITS))
 
-    def __call__(self, states: Any, inputs: Any) -> Any:
+    def __call__(self, states: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """See `mtrnn_envs.protocols.Dynamics`."""
         return states + np.asarray(inputs, float)[:, 1 : 1 + self.task.n_dims] @ self.axes.T
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> Any:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `mtrnn_envs.record`."""
         state = self.start(len(observation)) if state is None else state
         fresh = np.zeros(len(observation), bool) if episode_start is None else np.asarray(episode_start, bool)
@@ -62,33 +64,33 @@ class Average:
             action = np.where(sure, 1 + right * self.task.n_confidence, 0)
         return (action[:, 0] if is_discrete(self.task) else action).astype(np.int64), state
 
-    def hidden(self, state: Any) -> Any:
+    def hidden(self, state: np.ndarray) -> np.ndarray:
         """The units."""
         return state
 
-    def probabilities(self, state: Any) -> Any:
+    def probabilities(self, state: np.ndarray) -> np.ndarray:
         """The probability of +1 for every task."""
         scale = self.axes.T @ self.axes
         decoded = state @ self.axes @ np.linalg.pinv(scale)
         return 1 / (1 + np.exp(-np.clip(decoded / self.task.longest.stimulus @ self.slopes, -30, 30)))
 
-    def dynamics(self) -> Any:
+    def dynamics(self) -> Average:
         """The agent is its own dynamics."""
         return self
 
-    def untrained(self) -> Any:
+    def untrained(self) -> Average:
         """The same with other axes."""
         return Average(self.task, seed=1)
 
 
-def recording_of(**kwargs: Any) -> tuple[Recording, Any]:
+def recording_of(**kwargs: Any) -> tuple[Recording, Average]:
     """A small recording of `Average` in a task with fields `kwargs`, and the agent."""
     env = gym.make_vec("MultiTaskEvidence-v0", 16, split="test", **{"n_tasks": 6, "encoder": None, **kwargs})
-    agent = Average(env.unwrapped.task)  # pyright: ignore[reportAttributeAccessIssue]
+    agent = Average(task_of(env))
     return record(agent, env, N_TRIALS, seed=0), agent
 
 
-def check_probe(name: str, recording: Recording | None = None, agent: Any = None, **settings: Any) -> Any:
+def check_probe(name: str, recording: Recording | None = None, agent: Agent | None = None, **settings: Any) -> Any:
     """Checks a probe against the contract of this package, and gives its result.
 
     A probe is a function whose parameters are inputs by the names of `probing.INPUTS`, `rng`, and settings behind a
@@ -151,7 +153,7 @@ def _check_result(name: str, found: Any) -> None:
     assert all(isinstance(key, str) for key in found.settings), f"{name}: settings={found.settings!r}"
 
 
-def _check_refuses_nan(name: str, recording: Recording, agent: Any, settings: dict[str, Any]) -> None:
+def _check_refuses_nan(name: str, recording: Recording, agent: Agent | None, settings: dict[str, Any]) -> None:
     assert recording.hidden is not None
     broken = recording.hidden.copy()
     broken[0, recording.last_steps[0], 0] = np.nan
@@ -170,7 +172,7 @@ def _copies(recording: Recording) -> dict[str, np.ndarray]:
 
 
 @contextlib.contextmanager
-def _untouched(name: str) -> Any:
+def _untouched(name: str) -> Iterator[None]:
     """Fails if the block prints, or draws from the global generators."""
     out = io.StringIO()
     with global_generators_untouched(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):

@@ -20,8 +20,7 @@ from stable_baselines3.common.distributions import BernoulliDistribution, MultiC
 from stable_baselines3.common.env_util import make_vec_env
 
 import mtrnn_envs
-from mtrnn_agents import trial_ppo
-from mtrnn_agents.stable_baselines import ppo_history, recurrent_ppo
+from mtrnn_agents.stable_baselines import recurrent_ppo
 from mtrnn_agents.stable_baselines.whole_trial_ppo import (
     StackedCategoricals,
     WholeBernoulli,
@@ -384,13 +383,6 @@ def test_stock_is_refused_where_it_would_fail(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stock=True with action_encoding='multi_binary'"):
         recurrent_ppo.train(binary, 0, replace(QUICK, stock=True), folder=tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("other", [ppo_history.Training(), trial_ppo.Training()])
-@pytest.mark.usefixtures("unannotated")
-def test_settings_of_another_training_are_refused(other: Any) -> None:
-    with pytest.raises(ValueError, match=r"is a \S+.Training; a \S+.recurrent_ppo.Training is needed"):
-        recurrent_ppo.train(SMALL, 0, other, progress=False)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import signal
@@ -230,11 +229,15 @@ def test_what_a_name_holds_is_part_of_a_run(changed: str, tmp_path: Path, monkey
         train(task, 0, training, folder=tmp_path, progress=False)
 
 
-@pytest.mark.parametrize(("name", "theirs"), [("supervised", "trial_ppo"), ("trial_ppo", "supervised")])
+@pytest.mark.usefixtures("unannotated")
+@pytest.mark.parametrize("theirs", ["supervised", "trial_ppo", "ppo_history"])
+@pytest.mark.parametrize("name", ["supervised", "trial_ppo", "recurrent_ppo", "ppo_history"])
 def test_settings_and_tasks_of_another_kind_are_refused(name: str, theirs: str) -> None:
+    if name == theirs:
+        theirs = "recurrent_ppo"
     agent, other = plugins.agent(name), plugins.agent(theirs)
     settings: Any = next(iter(other.PRESETS.values()))
-    untyped: Any = inspect.unwrap(agent.train)
+    untyped: Any = agent.train
     with pytest.raises(ValueError, match=rf"is a {other.Training.__module__}.Training; a {agent.Training.__module__}"):
         untyped(TASK, 0, settings, progress=False)
     with pytest.raises(ValueError, match=r"training='dense' is a builtins\.str"):

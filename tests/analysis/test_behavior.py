@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyddm
@@ -550,11 +551,12 @@ def test_drift_diffusion_needs_one_deadline_and_answers_before_it():
 def test_figures_name_their_axes_and_show_the_null():
     recording = recorded("bound", TIMED)
     given = recording.answers, recording.response_steps, recording.trials()
-    for draw, found in (
+    pairs: list[tuple[Any, Any]] = [
         (figures.psychometric_figure, psychometric(*given, np.random.default_rng(0), **QUICK)),
         (figures.chronometric_figure, timed(recording, chronometric)),
         (figures.speed_accuracy_figure, timed(recording, speed_accuracy, cost_factors=())),
-    ):
+    ]
+    for draw, found in pairs:
         *curves, against_null = draw(found).axes
         assert all(axes.get_xlabel() and axes.get_ylabel() for axes in curves)
         assert any(np.array_equal(line.get_ydata(), found.null) for line in against_null.lines)

@@ -139,13 +139,6 @@ def test_the_geometric_null_does_not_depend_on_where_zero_is():
     np.testing.assert_allclose(one.null, two.null, atol=1e-9)
 
 
-def test_fewer_trials_than_units_and_silent_units_are_scored():
-    rng = np.random.default_rng(2)
-    latents = codes.latents_of(rng, 48)
-    states = np.hstack([codes.linear(rng, latents), np.zeros((48, 10))])
-    assert ccgp(states, latents, rng, n_null=20).value > 0.8
-
-
 def test_what_cannot_be_scored_is_refused():
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 200)

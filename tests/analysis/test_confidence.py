@@ -15,7 +15,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mtrnn_analysis.confidence import calibration, metacognition
 from mtrnn_analysis.confidence.calibration import brier
-from mtrnn_analysis.confidence.claims import calibrated_draws, claims, directions
+from mtrnn_analysis.confidence.reported import calibrated_draws, directions, reported
 from mtrnn_analysis.figures import confidence as figures
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.components.boundaries import even_lines
@@ -260,7 +260,7 @@ def test_what_is_no_claim_is_refused():
     trials, p = ideal()
     labels = trials.asked
     with pytest.raises(ValueError, match="probabilities is None, and answers of fixed duration carry no confidence"):
-        claims(FIXED, labels, labels, None, None)
+        reported(FIXED, labels, labels, None, None)
     bad = p.copy()
     bad[0, 0] = np.nan
     with pytest.raises(ValueError, match=r"probabilities has values that are not in \[0, 1\], or not finite"):

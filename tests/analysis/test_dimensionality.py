@@ -118,15 +118,6 @@ def test_over_time_a_code_that_grows_and_steps_that_end():
     assert 1 < found.over_time < 20
 
 
-def test_rotation_scale_and_shift_change_nothing_noise_free_or_not():
-    latents = codes.latents_of(np.random.default_rng(1), 400)
-    states = codes.expanded(np.random.default_rng(2), latents, 20, noise=2)
-    for other in (codes.rotated(np.random.default_rng(3), states), 9 * states - 50):
-        one, two = (dimensionality(h, latents, np.random.default_rng(0), n_null=0) for h in (states, other))
-        assert two.value == pytest.approx(one.value)
-        assert two.signal == pytest.approx(one.signal)
-
-
 def test_one_orthant_empty_and_few_trials_are_defined():
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng)

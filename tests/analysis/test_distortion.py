@@ -96,18 +96,6 @@ def test_p_is_uniform_for_a_linear_map_with_noise():
         assert kstest(values, "uniform").statistic < 1.63 / np.sqrt(200)
 
 
-def test_rotation_scale_and_shift_of_states_change_nothing():
-    latents = codes.latents_of(np.random.default_rng(1))
-    states = codes.expanded(np.random.default_rng(2), latents, 20, noise=0.5)
-    one, *others = (
-        distortion(h, latents, np.random.default_rng(0), n_null=0)
-        for h in (states, codes.rotated(np.random.default_rng(3), states), 9 * states - 50)
-    )
-    for other in others:
-        for name in ("value", "isometry", "isotropy", "area_variation", "turning"):
-            assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-6)
-
-
 def test_bins_without_trials_are_left_out():
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 3000)

@@ -74,7 +74,8 @@ def test_without_noise_it_is_the_plain_mean_cosine():
     signs = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
     found = parallelism(np.repeat(places, 2, axis=0), 0.2 * np.repeat(signs, 2, axis=0), rng, n_null=0)
     v = places[4:] - places[:4]
-    expected, centred = (each[np.triu_indices(4, 1)].mean() for each in (cosine_similarity(v), np.corrcoef(v)))
+    pairs = np.triu_indices(4, 1)
+    expected, centred = (np.asarray(each)[pairs].mean() for each in (cosine_similarity(v), np.corrcoef(v)))
     assert abs(expected - centred) > 0.04, "or cosines could not be told from correlations"
     assert found.by_latent["x1"] == pytest.approx(expected, abs=1e-9)
     assert found.uncorrected_by_latent["x1"] == pytest.approx(expected, abs=1e-9)
@@ -111,15 +112,6 @@ def test_p_is_uniform_where_the_null_holds(code, which):
         latents = codes.latents_of(rng, 160)
         p.append(getattr(parallelism(code(rng, latents), latents, rng, n_null=19), which) - rng.uniform(0, 0.05))
     assert kstest(p, "uniform").statistic < 1.63 / np.sqrt(200)
-
-
-def test_nothing_changes_with_rotation_scale_or_shift():
-    rng = np.random.default_rng(1)
-    latents = codes.latents_of(rng, 400)
-    states = codes.expanded(rng, latents, 20, noise=1)
-    value = parallelism(states, latents, rng, n_null=0).value
-    for other in (codes.rotated(rng, states), 7 * states, states - 100):
-        assert parallelism(other, latents, rng, n_null=0).value == pytest.approx(value, abs=1e-9)
 
 
 def test_the_null_keeps_the_mean_and_the_scatter_of_the_places_and_turns_them_uniformly():

@@ -219,13 +219,10 @@ def test_a_wrong_argument_is_named(kwargs, message):
         gym.make_vec("MultiTaskEvidence-v0", num_envs=2, **kwargs)
 
 
-@pytest.mark.parametrize("seed", [-1, True])
-def test_a_wrong_seed_is_named(seed):
-    with pytest.raises(ValueError, match=f"seed={seed!r}"):
-        gym.make("MultiTaskEvidence-v0").reset(seed=seed)
-
-
-def test_wrong_vector_arguments_are_named():
+def test_wrong_seeds_and_vector_arguments_are_named():
+    for seed in (-1, True):
+        with pytest.raises(ValueError, match=f"seed={seed!r}"):
+            gym.make("MultiTaskEvidence-v0").reset(seed=seed)
     with pytest.raises(ValueError, match="num_envs=0"):
         gym.make_vec("MultiTaskEvidence-v0", num_envs=0)
     with pytest.raises(ValueError, match="autoreset_mode='Never' is not an AutoresetMode"):

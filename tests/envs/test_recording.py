@@ -217,36 +217,32 @@ def test_a_recording_is_printed_in_a_few_lines() -> None:
     assert "task: unknown" in repr(dataclasses.replace(recording, metadata={}))
 
 
-def test_unknown_schemas_are_refused(tmp_path) -> None:
-    recording = record(Counter(EvidenceTask()), make({}, None), 1, seed=2)
-    path = tmp_path / "recording.npz"
+def test_files_of_unknown_schemas_or_that_are_no_recordings_are_refused(tmp_path) -> None:
+    path, recording = tmp_path / "recording.npz", record(Counter(EvidenceTask()), make({}, None), 1, seed=2)
     dataclasses.replace(recording, metadata={**recording.metadata, "schema": 99}).save(path)
     with pytest.raises(ValueError, match="has schema 99; this version reads schema 1 only"):
         Recording.load(path)
     np.savez(path, latents=recording.latents)
     with pytest.raises(ValueError, match=r"is not a whole recording: .*metadata"):
         Recording.load(path)
-
-
-def test_files_that_are_no_recordings_are_refused(tmp_path) -> None:
-    path = tmp_path / "recording.npz"
-    record(Counter(EvidenceTask()), make({}, None), 1, seed=2).save(path)
+    np.savez(path, metadata=np.array('{"schema": 1}'))
+    with pytest.raises(ValueError, match="it lacks valid, latents"):
+        Recording.load(path)
+    recording.save(path)
     whole = path.read_bytes()
-    half, text, metadata = whole[: len(whole) // 2], b"no archive at all", np.array('{"schema": 1}')
-    for content in (half, text, b"", whole[:300] + b"?" + whole[301:]):
+    for content in (whole[: len(whole) // 2], b"no archive at all", b"", whole[:300] + b"?" + whole[301:]):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"recording\.npz is not a whole recording"):
             Recording.load(path)
-    np.savez(path, metadata=metadata)
-    with pytest.raises(ValueError, match="it lacks valid, latents"):
-        Recording.load(path)
 
 
 def test_agents_that_do_not_fit_are_refused_by_name() -> None:
     class Agent:
         def __init__(self, answer: Any, **methods: Any) -> None:
-            self.predict = lambda observation, **_: answer
-            self.__dict__.update(methods)
+            self.__dict__.update(methods, answer=answer)
+
+        def predict(self, observation, state=None, episode_start=None, deterministic=False) -> Any:
+            return self.__dict__["answer"]
 
     right = np.zeros((1, 24), int), None
     for answer, message in (
@@ -272,8 +268,8 @@ def test_a_state_of_ones_own_shape_is_no_hidden_activity() -> None:
     assert record(Nested(), gym.make("MultiTaskEvidence-v0", n_tasks=3), 2, seed=0).hidden is None
 
 
-def test_an_agent_of_another_kind_of_task_is_refused() -> None:
-    agent = RandomAgent(EvidenceTask(n_tasks=3), np.random.default_rng(0))
+def test_an_agent_of_another_kind_of_task_is_refused(rng) -> None:
+    agent = RandomAgent(EvidenceTask(n_tasks=3), rng)
     with pytest.raises(ValueError, match=r"agent\.task has payoff='share', n_tasks=3, env\.task payoff='quadratic'"):
         record(agent, gym.make("MultiTaskEvidenceRT-v0", n_tasks=3), 2, seed=0)
 

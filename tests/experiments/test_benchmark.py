@@ -322,7 +322,7 @@ def test_agents_are_given_what_they_name() -> None:
     ready = make_agent(Ready, task, tested, 3)
     assert ready.task == tested
     assert ready.rng.random() == generator(3, "actions").random()
-    learns = train_agent(make_agent(Learns, task, tested, 3), task, 3, 100)
+    learns: Any = train_agent(make_agent(Learns, task, tested, 3), task, 3, 100)
     assert (learns.seed, learns.fitted) == (3, (task, 3, 100))
     with pytest.raises(ValueError, match=r"the agent, a str, has no method predict"):
         make_agent(lambda: "nothing", task, tested, 0)
@@ -335,7 +335,7 @@ def test_agents_are_given_what_they_name() -> None:
 )
 def test_ours_learn_from_as_many_trials_as_they_may(name: str, setting: str) -> None:
     task = task_of(BY_NAME[setting], 0)
-    agent = train_agent(make_agent(find_agent(name), task, task, 0), task, 0, 64)
+    agent: Any = train_agent(make_agent(find_agent(name), task, task, 0), task, 0, 64)
     training = agent.training if hasattr(agent, "training") else agent.run["training"]
     if isinstance(training, dict):  # what is begun is counted: see the tests of these agents
         assert training["total_trials"] == 64
@@ -455,7 +455,7 @@ def test_a_broken_cell_is_named(tmp_path: Path) -> None:
 
 
 def test_the_schema_knows_the_settings_and_scores() -> None:
-    schema = json.loads((resources.files(benchmark.__package__) / "benchmark.schema.json").read_text())
+    schema = json.loads((resources.files("mtrnn_envs.experiments.benchmark") / "benchmark.schema.json").read_text())
     cell = schema["properties"]["cells"]["items"]["properties"]
     assert cell["setting"]["enum"] == list(NAMES)
     assert cell["scores"]["required"] == list(SCORES)

@@ -34,7 +34,9 @@ def test_the_ideal_observer_reaches_its_closed_form_accuracy_in_the_environment(
     envs = gym.make_vec("MultiTaskEvidence-v0", num_envs=500, encoder=None, **fields)
     task = task_of(envs)
     agent = IdealObserver(task)
-    silent = SimpleNamespace(predict=agent.predict, hidden=agent.hidden)  # to compute all that it claims takes long
+    silent: Any = SimpleNamespace(
+        predict=agent.predict, hidden=agent.hidden
+    )  # its probabilities take long
     recording = mtrnn_envs.record(silent, envs, n_trials=4000, seed=2)
     share = recording.correct.mean(1)
     error = share.std(ddof=1) / np.sqrt(len(share))

@@ -6,7 +6,7 @@ stimulus steps, K tasks, R draws, B bins.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Int8, Num, Shaped
@@ -157,7 +157,8 @@ def equal_mass(values: Num[np.ndarray, "*N"], n_bins: int) -> Int[np.ndarray, "*
 
 def bin_means(bins: Int[np.ndarray, "*N"], values: Shaped[np.ndarray, "*N"], n_bins: int) -> Float[np.ndarray, " B"]:
     """The mean of the values in each bin; NaN in an empty one."""
-    return binned_statistic(bins.ravel(), values.ravel().astype(float), "mean", np.arange(n_bins + 1) - 0.5).statistic
+    edges: Any = np.arange(n_bins + 1) - 0.5
+    return binned_statistic(bins.ravel(), values.ravel().astype(float), "mean", edges).statistic
 
 
 def resampled(n: int, n_draws: int, rng: np.random.Generator) -> Float[np.ndarray, "R N"]:

@@ -199,8 +199,8 @@ def speed_accuracy(
 
 def _levels(task: EvidenceTask, answers: np.ndarray, confidence: np.ndarray) -> Int[np.ndarray, "N A"]:
     """The response option of each answer, from 1; 0 for none (see `mtrnn_envs.reward.reported_probability`)."""
-    claimed = np.where(answers > 0, confidence, 1 - confidence)
-    level = np.rint(2 * task.n_confidence * claimed + 0.5).astype(np.int64)
+    p_up = np.where(answers > 0, confidence, 1 - confidence)
+    level = np.rint(2 * task.n_confidence * p_up + 0.5).astype(np.int64)
     return np.where(answers != 0, np.clip(level, 1, 2 * task.n_confidence), 0)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int8
 
 from mtrnn_analysis.behavior.answers import equal_mass, ideal_at, steps_taken
-from mtrnn_analysis.confidence.claims import Claims, calibrated_draws, claims, directions
+from mtrnn_analysis.confidence.reported import Reported, calibrated_draws, directions, reported
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
@@ -109,7 +109,7 @@ def calibration(
     n_null: int = 100,
     n_bins: int = 10,
 ) -> Calibration:
-    """The calibration of an agent's confidence (see `confidence.claims`; for inputs, `mtrnn_analysis.behavior`).
+    """The calibration of an agent's confidence (see `confidence.reported`; for inputs, `mtrnn_analysis.behavior`).
 
     Null hypothesis: each answer is right with the reported probability. Draws keep the confidence and draw the labels,
     for all tasks of a trial together, so that errors of a trial are as alike as the geometry of the tasks makes those
@@ -125,19 +125,19 @@ def calibration(
     """
     check_int("n_null", n_null, 0)
     check_int("n_bins", n_bins, 1)
-    told = claims(task, answers, labels, probabilities, confidence)
-    c, right = told.confidence[told.given], told.right[told.given].astype(float)
-    mass = np.unique(c, return_inverse=True)[1] if told.n_levels else equal_mass(c, n_bins)
+    own = reported(task, answers, labels, probabilities, confidence)
+    c, right = own.confidence[own.given], own.right[own.given].astype(float)
+    mass = np.unique(c, return_inverse=True)[1] if own.n_levels else equal_mass(c, n_bins)
     width = np.minimum((2 * n_bins * (c - 0.5)).astype(np.int64), n_bins - 1)
-    favoured = np.where(told.right, labels, -labels).astype(np.int64)
+    favoured = np.where(own.right, labels, -labels).astype(np.int64)
     along = directions(task, latents.astype(float), context)
-    drawn = calibrated_draws(np.clip(told.confidence, 0, 1), favoured, along, n_null, rng)[:, told.given]
-    counts, claimed, shares = _in_bins(mass, c, right)
+    drawn = calibrated_draws(np.clip(own.confidence, 0, 1), favoured, along, n_null, rng)[:, own.given]
+    counts, means, shares = _in_bins(mass, c, right)
     null_shares = np.array([_in_bins(mass, c, d)[2] for d in drawn]).reshape(n_null, len(counts))
-    null = np.abs(null_shares - claimed) @ counts / len(c)
-    value = float(counts @ np.abs(claimed - shares) / len(c))
+    null = np.abs(null_shares - means) @ counts / len(c)
+    value = float(counts @ np.abs(means - shares) / len(c))
     low, high = np.quantile(null_shares, [0.05, 0.95], axis=0) if n_null else np.full((2, len(counts)), np.nan)
-    ideal_brier, ideal_log = _ideal(trials, response_steps, labels, told)
+    ideal_brier, ideal_log = _ideal(trials, response_steps, labels, own)
     return Calibration(
         value=value,
         null=null,
@@ -148,14 +148,14 @@ def calibration(
         ece_width=_ece(width, c, right),
         ece_width_null=np.array([_ece(width, c, d) for d in drawn]),
         overconfidence=float(c.mean() - right.mean()),
-        n_levels=told.n_levels,
-        ece_beyond_levels=_beyond(counts, claimed, shares, told.n_levels),
+        n_levels=own.n_levels,
+        ece_beyond_levels=_beyond(counts, means, shares, own.n_levels),
         brier=brier(mass, c, right),
         log_score=_log_score(c, right),
         ideal_brier=ideal_brier,
         ideal_log_score=ideal_log,
         n_claims=len(c),
-        bin_claims=claimed,
+        bin_claims=means,
         bin_shares=shares,
         bin_n=counts,
         bin_low=low,
@@ -163,15 +163,15 @@ def calibration(
     )
 
 
-def brier(bins: Int[np.ndarray, " N"], claim: Float[np.ndarray, " N"], true: Float[np.ndarray, " N"]) -> Brier:
+def brier(bins: Int[np.ndarray, " N"], confidence: Float[np.ndarray, " N"], true: Float[np.ndarray, " N"]) -> Brier:
     """The Brier score in given bins and its parts; see `Brier`. `true` is 1 or 0."""
     _, index = np.unique(bins, return_inverse=True)
-    counts, claimed, shares = _in_bins(index, claim, true)
-    base, n = true.mean(), len(claim)
-    apart, off = claim - claimed[index], true - shares[index]
+    counts, means, shares = _in_bins(index, confidence, true)
+    base, n = true.mean(), len(confidence)
+    apart, off = confidence - means[index], true - shares[index]
     return Brier(
-        score=float(np.mean((claim - true) ** 2)),
-        reliability=float(counts @ (claimed - shares) ** 2 / n),
+        score=float(np.mean((confidence - true) ** 2)),
+        reliability=float(counts @ (means - shares) ** 2 / n),
         resolution=float(counts @ (shares - base) ** 2 / n),
         uncertainty=float(base * (1 - base)),
         within_variance=float(np.mean(apart**2)),
@@ -179,34 +179,34 @@ def brier(bins: Int[np.ndarray, " N"], claim: Float[np.ndarray, " N"], true: Flo
     )
 
 
-def _in_bins(bins: np.ndarray, claim: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _in_bins(bins: np.ndarray, confidence: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Number, mean confidence and share of right answers in bins 0, 1, ...; means of empty bins are 0."""
     counts = np.bincount(bins)
-    claimed, shares = (np.bincount(bins, v.astype(float)) / np.maximum(counts, 1) for v in (claim, true))
-    return counts, claimed, shares
+    means, shares = (np.bincount(bins, v.astype(float)) / np.maximum(counts, 1) for v in (confidence, true))
+    return counts, means, shares
 
 
-def _ece(bins: np.ndarray, claim: np.ndarray, true: np.ndarray) -> float:
-    counts, claimed, shares = _in_bins(bins, claim, true)
-    return float(counts @ np.abs(claimed - shares) / len(claim))
+def _ece(bins: np.ndarray, confidence: np.ndarray, true: np.ndarray) -> float:
+    counts, means, shares = _in_bins(bins, confidence, true)
+    return float(counts @ np.abs(means - shares) / len(confidence))
 
 
-def _beyond(counts: np.ndarray, claimed: np.ndarray, shares: np.ndarray, n_levels: int) -> float:
+def _beyond(counts: np.ndarray, means: np.ndarray, shares: np.ndarray, n_levels: int) -> float:
     """The mean distance of the share of right answers from the bin that a level stands for."""
     if not n_levels:
         return float("nan")
-    return float(counts @ np.maximum(np.abs(shares - claimed) - 1 / (4 * n_levels), 0) / counts.sum())
+    return float(counts @ np.maximum(np.abs(shares - means) - 1 / (4 * n_levels), 0) / counts.sum())
 
 
-def _log_score(claim: np.ndarray, true: np.ndarray) -> float:
-    return float(np.mean(np.log(np.clip(np.where(true > 0, claim, 1 - claim), CLIP, 1 - CLIP))))
+def _log_score(confidence: np.ndarray, true: np.ndarray) -> float:
+    return float(np.mean(np.log(np.clip(np.where(true > 0, confidence, 1 - confidence), CLIP, 1 - CLIP))))
 
 
-def _ideal(trials: Trials | None, response_steps: np.ndarray, labels: np.ndarray, told: Claims) -> tuple[float, float]:
+def _ideal(trials: Trials | None, response_steps: np.ndarray, labels: np.ndarray, own: Reported) -> tuple[float, float]:
     """Brier and log score of the ideal observer on the first trials."""
     if trials is None or trials.task.encoder_noise > 0:
         return float("nan"), float("nan")
     p = ideal_at(trials, steps_taken(response_steps, trials))
-    given = told.given[: len(p)]
+    given = own.given[: len(p)]
     p, up = p[given], (labels[: len(p)] > 0)[given].astype(float)
     return float(np.mean((p - up) ** 2)), _log_score(p, up)

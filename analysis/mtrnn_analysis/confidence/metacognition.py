@@ -12,7 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_curve
 
 from mtrnn_analysis.behavior.answers import bin_means, equal_mass, ideal_at, interval, resampled, shuffles, steps_taken
-from mtrnn_analysis.confidence.claims import claims
+from mtrnn_analysis.confidence.reported import reported
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import Trials
@@ -105,15 +105,15 @@ def metacognition(
     """
     check_int("n_null", n_null, 0)
     check_int("n_bootstrap", n_bootstrap, 0)
-    told = claims(trials.task, answers, labels, probabilities, confidence)
-    given, right, n = told.given, told.right, len(answers)
+    report = reported(trials.task, answers, labels, probabilities, confidence)
+    given, right, n = report.given, report.right, len(answers)
     n_right = int(np.count_nonzero(right & given))
     n_errors = int(np.count_nonzero(given)) - n_right
     if not n_right or not n_errors:
         raise ValueError(
             f"answers has {n_right} right and {n_errors} wrong ones of those given; some of both are needed"
         )
-    ranked = _Ranked(told.confidence)
+    ranked = _Ranked(report.confidence)
     value = ranked.auroc(right, given.astype(float))
     # To permute confidence is to permute right and wrong.
     orders = shuffles(n, context, n_null, rng)
@@ -124,9 +124,9 @@ def metacognition(
     p = ideal_at(trials, steps_taken(response_steps, trials))
     m, up, there = len(p), labels > 0, given[: len(p)]
     ideal_right, graded = (p >= 0.5) == up[:m], np.maximum(p, 1 - p)
-    levels = np.minimum((2 * told.n_levels * (graded - 0.5)).astype(np.int64), max(told.n_levels - 1, 0))
-    ideal = levels.astype(float) if told.n_levels else graded
-    of_levels = np.where(right == up, told.confidence, 1 - told.confidence)
+    levels = np.minimum((2 * report.n_levels * (graded - 0.5)).astype(np.int64), max(report.n_levels - 1, 0))
+    ideal = levels.astype(float) if report.n_levels else graded
+    of_levels = np.where(right == up, report.confidence, 1 - report.confidence)
     own = (of_levels if probabilities is None else probabilities.astype(float))[:m]
     line = _Line(p, own, there)
     lines = line.fits(samples[:, :m])
@@ -139,9 +139,9 @@ def metacognition(
         interval=interval(many),
         ideal=_Ranked(ideal).auroc(ideal_right, there.astype(float)),
         ideal_graded=_Ranked(graded).auroc(ideal_right, there.astype(float)),
-        value_there=_Ranked(told.confidence[:m]).auroc(right[:m], there.astype(float)),
+        value_there=_Ranked(report.confidence[:m]).auroc(right[:m], there.astype(float)),
         n_ideal=m,
-        task_aurocs=_by_task(told.confidence, right, given, context, trials.task.n_tasks),
+        task_aurocs=_by_task(report.confidence, right, given, context, trials.task.n_tasks),
         slope=line.slope,
         intercept=line.intercept,
         slope_interval=interval(lines[0]),
@@ -149,7 +149,7 @@ def metacognition(
         logit_r2=line.r2,
         n_errors=n_errors,
         n_right=n_right,
-        **dict(zip(("hits", "false_alarms"), _roc(told.confidence, right, given), strict=True)),
+        **dict(zip(("hits", "false_alarms"), _roc(report.confidence, right, given), strict=True)),
         **dict(zip(("ideal_hits", "ideal_false_alarms"), _roc(ideal, ideal_right, there), strict=True)),
         **dict(zip(("bin_ideal", "bin_agent", "bin_sd"), line.bins, strict=True)),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -223,13 +223,13 @@ def _read_outs(
         Each question is fitted once to a set of trials.
         """
         rows, fitted = split.test[groups.which], split.fit[groups.which]
-        path, cut = paths.setdefault(split.fit.tobytes(), {}), np.flatnonzero(_cut(right, groups, split))
+        path, cut = paths.setdefault(split.fit.tobytes(), {}), np.flatnonzero(_cut(right, groups, split)).tolist()
         for k in cut:
             if k not in path:
                 path[k] = _logistic_path(states[fitted], right[fitted, k])
         weights = np.stack([path[k][0] for k in cut], axis=2) if len(cut) else np.empty((1, states.shape[1], 0))
         intercepts = np.stack([path[k][1] for k in cut], axis=1) if len(cut) else np.empty((1, 0))
-        return states[rows] @ weights + intercepts[:, None], np.flatnonzero(rows), cut
+        return states[rows] @ weights + intercepts[:, None], np.flatnonzero(rows), np.array(cut, np.int64)
 
     for q, split in enumerate(splits):
         hits = np.zeros(len(PENALTIES))
@@ -246,7 +246,8 @@ def _read_outs(
 
 def _logistic_path(states: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights `[P, H]` and intercepts `[P]` for all penalties, each fit starting from that of the next larger one."""
-    model, path = LogisticRegression(solver="newton-cholesky", warm_start=True, tol=1e-6), []
+    model: Any = LogisticRegression(solver="newton-cholesky", warm_start=True, tol=1e-6)
+    path = []
     with warnings.catch_warnings():
         # Newton's line search has nothing to gain at an optimum: scikit-learn then warns, and turns to L-BFGS.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -98,10 +98,11 @@ def _controls(axes: Any, agent: tuple[float, float], controls: Mapping[str, Cont
 
 def _map(axes: Any, result: Decoding) -> None:
     """The mean decoded x* of each cell of x*, as a grid."""
-    edges = [np.linspace(-0.5, 0.5, CELLS + 1)] * 2
+    edges: Any = [np.linspace(-0.5, 0.5, CELLS + 1)] * 2
     decoded = list(result.out_of_distribution.predictions.T)
-    sums = [binned_statistic_2d(*result.latents.T, decoded, statistic, edges)[0] for statistic in ("mean", "count")]
-    means = np.stack(np.where(sums[1] > 2, sums[0], np.nan), axis=-1)
+    x1, x2 = result.latents.T
+    values, count = (binned_statistic_2d(x1, x2, decoded, kind, edges)[0] for kind in ("mean", "count"))
+    means = np.moveaxis(np.where(count > 2, values, np.nan), 0, -1)
     centres = np.stack(np.meshgrid(*[(edge[1:] + edge[:-1]) / 2 for edge in edges], indexing="ij"), axis=-1)
     for grid, style in ((centres, {"color": GREY, "lw": 0.5, "zorder": 1}), (means, {"lw": 1.1, "zorder": 3})):
         for i in range(CELLS):

@@ -173,7 +173,7 @@ def _draw_plane(axes: Any, found: FixedPoints) -> None:
         (found.of_data.eigenvalues, VERMILLION, "+", "at the data"),
     ):
         mu = eigenvalues.ravel()
-        axes.plot(mu.real, mu.imag, marker, color=colour, ms=2.5, alpha=0.5, mew=0.6, label=name)
+        axes.plot(np.real(mu), np.imag(mu), marker, color=colour, ms=2.5, alpha=0.5, mew=0.6, label=name)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(xlabel="real part of $\\mu$", ylabel="imaginary part of $\\mu$")
     axes.legend(loc="upper center", bbox_to_anchor=(0.55, 1.14), ncols=2, handletextpad=0.1, columnspacing=0.8)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes as Panel
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -179,7 +181,7 @@ def distortion_figure(result: Distortion) -> Figure:
     return figure
 
 
-def _ellipses(figure: Any, axes: Any, result: Distortion, stretch: np.ndarray, vectors: np.ndarray) -> None:
+def _ellipses(figure: Figure, axes: Panel, result: Distortion, stretch: np.ndarray, vectors: np.ndarray) -> None:
     n_bins = result.settings["n_bins"]
     width = np.ptp(result.bins, axis=0) / np.maximum([len(np.unique(c.round(9))) - 1 for c in result.bins.T], 1)
     scale = 0.8 * float(np.min(width[width > 0], initial=1.0))
@@ -206,5 +208,5 @@ def _cumulated(shares: np.ndarray, shown: int) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(len(values) + 1), np.concatenate([[0], values])
 
 
-def _counts(components: Any) -> str:
+def _counts(components: Mapping[str, float]) -> str:
     return ": " + ", ".join(f"{count:.0f}" for count in components.values())

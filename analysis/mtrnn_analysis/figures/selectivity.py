@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpecBase
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
@@ -181,7 +182,7 @@ def _resultants(axes: Axes, result: Selectivity) -> None:
     axes.legend(loc="upper left", ncols=2, columnspacing=1)
 
 
-def _maps(figure: Figure, grid: Any, result: Selectivity) -> None:
+def _maps(figure: Figure, grid: GridSpecBase, result: Selectivity) -> None:
     for i, (unit, cells) in enumerate(zip(result.map_units, result.maps, strict=True)):
         axes = figure.add_subplot(grid[i])
         edges = result.map_edges

@@ -55,15 +55,15 @@ def _map(axes: Any, found: Multilateration) -> None:
         axes.plot([-0.5, 0.5], [-0.5, 0.5], color=GREY, lw=0.8)
         axes.set(xlabel="$x^*$ (latent units)", ylabel="from answers (latent units)")
         return
-    true, told = found.latents[:, :2], found.estimates[:, :2]
-    edges = np.linspace(-0.5, 0.5, N_CELLS + 1)
+    true, estimated = found.latents[:, :2], found.estimates[:, :2]
+    edges: Any = [np.linspace(-0.5, 0.5, N_CELLS + 1)] * 2
 
     def in_cells(values: np.ndarray, statistic: Any) -> np.ndarray:
-        return binned_statistic_2d(*true.T, values.T, statistic, [edges, edges]).statistic.reshape(2, -1).T
+        return binned_statistic_2d(true[:, 0], true[:, 1], values.T, statistic, edges).statistic.reshape(2, -1).T
 
     some = in_cells(true, "count")[:, 0] > 1
-    places, means = in_cells(true, "mean")[some], in_cells(told, "mean")[some]
-    spread = in_cells(told - true, "std")[some]
+    places, means = in_cells(true, "mean")[some], in_cells(estimated, "mean")[some]
+    spread = in_cells(estimated - true, "std")[some]
     axes.add_patch(mpl.patches.Rectangle((-0.5, -0.5), 1, 1, fill=False, ec=GREY, lw=0.6))  # pyright: ignore
     for place, mean in zip(places, means, strict=True):
         axes.plot(*np.stack([place, mean]).T, color=INK, lw=0.6, zorder=2)

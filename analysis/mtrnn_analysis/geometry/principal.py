@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -37,5 +38,5 @@ def principal_components(states: Float[np.ndarray, "N H"], n_components: int) ->
         ValueError: if `n_components` is greater than N or H.
     """
     with np.errstate(invalid="ignore"):  # states that do not vary have no shares: NaN
-        pca = PCA(n_components, svd_solver="covariance_eigh").fit(states.astype(np.float64))
+        pca: Any = PCA(n_components, svd_solver="covariance_eigh").fit(states.astype(np.float64))
     return PrincipalComponents(pca.mean_, pca.components_, pca.explained_variance_ratio_)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -270,4 +271,5 @@ def _maps(columns: np.ndarray, latents: np.ndarray) -> tuple[np.ndarray, np.ndar
     edges = np.stack([np.linspace(row.min(), row.max(), N_CELLS + 1) for row in x])
     if not columns.shape[1]:
         return np.empty((0, N_CELLS, N_CELLS)), edges
-    return binned_statistic_2d(x[1], x[0], list(columns.T), bins=[edges[1], edges[0]])[0], edges
+    sides: Any = [edges[1], edges[0]]
+    return binned_statistic_2d(x[1], x[0], list(columns.T), bins=sides)[0], edges

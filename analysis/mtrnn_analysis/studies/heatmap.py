@@ -11,23 +11,25 @@ import numpy as np
 from mtrnn_analysis.figures.style import INK, STYLE
 from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.networks import where
-from mtrnn_analysis.studies.panels import Asked, Drawn, Line
+from mtrnn_analysis.studies.panels import Drawn, Line, Request
 from mtrnn_envs.experiments.studies.study import number
 
 
-def heatmap(asked: Asked) -> list[Drawn]:
+def heatmap(request: Request) -> list[Drawn]:
     """A measure in each field of two axes: the interquartile mean over networks, as colour and number."""
-    found, table = asked.found, asked.table
+    found, table = request.found, request.table
     (title, column), *_ = panels.measures_of(found.study, table["value"]).items()
     rows = where(found, table.get("where", {}))
     if not panels.has(found, column, rows, False):
-        return [panels.nothing(asked, f"No network has {title}.")]
+        return [panels.nothing(request, f"No network has {title}.")]
     across, up = panels.levels_of(found, table["x"], rows), panels.levels_of(found, table["y"], rows)
     marks, values, grid = [], found.numbers(column), np.full((len(up), len(across)), np.nan)
     for (j, b), (i, a) in ((v, u) for v in enumerate(up) for u in enumerate(across)):
         if mine := where(found, {table["x"]: a, table["y"]: b}, rows):
             marks.append(
-                panels.mark(found, mine, values, f"{panels.told(table['x'], a)}, {panels.told(table['y'], b)}")
+                panels.mark(
+                    found, mine, values, f"{panels.level_text(table['x'], a)}, {panels.level_text(table['y'], b)}"
+                )
             )
             grid[j, i] = marks[-1].interval.value
     low, high = np.nanmin(grid), np.nanmax(grid)
@@ -52,8 +54,8 @@ def heatmap(asked: Asked) -> list[Drawn]:
         figure.colorbar(image, ax=axes, label=title, pad=0.02, aspect=18)
     line = "The line separates N < D from N ≥ D." if {table["x"], table["y"]} == {"N", "D"} else ""
     says = [f"{title}: interquartile means over networks.", line]
-    text = panels.caption(asked, says, marks, [Line("", column, rows, INK, "o", "-", True)])
-    return [Drawn(asked.name, figure, text)]
+    text = panels.caption(request, says, marks, [Line("", column, rows, INK, "o", "-", True)])
+    return [Drawn(request.name, figure, text)]
 
 
 def _boundary(axes: Any, table: Mapping[str, Any], across: Sequence[Any], up: Sequence[Any]) -> None:

@@ -37,7 +37,7 @@ from mtrnn_envs.trials import Trials
 from mtrnn_envs.utils.validation import check_choice
 
 NEAR = 2.0  # |z| of the ideal observer below which the slope and the noise of an agent's z are taken
-BINS = np.linspace(-8, 8, 33)
+BINS: Any = np.linspace(-8, 8, 33)
 NOTHING = float("nan")
 
 
@@ -214,10 +214,8 @@ def _beside_the_ideal(
     far = ~near & (np.abs(ideal) < -special.ndtri(CLIP))
     slope_near, slope_far = (_slope(ideal[some], given.z[some]) for some in (near, far))
     inside = np.abs(ideal) < BINS[-1]
-    quartiles = [
-        binned_statistic(ideal[inside], given.z[inside], partial(np.quantile, q=q), BINS).statistic
-        for q in (0.25, 0.5, 0.75)
-    ]
+    quartiles: list[Any] = [partial(np.quantile, q=q) for q in (0.25, 0.5, 0.75)]
+    quartiles = [binned_statistic(ideal[inside], given.z[inside], each, BINS).statistic for each in quartiles]
     return {
         "r2_ideal_answers": {name: r2_prior(latents, located(formula, name, cut)) for name in FORMS},
         "r2_ideal": r2_prior(latents, posterior(task, means, n)[0]),

@@ -117,9 +117,9 @@ def sample_curve(
     if np.count_nonzero(n == n.max()) < 4:
         raise ValueError(f"{np.count_nonzero(n == n.max())} trials have all {n.max()} samples; 4 or more are needed")
     t, means, half = np.arange(1, int(n.max()) + 1), running_means(trials), rng.permutation(len(n)) % 2
-    told = _told(agent, task, trials)
+    probabilities = _probabilities(agent, task, trials)
     curves = {name: np.full(len(t) + 1, np.nan) for name in ("mean", "answers", "decoded")}
-    of = "answers" if told is not None else "decoded" if hidden is not None else "mean"
+    of = "answers" if probabilities is not None else "decoded" if hidden is not None else "mean"
     last: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # x* and its estimates; those of the last step remain
     for i in range(len(t) + 1):  # finally, at the last step of the trials that had all samples
         shown = t[min(i, len(t) - 1)]
@@ -136,8 +136,8 @@ def sample_curve(
                 raise ValueError(
                     f"valid: {len(left)} trials left at the last step; least={least} are needed to decode states there"
                 )
-        if told is not None:
-            last["answers"] = latents[rows], located(lines(told[rows, step], task, int(shown)), FORM)
+        if probabilities is not None:
+            last["answers"] = latents[rows], located(lines(probabilities[rows, step], task, int(shown)), FORM)
         for name, estimated in last.items():
             curves[name][i] = r2_prior(*estimated)
     right, found = last[of]
@@ -174,10 +174,10 @@ def _decoded(states: np.ndarray, latents: np.ndarray, half: np.ndarray) -> np.nd
     return found
 
 
-def _told(agent: Agent | None, task: EvidenceTask, trials: Trials) -> Float[np.ndarray, "N T K"] | None:
+def _probabilities(agent: Agent | None, task: EvidenceTask, trials: Trials) -> Float[np.ndarray, "N T K"] | None:
     """The agent's probabilities at every step of the trials; None if it has none, or none that are distances."""
     readable = isinstance(task.boundary, Linear) and task.cueing == "all" and task.noise == "gaussian"
-    probabilities = getattr(agent, "probabilities", None)
-    if agent is None or probabilities is None or not readable or task.encoder_noise > 0:
+    answer = getattr(agent, "probabilities", None)
+    if agent is None or answer is None or not readable or task.encoder_noise > 0:
         return None
-    return np.stack([np.asarray(probabilities(state)) for state in replayed(agent, trials)], axis=1)
+    return np.stack([np.asarray(answer(state)) for state in replayed(agent, trials)], axis=1)

@@ -175,7 +175,9 @@ def load_results(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     import jsonschema
 
-    schema = json.loads(resources.files(__package__).joinpath("benchmark.schema.json").read_text())
+    schema = json.loads(
+        resources.files("mtrnn_envs.experiments.benchmark").joinpath("benchmark.schema.json").read_text()
+    )
     if not Path(path).is_file():
         near = ", ".join(sorted(p.name for p in Path(path).parent.glob("[!.]*.json")) or ["none"])
         raise FileNotFoundError(f"{path} does not exist; files of results beside it: {near}")

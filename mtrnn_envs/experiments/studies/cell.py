@@ -189,12 +189,11 @@ def agent_of(cell: Cell, out: Path) -> Agent:
     """
     from filelock import FileLock
 
-    plugin = plugins.agent(cell.agent)
+    plugin: Any = plugins.agent(cell.agent)
     if not cell.trained:
-        make: Any = getattr(plugin, "untrained", None)
-        if not callable(make):
+        if not callable(getattr(plugin, "untrained", None)):
             raise ValueError(f"trained=False: agent {cell.agent!r} has no function untrained(task, seed, training)")
-        return make(cell.task, cell.seed, cell.training)
+        return plugin.untrained(cell.task, cell.seed, cell.training)
     folder = out / AGENTS / cell.run
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / LOCK), costed(folder / COST):

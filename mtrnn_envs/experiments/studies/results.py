@@ -89,13 +89,6 @@ class Results:
         """One column of the table; None where a row lacks it."""
         return [row.get(name) for row in self.rows()]
 
-    def groups(self, *axes: str) -> dict[tuple[Any, ...], list[int]]:
-        """The rows, by index, of each combination of levels of these axes; the level is None where a row has none."""
-        found: dict[tuple[Any, ...], list[int]] = {}
-        for i, entry in enumerate(self.entries):
-            found.setdefault(tuple(entry.labels.get(axis) for axis in axes), []).append(i)
-        return found
-
 
 def collect(study: Study, out: Path, profile: str = PAPER) -> Results:
     """The results of a study so far, in the folder `out`.

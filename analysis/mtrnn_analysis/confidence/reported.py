@@ -13,7 +13,7 @@ from mtrnn_envs import EvidenceTask
 from mtrnn_envs.components.boundaries import Linear
 
 
-class Claims(NamedTuple):
+class Reported(NamedTuple):
     """Reported confidence in each queried task.
 
     Attributes:
@@ -30,13 +30,13 @@ class Claims(NamedTuple):
     n_levels: int
 
 
-def claims(
+def reported(
     task: EvidenceTask,
     answers: Int8[np.ndarray, "N A"],
     labels: Int8[np.ndarray, "N A"],
     probabilities: Float[np.ndarray, "N A"] | None,
     confidence: Float[np.ndarray, "N A"] | None,
-) -> Claims:
+) -> Reported:
     """The reported confidence of an agent.
 
     Reaction time: the confidence of its answers, which earns the reward. Fixed duration: answers carry none, and max(p,
@@ -46,18 +46,18 @@ def claims(
     """
     check_answers(answers, labels=labels, probabilities=probabilities, confidence=confidence)
     given, timed = answers != 0, task.reaction_time and confidence is not None
-    told, name = (confidence, "confidence") if timed else (probabilities, "probabilities")
-    if told is None:
+    values, name = (confidence, "confidence") if timed else (probabilities, "probabilities")
+    if values is None:
         raise ValueError(
             "probabilities is None, and answers of fixed duration carry no confidence; record an agent with "
             "probabilities"
         )
-    p = told.astype(np.float64)
+    p = values.astype(np.float64)
     if not ((p >= 0) & (p <= 1))[given].all():
         raise ValueError(f"{name} has values that are not in [0, 1], or not finite, for answers that were given")
     if timed:  # p and 1 - p of a level differ by rounding
-        return Claims(np.round(p, 12), answers == labels, given, task.n_confidence)
-    return Claims(np.maximum(p, 1 - p), np.where(p >= 0.5, 1, -1) == labels, given, 0)
+        return Reported(np.round(p, 12), answers == labels, given, task.n_confidence)
+    return Reported(np.maximum(p, 1 - p), np.where(p >= 0.5, 1, -1) == labels, given, 0)
 
 
 def directions(
