@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers.needed import needed
 from helpers.pages import COMMANDS, PAGES, ROOT
 
 from mtrnn_envs import plugins
@@ -16,8 +17,8 @@ SHOWN = [page.removeprefix("docs/") for page in PAGES if page.startswith("docs/"
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    mkdocs = pytest.importorskip("mkdocs.commands.build")
-    config = pytest.importorskip("mkdocs.config").load_config(
+    mkdocs = needed("mkdocs.commands.build")
+    config = needed("mkdocs.config").load_config(
         str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True
     )
     mkdocs.build(config)

@@ -124,7 +124,8 @@ def chronometric(
     Null hypothesis: response steps have nothing to do with x*.
 
     Arguments:
-        n_null, n_bootstrap: draws of the null, and of the bootstrap.
+        n_null: draws of the null.
+        n_bootstrap: draws of the bootstrap.
         n_optimal: the first trials, on which the best policy is run; 0 for none.
 
     Raises:

@@ -117,7 +117,8 @@ def psychometric(
     Null hypothesis: the answers have nothing to do with x*.
 
     Arguments:
-        n_null, n_bootstrap: draws of each null, and of the bootstrap.
+        n_null: draws of each null.
+        n_bootstrap: draws of the bootstrap.
 
     Raises:
         ValueError: if an argument is out of its range, there are fewer than 50 answers, a step separates the answers

@@ -113,7 +113,8 @@ def speed_accuracy(
     confident agent without knowledge earns less than chance.
 
     Arguments:
-        n_null, n_bootstrap: draws of the null, and of the bootstrap.
+        n_null: draws of the null.
+        n_bootstrap: draws of the bootstrap.
         n_ideal: the first trials, on which the ideal observer is run at all steps.
         cost_factors: the points of the frontier beside that of the task itself, as factors of its cost of time. Each
             takes a dynamic program; without one they are left out.

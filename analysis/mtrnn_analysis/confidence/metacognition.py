@@ -97,7 +97,8 @@ def metacognition(
     confidence was given, too.
 
     Arguments:
-        n_null, n_bootstrap: draws of the null, and of the bootstrap.
+        n_null: draws of the null.
+        n_bootstrap: draws of the bootstrap.
 
     Raises:
         ValueError: if an argument is out of its range, there are fewer than 50 answers with confidence, all of them are
