@@ -192,7 +192,7 @@ def agent_of(cell: Cell, out: Path) -> Agent:
     plugin = plugins.agent(cell.agent)
     if not cell.trained:
         make: Any = getattr(plugin, "untrained", None)
-        if not callable(make):
+        if make is None:
             raise ValueError(f"trained=False: agent {cell.agent!r} has no function untrained(task, seed, training)")
         return make(cell.task, cell.seed, cell.training)
     folder = out / AGENTS / cell.run
