@@ -1,7 +1,6 @@
 """Trains stock RecurrentPPO of sb3-contrib on six tasks, and decodes x* from its LSTM. A minute or two on one core.
 
-Its environments come of `gym.make`; that they are of this package it never learns. What is recorded of it, and what is
-decoded from its state at the decision, is what is recorded and decoded of any agent.
+The agent sees ordinary environments from `gym.make`. Recording and decoding are the same for all agents.
 """
 
 import argparse
@@ -16,7 +15,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from mtrnn_analysis.decoding import decode
 from mtrnn_analysis.report import table
 from mtrnn_envs import EvidenceTask, record
-from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
+from mtrnn_envs.ideal_observer import ideal_performance
 
 ENV_ID, FIELDS = "MultiTaskEvidence-v0", {"n_tasks": 6, "encoder": None}
 

@@ -19,7 +19,7 @@ from torch import nn
 from torch.distributions import Categorical
 
 from mtrnn_envs import EvidenceTask, record
-from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
+from mtrnn_envs.ideal_observer import ideal_performance
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""An agent of one's own in the benchmark: the mean of what it was shown, and a ridge regression of the labels.
+"""A custom agent for the benchmark: the mean of its observations, and a ridge regression of the labels.
 
     cd examples
     mtrnn check-agent 12_my_agent:MeanAndRidge
     mtrnn benchmark --agent 12_my_agent:MeanAndRidge
 
-An agent needs `predict` alone, on batches; `fit`, `hidden` and `probabilities` are there where it has them.
+An agent requires only `predict`, on batches; `fit`, `hidden` and `probabilities` are optional.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Radars of agents in the benchmark, side by side, best first: the picture in the README.
+"""Draws the radars of agents in the benchmark side by side, best first, as in the README.
 
 python examples/13_radars.py examples/benchmark --agents gru leaky_rnn recurrent_ppo --to radars.png
 """

@@ -1,4 +1,4 @@
-"""Four tasks of one's own: is x* within a ring around the centre?
+"""Four custom tasks: is x* within a ring around the centre?
 
 gym.make("MultiTaskEvidence-v0", n_tasks=4, boundaries="rings:rings")
 """

@@ -1,4 +1,4 @@
-"""Agents to hold others against: one that knows nothing, one that sums evidence, and two that know all it tells."""
+"""Baselines: a random agent, an integrator of evidence, and two agents that answer by the exact posterior."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ N_NODES = 48  # of the quadrature of answers in the plane: right to 2e-4 or bett
 
 
 class RandomAgent:
-    """Draws every component of its actions evenly from the values it can take, whatever it sees.
+    """Draws every component of its actions evenly from its values, whatever the observation.
 
     Arguments:
         task: the task.
-        rng: where its actions come from.
+        rng: the generator of its actions.
     """
 
     def __init__(self, task: EvidenceTask, rng: np.random.Generator) -> None:
@@ -35,19 +35,19 @@ class RandomAgent:
     def predict(
         self, observation: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, None]:
-        """Actions for `observation`, `[N, F]`. They are random whatever `deterministic` is."""
+        """Random actions for `observation`, `[N, F]`, whatever `deterministic` is."""
         action = self.rng.integers(0, self.sizes, (len(observation), len(self.sizes)))
         return (action[:, 0] if is_discrete(self.task) else action), None
 
 
 class Belief(NamedTuple):
-    """What a sum of the evidence needs from step to step.
+    """The state of a sum of the evidence.
 
     Attributes:
         total: the sum of the samples, `[N, D]`.
         samples: their number, `[N]`.
         seen: observations since the cue fell, `[N]`.
-        context: the task that is asked, `[N]`; 0 where all are.
+        context: the queried task, `[N]`; 0 where all tasks are.
     """
 
     total: Float[np.ndarray, "N D"]
@@ -64,7 +64,7 @@ class Belief(NamedTuple):
 def updated(
     task: EvidenceTask, belief: Belief | None, observation: np.ndarray, episode_start: np.ndarray | None
 ) -> Belief:
-    """The belief after `observation`, `[N, F]`; evidence that is exactly 0 is none."""
+    """The belief after `observation`, `[N, F]`; evidence of exactly 0 does not count as a sample."""
     n = len(observation)
     fresh = np.zeros(n, bool) if episode_start is None else np.asarray(episode_start, bool)
     if belief is None:
@@ -80,7 +80,7 @@ def updated(
 
 
 class Judgement(NamedTuple):
-    """A belief, and what it says of the tasks, so that this is computed once a step.
+    """A belief and its probabilities, so that these are computed once a step.
 
     Attributes:
         belief: the belief.
@@ -91,26 +91,10 @@ class Judgement(NamedTuple):
     p: Float[np.ndarray, "N A"] | None
 
 
-class IdealObserver:
-    """Answers by the posterior given all evidence so far, exact or numerical as `mtrnn_envs.ideal_observer` says.
+class PosteriorAgent:
+    """The part that agents which answer by the posterior share."""
 
-    In fixed-duration tasks no agent has a better expectation, on trials drawn from the task's own prior. With
-    `excluded_orthants` that is the prior of training; for the test split give `shown_task(task, "test")`. In
-    reaction-time tasks its answers are ideal but the time at which it gives them is not: see
-    `mtrnn_agents.decision_rule.decide`, and `OptimalStopping`. It takes observations whose evidence is exactly 0 for
-    steps without evidence.
-
-    Arguments:
-        task: a task without encoder (it looks at the evidence itself), whose noise is Gaussian and independent.
-        threshold: see `decide`.
-
-    Raises:
-        ValueError: if the task is not of that kind.
-    """
-
-    def __init__(self, task: EvidenceTask, *, threshold: float = 0.4) -> None:
-        _check_knowable(task, "ideal observer")
-        self.task, self.threshold = task, checked_threshold(threshold)
+    task: EvidenceTask
 
     def predict(
         self,
@@ -119,12 +103,10 @@ class IdealObserver:
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Judgement]:
-        """Actions for `observation`, `[N, F]`, and the judgement after it. There is no chance in them."""
+        """Actions for `observation`, `[N, F]`, and the judgement after it; they are deterministic."""
         belief = updated(self.task, None if state is None else state.belief, observation, episode_start)
-        # While the cue is on no answer counts, and the exact posterior is not cheap.
-        p = self.probabilities(Judgement(belief, None)) if belief.seen.any() else None
-        nothing = np.full((len(belief.seen), self.task.n_answers), 0.5)
-        return decide(self.task, nothing if p is None else p, belief.seen, self.threshold), Judgement(belief, p)
+        action, p = self._act(belief)
+        return action, Judgement(belief, p)
 
     def hidden(self, state: Judgement) -> Float[np.ndarray, "N D"]:
         """The mean of the samples, 0 before the first."""
@@ -135,6 +117,37 @@ class IdealObserver:
         if state.p is not None:
             return state.p
         return _asked(self.task, _posterior(self.task, state.belief), state.belief.context)
+
+    def _act(self, belief: Belief) -> tuple[np.ndarray, np.ndarray | None]:
+        """Actions, and the probabilities if they were computed."""
+        raise NotImplementedError
+
+
+class IdealObserver(PosteriorAgent):
+    """Answers by the posterior given all evidence so far, exact or numerical as `mtrnn_envs.ideal_observer` says.
+
+    In fixed-duration tasks no agent has a higher expected accuracy, on trials drawn from the task's own prior. With
+    `excluded_orthants` that is the prior of training; for the test split give `shown_task(task, "test")`. In
+    reaction-time tasks its answers are ideal but their times are not: see `mtrnn_agents.decision_rule.decide`, and
+    `OptimalStopping`. Steps without evidence must have evidence of exactly 0.
+
+    Arguments:
+        task: a task without encoder (the agent reads the evidence itself), whose noise is Gaussian and independent.
+        threshold: see `decide`.
+
+    Raises:
+        ValueError: if the task is not of that kind.
+    """
+
+    def __init__(self, task: EvidenceTask, *, threshold: float = 0.4) -> None:
+        _check_knowable(task, "ideal observer")
+        self.task, self.threshold = task, checked_threshold(threshold)
+
+    def _act(self, belief: Belief) -> tuple[np.ndarray, np.ndarray | None]:
+        # While the cue is on no answer counts, and the exact posterior is not cheap.
+        p = self.probabilities(Judgement(belief, None)) if belief.seen.any() else None
+        nothing = np.full((len(belief.seen), self.task.n_answers), 0.5)
+        return decide(self.task, nothing if p is None else p, belief.seen, self.threshold), p
 
 
 class Integrator:
@@ -153,7 +166,7 @@ class Integrator:
     time: `OptimalStopping` earns more. Nor does it put the tasks together, each of which says something of the others,
     or know that x* is within its box: in fixed-duration tasks `IdealObserver` is (a little) better.
 
-    It claims the probability Phi(a_k / (n_k sqrt(t))), what t samples say under a flat prior without ends:
+    It reports the probability Phi(a_k / (n_k sqrt(t))), that of t samples under a flat prior without ends:
     `mtrnn_agents.decision_rule.accumulator_probability` with gain 1 / n_k. (With AR(1) noise, t is the effective
     number of samples.) It goes on summing after an answer, which changes nothing, where the targets of
     `mtrnn_envs.targets.accumulators` stay at the bound.
@@ -169,14 +182,16 @@ class Integrator:
 
     def __init__(self, task: EvidenceTask, *, bound: float | None = None) -> None:
         if task.encoder is not None:
-            raise ValueError(f"encoder={task.encoder!r}: the integrator sums bare evidence and needs encoder=None")
+            raise ValueError(f"encoder={task.encoder!r}: the integrator sums raw evidence and needs encoder=None")
         if not isinstance(task.boundary, Linear):
             raise ValueError(
                 f"boundaries={task.boundaries!r}: the integrator sums distances from linear boundaries: "
                 "'linear', 'even', 'random', 'spread' or 'affine'"
             )
         if bound is not None and not task.reaction_time:
-            raise ValueError(f"bound={bound!r}: with payoff={task.payoff!r} of fixed duration there is no bound; None")
+            raise ValueError(
+                f"bound={bound!r}: with payoff={task.payoff!r} of fixed duration there is no bound; leave it None"
+            )
         if bound is not None and not bound >= 0:
             raise ValueError(f"bound={bound!r} is not a number, 0 or more")
         self.task, self._boundary = task, task.boundary
@@ -189,7 +204,7 @@ class Integrator:
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Belief]:
-        """Actions for `observation`, `[N, F]`, and the sum after it. There is no chance in them."""
+        """Actions for `observation`, `[N, F]`, and the sum after it; they are deterministic."""
         state = updated(self.task, state, observation, episode_start)
         distance = np.abs(self._sums(state))
         return decide(self.task, self.probabilities(state), state.seen, self.bound or 0.0, distance), state
@@ -199,7 +214,7 @@ class Integrator:
         return self._sums(state).astype(np.float32)
 
     def probabilities(self, state: Belief) -> Float[np.ndarray, "N A"]:
-        """The probability of +1 that is claimed for every task asked; 1/2 before the first sample."""
+        """The reported probability of +1 for every task asked; 1/2 before the first sample."""
         mean = state.mean
         errors = standard_errors(self.task, np.maximum(state.samples, 1)) ** 2 @ self._boundary.normals.T**2
         p = ndtr(self._boundary.margins(mean) / np.sqrt(errors))
@@ -221,19 +236,20 @@ class Integrator:
         return fit_threshold(self.task, trials, p, distance, bounds)
 
 
-class OptimalStopping:
+class OptimalStopping(PosteriorAgent):
     """Answers ideally and at the best time: the policy of `mtrnn_envs.ideal_observer.stopping.solve`, as an agent.
 
-    It stops where the best answer now pays more than waiting, by dynamic programming on the posterior, and gives the
-    level of confidence that pays most; at the deadline it leaves open what would not pay. Its mean reward is
-    `task.ideal().value`: the oracle for reaction-time tasks. Where `stopping.method` says "lower bound" (more than two
-    latents, latents that are correlated or held out, boundaries of one's own) it is good but not the best.
+    It stops where the reward of the best answer now exceeds that of waiting, by dynamic programming on the posterior,
+    and reports the confidence of highest reward; at the deadline it leaves open an answer of negative reward. Its mean
+    reward is `ideal_performance(task).value`: the upper bound in reaction-time tasks. Where `stopping.method` says
+    "lower bound" (more than two latents, latents that are correlated or held out, custom boundaries) it is good but
+    not the best.
 
     Arguments:
         task: a reaction-time task without encoder, whose noise is Gaussian and independent.
 
     Attributes:
-        stopping: the policy, and what it earns.
+        stopping: the policy, and its reward.
 
     Raises:
         ValueError: if the task is not of that kind, or too large (see `solve`).
@@ -245,40 +261,22 @@ class OptimalStopping:
         plane = task.n_dims == 2 and is_exact(task)
         self._n_nodes = N_NODES if plane else None
 
-    def predict(
-        self,
-        observation: np.ndarray,
-        state: Judgement | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, Judgement]:
-        """Actions for `observation`, `[N, F]`, and the judgement after it. There is no chance in them."""
-        task = self.task
-        belief = updated(task, None if state is None else state.belief, observation, episode_start)
-        of_tasks = _posterior(task, belief, self._n_nodes)
-        stop = np.zeros((len(observation), 1 if task.commit == "common" else task.n_answers), bool)
+    def _act(self, belief: Belief) -> tuple[np.ndarray, np.ndarray | None]:
+        task, of_tasks = self.task, _posterior(self.task, belief, self._n_nodes)
+        stop = np.zeros((len(belief.seen), 1 if task.commit == "common" else task.n_answers), bool)
         for t in np.unique(belief.samples[belief.samples > 0]):
             rows = np.flatnonzero(belief.samples == t)
             here = self.stopping.policy(belief.mean[rows], int(t), of_tasks[rows])
             stop[rows] = here[:, None] if here.ndim == 1 else _asked(task, here, belief.context[rows])
         p = _asked(task, of_tasks, belief.context)
-        return answer(task, stop, best_options(task, p)), Judgement(belief, p)
-
-    def hidden(self, state: Judgement) -> Float[np.ndarray, "N D"]:
-        """The mean of the samples, 0 before the first."""
-        return state.belief.mean.astype(np.float32)
-
-    def probabilities(self, state: Judgement) -> Float[np.ndarray, "N A"]:
-        """The posterior probability of +1 for every task asked; 1/2 before the first sample."""
-        assert state.p is not None  # each of its actions needs it
-        return state.p
+        return answer(task, stop, best_options(task, p)), p
 
 
-def _check_knowable(task: EvidenceTask, who: str) -> None:
-    """Raises `ValueError` if the mean of the samples that are seen is not all there is to know."""
+def _check_knowable(task: EvidenceTask, agent: str) -> None:
+    """Raises `ValueError` if the mean of the samples is not a sufficient statistic of the evidence."""
     for name, needed in (("encoder", None), ("noise", "gaussian"), ("autocorrelation", 0.0)):
         if getattr(task, name) != needed:
-            raise ValueError(f"{name}={getattr(task, name)!r}: this {who} needs {name}={needed!r}")
+            raise ValueError(f"{name}={getattr(task, name)!r}: this {agent} needs {name}={needed!r}")
 
 
 def _posterior(task: EvidenceTask, belief: Belief, n_points: int | None = None) -> Float[np.ndarray, "N K"]:
@@ -291,5 +289,5 @@ def _posterior(task: EvidenceTask, belief: Belief, n_points: int | None = None) 
 
 
 def _asked(task: EvidenceTask, of_tasks: np.ndarray, context: Int[np.ndarray, " N"]) -> np.ndarray:
-    """What concerns the tasks that are asked, `[N, A]`, of what concerns all, `[N, K]`."""
+    """The columns of the queried tasks, `[N, A]`, among those of all tasks, `[N, K]`."""
     return of_tasks[np.arange(len(context)), context][:, None] if task.cueing == "one" else of_tasks

@@ -1,4 +1,4 @@
-"""From probabilities to actions: the simple rule of agents that are not trained to act, and how it is fitted."""
+"""Decision rules: from probabilities to actions, for agents that are not trained to act, and back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
-from scipy.special import ndtr
+from scipy.special import ndtr, softmax
 
 from mtrnn_envs import EvidenceTask, Trials
-from mtrnn_envs.reward import best_options, expected_rewards, is_discrete, n_confidence, score_steps
+from mtrnn_envs.reward import (
+    action_sizes,
+    best_options,
+    expected_rewards,
+    is_discrete,
+    n_confidence,
+    reported_probability,
+    score_steps,
+)
 
 
 def decide(
@@ -22,11 +30,11 @@ def decide(
 ) -> Int[np.ndarray, "N ..."]:
     """The actions of `task` that state the probabilities `p` of +1, `[N, M]`, or `[N]` where the space is Discrete.
 
-    Fixed duration: the answer with the highest mean reward for every task asked, which is the likelier one for
-    "share"; with `withhold`, only once the cue has fallen. Free
+    Fixed duration: the answer with the highest mean reward in every task asked, which is the likelier one for "share";
+    with `withhold`, only once the cue has fallen. Free
     reaction time: a task is answered once its probability is further than `threshold` from 1/2, or at the (longest)
-    deadline, at the level of confidence whose bin it lies in; with one common stop, once the mean distance is. A
-    threshold that does not change with time is close to the best rule but not it: see
+    deadline, with the confidence in whose bin it lies; with one common stop, once the mean distance is. A threshold
+    that does not change with time is close to the best rule: see
     `mtrnn_envs.ideal_observer.stopping`.
 
     Arguments:
@@ -34,7 +42,7 @@ def decide(
         p: the probability of +1 for every task asked.
         seen: observations since the cue fell, this one included.
         threshold: used in reaction-time tasks only; in [0, 0.5], or on the scale of `distance`.
-        distance: what is held against the threshold instead of |p - 1/2|.
+        distance: compared with the threshold instead of |p - 1/2|.
     """
     if task.reaction_time:
         n_levels = 2 * n_confidence(task)
@@ -55,7 +63,7 @@ def decide(
 def answer(
     task: EvidenceTask, stop: Bool[np.ndarray, "N S"], level: Int[np.ndarray, "N A"]
 ) -> Int[np.ndarray, "N ..."]:
-    """The actions of a reaction-time task that give answers at `level`, from 1, where `stop` says so, and else wait.
+    """The actions of a reaction-time task: the response option `level`, from 1, where `stop` is True, and else to wait.
 
     S is A, or 1 with one common stop.
     """
@@ -76,9 +84,9 @@ def fit_threshold(
     distance: Float[np.ndarray, "N T A"],
     thresholds: Float[np.ndarray, " C"] = THRESHOLDS,
 ) -> float:
-    """The one of `thresholds` with which `decide` earns most on `trials` (numpy) of a reaction-time task.
+    """The one of `thresholds` with which `decide` has the highest reward on `trials` (numpy) of a reaction-time task.
 
-    The reward is that of `mtrnn_envs.reward`, step by step, as the environment pays it.
+    The reward is that of `mtrnn_envs.reward`, step by step, as in the environment.
     """
     rewards = [_reward(task, trials, p, distance, float(threshold)) for threshold in thresholds]
     return float(thresholds[int(np.argmax(rewards))])
@@ -106,11 +114,11 @@ def checked_threshold(threshold: float) -> float:
 def accumulator_probability(
     task: EvidenceTask, bound: float, gain: float, output: Float[np.ndarray, ...], seen: Int[np.ndarray, ...]
 ) -> Float[np.ndarray, ...]:
-    """The probability of +1 that accumulators a = bound (2 output - 1) stand for.
+    """The probability of +1 of accumulators a = bound (2 output - 1).
 
-    Phi(gain a / sqrt(t)) in reaction-time tasks, where t = `seen` is the number of samples so far: what a sum of t
-    samples says under a flat prior. Phi(gain a) in others, where the cue falls after all evidence. Neither knows of the
-    bound: an accumulator that has stopped there says less and less as t grows.
+    Phi(gain a / sqrt(t)) in reaction-time tasks, where t = `seen` is the number of samples so far: that of a sum of t
+    samples under a flat prior. Phi(gain a) in others, where the cue falls after all evidence. Neither includes the
+    bound: for an accumulator that has stopped there, the probability goes towards 1/2 as t grows.
     """
     steps = np.sqrt(np.maximum(seen, 1)) if task.reaction_time else 1
     return ndtr(gain * bound * (2 * output - 1) / steps)
@@ -134,3 +142,32 @@ def fit_gain(
 
     best: Any = minimize_scalar(cost, bounds=(-5, 8), method="bounded")
     return float(np.exp(best.x))
+
+
+def waiting_parts(task: EvidenceTask) -> list[int]:
+    """The parts of an action whose first value is to wait: the common stop, or every answer; none where none can."""
+    if task.reaction_time and task.commit == "common":
+        return [0]
+    return list(range(task.n_answers)) if answer_levels(task)[0] == 0 else []
+
+
+def answer_levels(task: EvidenceTask) -> Int[np.ndarray, " L"]:
+    """The levels (see `mtrnn_envs.reward`) that the values of one answer's part of an action stand for, in order.
+
+    0, no answer, is among them where the part itself can wait or withhold.
+    """
+    size, n_levels = action_sizes(task)[-1], 2 * n_confidence(task)
+    return np.arange(n_levels + 1 - size, n_levels + 1)
+
+
+def answer_probabilities(task: EvidenceTask, logits: Float[np.ndarray, "N A L"]) -> Float[np.ndarray, "N A"]:
+    """The probability of +1 that a policy states, given that it answers, from the logits of its answers' values.
+
+    Without confidence it is that of answering +1. With confidence it is the mean of the reported probabilities. Neither
+    need be calibrated: a policy that is rewarded for right answers alone does best to be sure of the likelier one.
+    """
+    levels = answer_levels(task)
+    given = softmax(logits[..., levels > 0].astype(np.float64), axis=-1)
+    answers = levels[levels > 0]
+    stated = reported_probability(task, answers) if task.reaction_time else (answers > n_confidence(task)).astype(float)
+    return given @ stated

@@ -1,5 +1,5 @@
-"""Null distributions: what is drawn under a null hypothesis, and what follows. Axis letters: R draws, N trials,
-Q conditions, H units.
+"""Null distributions: draws under a null hypothesis, and p-values. Axis letters: R draws, N trials, Q conditions, H
+units.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def p_value(value: float, null: Float[np.ndarray, " R"], side: str = "greater") 
     Smyth 2010, doi:10.2202/1544-6115.1585).
 
     Arguments:
-        value: what was found.
+        value: of the data.
         null: the same under the null hypothesis; NaN without any.
         side: "greater", "less", or "both": twice the smaller of the two, at most 1.
 

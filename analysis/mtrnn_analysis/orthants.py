@@ -1,4 +1,4 @@
-"""States and latents as probes take them, and the conditions that trials are put into: the orthants of x*.
+"""Checks of states and latents, and the conditions of trials: the orthants of x*.
 
 Axis letters: N trials, H units, D latents, Q orthants, K dichotomies.
 """

@@ -1,4 +1,4 @@
-"""Boundaries of six tasks that are hard on the representation: lines much alike, and labels that x* and -x* share."""
+"""Boundaries of six tasks that constrain the representation little: similar lines; labels that x* and -x* share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ N = 6
 def fan(latents: Any, degrees: float) -> Any:
     """Signed distances from six lines through the origin, evenly spread over `degrees` about the first diagonal.
 
-    At 180 they are as far apart as those of boundaries="linear". The direction along the diagonal is told worst.
+    At 180 they are as far apart as those of boundaries="linear". The labels carry least about the direction along the
+    diagonal.
     """
     angles = np.deg2rad(45 + degrees * ((np.arange(N) + 0.5) / N - 0.5))
     return latents @ like(np.stack([-np.sin(angles), np.cos(angles)]), latents)

@@ -13,8 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from mtrnn_envs import plugins
-from mtrnn_envs.experiments.probe_output import PARTS, numbers
-from mtrnn_envs.probing import INPUTS, Missing, probe
+from mtrnn_envs.probing import INPUTS, PARTS, Missing, numbers, probe
 from mtrnn_envs.protocols import Agent
 from mtrnn_envs.recording import Recording, record
 from mtrnn_envs.reward import is_discrete

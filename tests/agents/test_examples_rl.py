@@ -15,10 +15,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from helpers.needed import needed
 
 import mtrnn_envs
 from mtrnn_envs import record
-from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
+from mtrnn_envs.ideal_observer import ideal_performance
 from mtrnn_envs.testing import check_agent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -127,8 +128,7 @@ def same_steps(steps: Any, env: gym.Env, seed: int) -> None:
 
 @pytest.mark.parametrize("env_id", mtrnn_envs.IDS)
 def test_torchrl_steps_one_and_many(env_id: str) -> None:
-    envs = pytest.importorskip("torchrl.envs")
-    utils = pytest.importorskip("torchrl.envs.utils")
+    envs, utils = (needed(f"torchrl.{name}", sys.version_info >= (3, 11)) for name in ("envs", "envs.utils"))
     options: dict[str, Any] = {"auto_reset": False, "break_when_any_done": False}
 
     one = envs.GymEnv(env_id, encoder=None, categorical_action_encoding=True)
@@ -151,7 +151,7 @@ def test_torchrl_steps_one_and_many(env_id: str) -> None:
 
 @pytest.mark.slow
 def test_torchrl_example() -> None:
-    pytest.importorskip("torchrl")
+    needed("torchrl", sys.version_info >= (3, 11))
     printed = run("06_torchrl.py", "--envs", "4", "--steps", "44")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "| Multi" in line]
     assert [row[0] for row in rows] == [env_id for env_id in mtrnn_envs.IDS for _ in range(2)]

@@ -2,22 +2,24 @@
 
 import json
 import math
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib import metadata
 from typing import Any
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
 from torch.nn.functional import gelu
 
-from mtrnn_agents.networks import GRU, LSTM
-from mtrnn_agents.networks.base import FIXED, Sizes, read
-from mtrnn_agents.networks.leaky_rnn import LeakyRNN
-from mtrnn_agents.networks.registry import NETWORKS, from_fields, name_of, to_fields
-from mtrnn_agents.networks.transformer import Transformer
+from mtrnn_agents import supervised, trial_ppo
+from mtrnn_agents.networks import FIXED, GRU, LSTM, NETWORKS, LeakyRNN, Sizes, Transformer, option, read
+from mtrnn_agents.networks.base import State, Weights
+from mtrnn_agents.networks.registry import from_fields, name_of, to_fields
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.experiments.cli.main import main
+from mtrnn_envs.experiments.monitoring import digest
 
 H, SIZES = 16, Sizes(n_inputs=5, n_outputs=3, n_steps=7)
 MASK = np.eye(H, k=1, dtype=np.float32)
@@ -500,51 +502,32 @@ def test_sizes_are_those_of_the_task():
         ("leaky-rnn", {"leaky": "no"}, "leaky='no' is neither True nor False"),
         ("leaky-rnn", {"noise": -0.1}, r"noise=-0.1 is not a number in \[0, "),
         ("leaky-rnn", {"activation": "gelu"}, r"activation='gelu' is not one of \['relu', 'tanh'\]"),
-        (
-            "leaky-rnn",
-            {"initialization": "zero"},
-            r"initialization='zero' is not one of \['orthogonal', 'sparse', 'unif",
-        ),
+        ("leaky-rnn", {"initialization": "zero"}, r"initialization='zero' is not one of \['orthogonal', 'sparse', '"),
         ("leaky-rnn", {"excitatory": 1.1}, r"excitatory=1.1 is not a number in \[0, 1\]"),
         ("leaky-rnn", {"connectivity": 0}, r"connectivity=0 is not a number in \(0, 1\]"),
-        (
-            "leaky-rnn",
-            {"connectivity": "test_networks:NOWHERE"},
-            "cannot be imported as 'module:attribute': AttributeError",
-        ),
+        ("leaky-rnn", {"connectivity": "test_networks:NOWHERE"}, "imported as 'module:attribute': AttributeError"),
         ("leaky-rnn", {"connectivity": "nowhere"}, "cannot be imported as 'module:attribute': ModuleNotFoundError"),
-        (
-            "leaky-rnn",
-            {"n_units": H, "connectivity": "test_networks:MASK_OF_THREES"},
-            r"of 0 and 1 of shape \(16, 16\) is",
-        ),
-        (
-            "leaky-rnn",
-            {"n_units": H, "connectivity": "test_networks:MASK_OF_OTHER_SIZE"},
-            r"array of shape \(15, 16\); one",
-        ),
+        ("leaky-rnn", {"n_units": H, "connectivity": "test_networks:MASK_OF_THREES"}, r"of 0 and 1 of shape \(16, 16"),
+        ("leaky-rnn", {"n_units": H, "connectivity": "test_networks:MASK_OF_OTHER_SIZE"}, r"of shape \(15, 16\); one"),
         ("transformer", {"n_heads": 0}, "n_heads=0 is not a whole number, 1 or more"),
         ("transformer", {"n_layers": 1.5}, "n_layers=1.5 is not a whole number, 1 or more"),
         ("transformer", {"n_heads": 6}, "n_heads=6 does not divide n_units=64"),
         ("transformer", {"positions": 1}, "positions=1 is neither True nor False"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_named_with_what_is(kind, fields, message, monkeypatch):
-    monkeypatch.setattr(
-        jaxtyping.config, "jaxtyping_disable", True
-    )  # as users have it, whose annotations are unchecked
+@pytest.mark.usefixtures("unannotated")
+def test_a_value_that_is_not_allowed_is_named_with_what_is(kind, fields, message):
     with pytest.raises(ValueError, match=message):
         from_fields({"kind": kind, **fields})
 
 
-def test_numbers_of_any_kind_become_those_of_python(monkeypatch):
+@pytest.mark.usefixtures("unannotated")
+def test_numbers_of_any_kind_become_those_of_python():
     """So that a network survives JSON, and is the same whichever kind of 1 was given."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     given: dict[str, Any] = {"n_units": np.int64(5), "alpha": np.float32(0.5), "noise": 0, "connectivity": 1}
     network = LeakyRNN(**given)
-    assert [type(v) for v in (network.n_units, network.alpha, network.noise, network.connectivity)] == [int] + [
-        float
-    ] * 3
+    assert type(network.n_units) is int
+    assert {type(v) for v in (network.alpha, network.noise, network.connectivity)} == {float}
     assert network == LeakyRNN(n_units=5, alpha=0.5)
     with pytest.raises(ValueError, match=r"alpha=True is not a number in \(0, 1\]"):
         LeakyRNN(alpha=True)
@@ -587,3 +570,72 @@ def test_a_class_that_is_not_registered_is_refused():
 
     with pytest.raises(ValueError, match=r"network=.*Other.* is of no registered kind: give one of LeakyRNN, GRU,"):
         to_fields(Other())
+
+
+# Of another package ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowGRU(GRU):
+    """A GRU of another package."""
+
+    slowness: float = option(0.5, "share of the state that is kept", low=0, high=1)
+
+    def step(self, weights: Weights, state: State, observation: torch.Tensor, noise: Any = None) -> State:
+        (after,) = super().step(weights, state, observation)
+        return (torch.lerp(after, state[0], self.slowness),)
+
+    def sequence(self, weights: Weights, observations: torch.Tensor, noise: Any = None) -> torch.Tensor:
+        state, states = self.start(weights, observations.shape[-3]), []
+        for observation in observations.unbind(-2):
+            state = self.step(weights, state, observation)
+            states.append(state[0])
+        return torch.stack(states, -2)
+
+
+def installed_as(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries, entry = metadata.entry_points, metadata.EntryPoint(name, value, "mtrnn.networks")
+    monkeypatch.setattr(
+        metadata, "entry_points", lambda **of: [entry] if of.get("group") == entry.group else entries(**of)
+    )
+
+
+def test_a_network_of_another_package_is_chosen_trained_kept_and_hashed_by_its_name(tmp_path, monkeypatch):
+    """By the command line, by settings of a study, and by other settings of it into another folder of an ensemble."""
+    installed_as("slow-gru", "test_networks:SlowGRU", monkeypatch)
+    network = SlowGRU(n_units=5, slowness=0.25)
+    assert to_fields(network) == {"kind": "slow-gru", "n_units": 5, "slowness": 0.25}
+    small = "--task.n-tasks 2 --task.stimulus 3 --training.n-updates 2 --training.batch-size 4"
+    chosen = "training.network:slow-gru --training.network.n-units 5 --training.network.slowness 0.25"
+    assert main(["train", "--folder", str(tmp_path), *small.split(), *chosen.split()]) == 0
+    agent = supervised.load(tmp_path)
+    assert agent.network == network
+    fields = {"network": to_fields(network), "n_updates": 2, "batch_size": 4}
+    training = supervised.from_fields(json.loads(json.dumps(fields)))
+    assert training == agent.training
+    again = supervised.train(
+        agent.task, agent.seed, training, folder=tmp_path, progress=False
+    )  # the agent that is there
+    np.testing.assert_array_equal(again.weights["input.weight"], agent.weights["input.weight"])
+    other = replace(training, network=SlowGRU(n_units=5, slowness=0.75))
+    with pytest.raises(ValueError, match=r"another run: training.network.slowness is 0.25 there and 0.75 here"):
+        supervised.train(agent.task, agent.seed, other, folder=tmp_path, progress=False)
+    by_reward = trial_ppo.Training(network=network, n_iterations=1, n_trials=16, n_minibatches=2)
+    assert trial_ppo.train(agent.task, 0, by_reward, progress=False).dynamics().n_units == 5
+    ids = {digest("supervised", agent.task, 0, each) for each in (training, other)}
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("gru", "test_networks:SlowGRU", "network 'gru' of test_networks:SlowGRU has the name of another"),
+        ("slow", "test_networks:SlowGRU", "name its entry point 'slow-gru', after the class"),
+        ("slow-gru", "test_networks:Nothing", "network 'slow-gru': test_networks:Nothing cannot be imported"),
+    ],
+)
+def test_an_entry_point_that_names_no_network_is_refused(name, value, message, monkeypatch):
+    installed_as(name, value, monkeypatch)
+    with pytest.raises(ValueError, match=message):
+        from_fields({"kind": "slow-gru"})
+    assert from_fields({"kind": "gru"}) == GRU()  # those of this package work all the same

@@ -9,15 +9,8 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Categorical
 
-from mtrnn_agents.trial_ppo.action_heads import (
-    Head,
-    answer_probabilities,
-    draw,
-    entropies,
-    likeliest,
-    log_probabilities,
-    stated,
-)
+from mtrnn_agents.decision_rule import answer_probabilities
+from mtrnn_agents.trial_ppo.action_heads import Head, draw, entropies, likeliest, log_probabilities, stated
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.reward import action_sizes
 

@@ -5,25 +5,22 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-import jaxtyping
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from helpers.interrupts import Interrupt
 from sb3_contrib import RecurrentPPO
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.distributions import BernoulliDistribution, MultiCategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
 import mtrnn_envs
-from mtrnn_agents import one_thread, trial_ppo
-from mtrnn_agents.stable_baselines import ppo_history, recurrent_ppo
+from mtrnn_agents.stable_baselines import recurrent_ppo
 from mtrnn_agents.stable_baselines.whole_trial_ppo import (
     StackedCategoricals,
     WholeBernoulli,
@@ -37,39 +34,17 @@ from mtrnn_envs import EvidenceTask
 from mtrnn_envs.protocols import AgentPlugin
 from mtrnn_envs.reward import action_sizes
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The tensors are small, and threads that wait for each other make it many times slower."""
-    with one_thread():
-        yield
-
-
+pytestmark = pytest.mark.usefixtures("single_thread")
 BARE = {"encoder": None, "n_tasks": 5}
 
 
-class AsDict(gym.ObservationWrapper):
-    """The cue and the evidence as two entries of a dict."""
-
-    def __init__(self, env: gym.Env) -> None:
-        super().__init__(env)
-        space: Any = env.observation_space
-        parts = {"cue": slice(0, 1), "evidence": slice(1, None)}
-        self.parts = parts
-        self.observation_space = spaces.Dict({k: spaces.Box(space.low[s], space.high[s]) for k, s in parts.items()})
-
-    def observation(self, observation: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: observation[part] for name, part in self.parts.items()}
-
-
-# Trials of one length, of many lengths, one answer, components of different sizes, dicts, episodes that time out.
+# Trials of one length, of many lengths, one answer, components of different sizes, episodes that time out.
 ENVS: dict[str, tuple[str, dict[str, Any]]] = {
     "fixed duration": ("MultiTaskEvidence-v0", {"env_kwargs": BARE}),
     "drawn periods": ("MultiTaskEvidence-v0", {"env_kwargs": {**BARE, "stimulus": (3, 9)}}),
     "reaction time": ("MultiTaskEvidenceRT-v0", {"env_kwargs": BARE}),
     "common stop": ("MultiTaskEvidenceRT-v0", {"env_kwargs": {**BARE, "commit": "common"}}),
     "cued": ("MultiTaskEvidenceCued-v0", {"env_kwargs": BARE}),
-    "dict": ("MultiTaskEvidence-v0", {"env_kwargs": BARE, "wrapper_class": AsDict}),
     "continuous": ("Pendulum-v1", {}),
 }
 
@@ -77,11 +52,10 @@ ENVS: dict[str, tuple[str, dict[str, Any]]] = {
 def model(kind: type[RecurrentPPO], name: str, n_steps: int = 40, n_envs: int = 3, **settings: Any) -> RecurrentPPO:
     """A small model for one of `ENVS`; 40 steps cut trials in two."""
     env_id, arguments = ENVS[name]
-    policy = "MultiInputLstmPolicy" if name == "dict" else "MlpLstmPolicy"
     settings = {"batch_size": n_steps * n_envs, "n_epochs": 1, "gamma": 0.98, "ent_coef": 0.01, **settings}
     envs = make_vec_env(env_id, n_envs, seed=0, **arguments)
     kwargs = {"lstm_hidden_size": 8, "net_arch": [6], **settings.pop("policy_kwargs", {})}
-    return kind(policy, envs, n_steps=n_steps, seed=1, device="cpu", policy_kwargs=kwargs, **settings)
+    return kind("MlpLstmPolicy", envs, n_steps=n_steps, seed=1, device="cpu", policy_kwargs=kwargs, **settings)
 
 
 def collect(agent: RecurrentPPO, n_rollouts: int = 1) -> None:
@@ -99,8 +73,6 @@ def give_rollout(ours: RecurrentPPO, stock: RecurrentPPO) -> None:
     for key, value in theirs.items():
         if isinstance(value, np.ndarray):
             mine[key] = value.astype(np.float32) if key == "actions" else value.copy()
-    if isinstance(theirs["observations"], dict):
-        mine["observations"] = {key: value.copy() for key, value in theirs["observations"].items()}
     mine["full"] = True
     _, _ = ours._setup_learn(10**6, None)
 
@@ -137,7 +109,7 @@ def test_an_update_on_a_whole_rollout_is_that_of_stock(name: str, lstms: str, mo
         assert ours.logger.name_to_value[key] == pytest.approx(stock.logger.name_to_value[key], rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["fixed duration", "reaction time", "dict"])
+@pytest.mark.parametrize("name", ["fixed duration", "reaction time"])
 def test_the_policy_that_made_a_rollout_says_of_it_what_it_said_step_by_step(name: str) -> None:
     """States at the beginning of a rollout, resets at the start of trials and padding are all right, or this is not."""
     agent = model(WholeTrialPPO, name)
@@ -308,17 +280,8 @@ def test_it_is_a_plug_in_and_its_agent_is_kept(tmp_path: Path) -> None:
 
 
 def test_training_that_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    looks = 0
-
-    def stop(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
-            raise KeyboardInterrupt
-        return {}
-
     with pytest.raises(KeyboardInterrupt, match="goes on from"):
-        recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False, metrics=stop)
+        recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False, metrics=Interrupt(3))
     resumed = recurrent_ppo.train(SMALL, 0, QUICK, folder=tmp_path, progress=False)
     whole = recurrent_ppo.train(SMALL, 0, QUICK, progress=False)
     for name, value in whole.policy.state_dict().items():
@@ -327,11 +290,11 @@ def test_training_that_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) 
 
 KILLED = """
 import os, signal
-from mtrnn_agents import keeping
+from mtrnn_agents.training import resumable
 from mtrnn_agents.stable_baselines import recurrent_ppo
 from mtrnn_envs import EvidenceTask
 
-keeping.SECONDS_BETWEEN_SAVES = 0
+resumable.SECONDS_BETWEEN_SAVES = 0
 looks = []
 
 
@@ -420,13 +383,6 @@ def test_stock_is_refused_where_it_would_fail(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stock=True with action_encoding='multi_binary'"):
         recurrent_ppo.train(binary, 0, replace(QUICK, stock=True), folder=tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("other", [ppo_history.Training(), trial_ppo.Training()])
-def test_settings_of_another_training_are_refused(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users
-    with pytest.raises(ValueError, match=r"is a \S+.Training; a \S+.recurrent_ppo.Training is needed"):
-        recurrent_ppo.train(SMALL, 0, other, progress=False)
 
 
 @pytest.mark.slow

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium as gym
-import jaxtyping
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 from gymnasium.wrappers import vector as vector_wrappers
 from stable_baselines3 import PPO
@@ -21,12 +20,12 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
 import mtrnn_envs
-from mtrnn_agents import one_thread
 from mtrnn_agents.stable_baselines import SB3VecEnv, make_sb3_env
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.testing.comparisons import assert_same, random_action, task_of
 from mtrnn_envs.testing.envs import ENCODER_TOLERANCE
 
+pytestmark = pytest.mark.usefixtures("single_thread")
 N_ENVS, N_STEPS = 4, 150
 SAME = AutoresetMode.SAME_STEP
 
@@ -69,12 +68,6 @@ def actions_for(env_id: str, **kwargs: Any) -> Callable[[np.random.Generator], n
 
 def evenly(space: spaces.Discrete) -> Callable[[np.random.Generator], np.ndarray]:
     return lambda rng: rng.integers(0, space.n, N_ENVS)
-
-
-@pytest.fixture(autouse=True)
-def quickly() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 def plain(told: Any) -> Any:
@@ -158,7 +151,6 @@ class Chatty(gym.Env[Any, Any]):
             {"place": spaces.Box(-9, 9, (2,), np.float32), "kind": spaces.Discrete(4), "flags": spaces.MultiBinary(3)}
         )
         self.action_space = spaces.Discrete(3)
-        self.tag = "mine"
         self._place = np.zeros(2, np.float32)
 
     def _seen(self) -> dict[str, Any]:
@@ -189,9 +181,6 @@ class Chatty(gym.Env[Any, Any]):
 
     def render(self) -> Any:
         return np.full((4, 5, 3), self._t, np.uint8)
-
-    def double(self, number: int, *, plus: int = 0) -> int:
-        return 2 * number + plus + self._t
 
 
 # Lengths of 3 that are odd would never end: a limit ends them.
@@ -229,21 +218,6 @@ def test_a_wrapped_vector_environment() -> None:
     check_same(SB3VecEnv(envs), DummyVecEnv([single] * N_ENVS), evenly(spaces.Discrete(2)), "wrapped")
 
 
-def test_environments_in_processes() -> None:
-    envs = AsyncVectorEnv([chatty] * 2, autoreset_mode=SAME)
-    ours, theirs = SB3VecEnv(envs), DummyVecEnv([chatty] * 2)
-    try:
-        check_same(ours, theirs, lambda rng: rng.integers(0, 3, 2), "AsyncVectorEnv")
-        assert ours.get_attr("tag") == theirs.get_attr("tag") == ["mine", "mine"]
-        assert ours.env_method("double", 3, plus=1) == theirs.env_method("double", 3, plus=1)
-        ours.set_attr("tag", "yours")
-        assert ours.get_attr("tag", indices=1) == ["yours"]
-        with pytest.raises(ValueError, match=r"indices=\[0\]: tag of .* is that of all environments"):
-            ours.set_attr("tag", "his", indices=0)
-    finally:
-        ours.close()
-
-
 def test_options_reach_the_environments_once() -> None:
     ours = SB3VecEnv(SyncVectorEnv([chatty] * N_ENVS, autoreset_mode=SAME))
     theirs = DummyVecEnv([chatty] * N_ENVS)
@@ -265,35 +239,13 @@ def test_other_ways_to_reset_are_refused(mode: AutoresetMode) -> None:
         SB3VecEnv(gym.make_vec("MultiTaskEvidence-v0", num_envs=2, autoreset_mode=mode))
 
 
-def test_attributes_and_methods_are_those_of_single_environments() -> None:
-    ours = SB3VecEnv(SyncVectorEnv([lambda: Monitor(chatty())] * 3, autoreset_mode=SAME))
-    theirs = DummyVecEnv([lambda: Monitor(chatty())] * 3)
-    for env in (ours, theirs):
-        env.seed(0)
-        env.reset()
-    assert ours.metadata == theirs.metadata
-    assert ours.render_mode == theirs.render_mode == "rgb_array"
-    for indices in (None, 1, [2, 0]):
-        assert ours.get_attr("tag", indices) == theirs.get_attr("tag", indices)
-        assert ours.get_attr("action_space", indices) == theirs.get_attr("action_space", indices)
-        mine, other = (env.env_method("double", 5, plus=1, indices=indices) for env in (ours, theirs))
-        assert mine == other
-        for kind in (Monitor, TimeLimit, gym.wrappers.ClipReward):
-            assert ours.env_is_wrapped(kind, indices) == theirs.env_is_wrapped(kind, indices)
-    for env in (ours, theirs):
-        env.set_attr("extra", 5, indices=[0, 2])
-    assert ours.get_attr("extra", [0, 2]) == theirs.get_attr("extra", [0, 2]) == [5, 5]
-    assert not ours.has_attr("extra")
-    assert not theirs.has_attr("extra")
-    np.testing.assert_array_equal(ours.render(), theirs.render())
-
-
 def test_attributes_and_methods_of_native_environments() -> None:
     kwargs: dict[str, Any] = {"render_mode": "rgb_array", "split": "test"}
     ours, theirs = (make("MultiTaskEvidence-v0", n_envs=3, **kwargs) for make in (native, dummy))
     for env in (ours, theirs):
         env.seed(4)
         env.reset()
+    assert ours.render_mode == theirs.render_mode == "rgb_array"
     for name in ("task", "split", "render_mode", "observation_space", "action_space", "np_random_seed"):
         assert ours.get_attr(name) == theirs.get_attr(name)
         assert ours.get_attr(name, [2, 0]) == theirs.get_attr(name, [2, 0])
@@ -359,8 +311,8 @@ def test_make_sb3_env_is_sb3s_own_make_vec_env() -> None:
 
 
 @pytest.mark.parametrize("seed", [-1, "a", 0.5, True])
-def test_seeds_that_are_none_are_refused_at_once(seed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users
+@pytest.mark.usefixtures("unannotated")
+def test_seeds_that_are_none_are_refused_at_once(seed: Any) -> None:
     with pytest.raises(ValueError, match=f"seed={seed!r} is not a whole number, 0 or more"):
         make_sb3_env("MultiTaskEvidence-v0", 2, seed=seed)
 

@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from helpers.interrupts import Interrupt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import mtrnn_envs
@@ -50,23 +51,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def flat(agent: PolicyAgent) -> np.ndarray:
     return Layout.of(agent.weights).pack(agent.weights)
-
-
-class Interrupt:
-    """Metrics that are interrupted at one evaluation."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def __call__(self, states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-        return {"size": float(np.abs(states).mean())}
-
-
-def size(states: np.ndarray, latents: np.ndarray) -> dict[str, float]:
-    return {"size": float(np.abs(states).mean())}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -166,10 +150,10 @@ def test_actions_that_are_drawn_follow_the_policy_and_the_likeliest_do_not_vary(
 @pytest.mark.parametrize("task", [TASK, RT], ids=["fixed", "own time"])
 @pytest.mark.parametrize("at", [1, 2])
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(task: EvidenceTask, at: int, tmp_path: Path) -> None:
-    whole = train(task, 1, QUICK, progress=False, metrics=size)
+    whole = train(task, 1, QUICK, progress=False, metrics=Interrupt(0))
     with pytest.raises(KeyboardInterrupt, match=rf"stopped after {2 * at - 1} rollouts; the same call goes on from"):
         train(task, 1, QUICK, folder=tmp_path, progress=False, metrics=Interrupt(at))
-    again = train(task, 1, QUICK, folder=tmp_path, progress=False, metrics=size)
+    again = train(task, 1, QUICK, folder=tmp_path, progress=False, metrics=Interrupt(0))
     np.testing.assert_array_equal(flat(again), flat(whole))
     assert again.history == whole.history
     assert next(iter(whole.history)) == "steps"
@@ -188,10 +172,11 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     """Killed at some moment; what it showed in TensorBoard beyond its last state is not shown twice."""
     training = replace(QUICK, n_iterations=400, n_trials=64)
     code = f"""
-from mtrnn_agents import keeping, trial_ppo
+from mtrnn_agents import trial_ppo
+from mtrnn_agents.training import resumable
 from mtrnn_agents.training.settings import from_fields
 from mtrnn_envs import EvidenceTask
-keeping.SECONDS_BETWEEN_SAVES = 0.05
+resumable.SECONDS_BETWEEN_SAVES = 0.05
 training = from_fields(trial_ppo.Training, {to_fields(training)!r})
 trial_ppo.train(EvidenceTask.from_json({RT.to_json()!r}), 1, training, folder={str(tmp_path)!r}, progress=False)
 """
@@ -224,7 +209,7 @@ def test_environment_steps_are_those_that_were_shown() -> None:
 def test_what_diverges_says_so_and_keeps_what_was_before(tmp_path: Path) -> None:
     with pytest.raises(
         FloatingPointError,
-        match=r"rollout \d+ is not finite, at learning_rate=1e\+30; lower it, in another folder; the",
+        match=r"rollout \d+ is not finite, at learning_rate=1e\+30, clip_norm=0.5; lower one of them, in another fol",
     ):
         train(TASK, 0, replace(QUICK, learning_rate=1e30), folder=tmp_path, progress=False)
     assert not (tmp_path / "agent.safetensors").exists()

@@ -1,12 +1,14 @@
 """Encoding and decoding axes: what they are on codes whose axes are known, and what noise does to each."""
 
+import sys
+
 import numpy as np
 import pytest
 from helpers import codes
 from scipy.stats import kstest
 from sklearn.linear_model import LinearRegression, Ridge
 
-from mtrnn_analysis.geometry.axes import axes, encoding
+from mtrnn_analysis.geometry.axes import Axes, axes, encoding
 
 
 def planted(rng, angle, n_units=30, lengths=(1.0, 1.0)):
@@ -16,13 +18,20 @@ def planted(rng, angle, n_units=30, lengths=(1.0, 1.0)):
     return np.array([[lengths[0], 0], [lengths[1] * c, lengths[1] * s]]) @ basis
 
 
+@pytest.fixture
+def penalty(monkeypatch):
+    """Sets the penalty of the decoder."""
+    return lambda value: monkeypatch.setattr(sys.modules[Axes.__module__], "PENALTY", value)
+
+
 @pytest.mark.parametrize("angle", [20, 60, 90])
 @pytest.mark.parametrize("seed", range(3))
-def test_planted_angles_are_found(angle, seed):
+def test_planted_angles_are_found(angle, seed, penalty):
+    penalty(1e-2)
     rng = np.random.default_rng(seed)
     latents = codes.latents_of(rng)
     states = latents @ planted(rng, angle) + 0.002 * rng.standard_normal((2000, 30))
-    found = axes(states, latents, rng, n_null=20, penalty=1e-2)
+    found = axes(states, latents, rng, n_null=20)
     assert found.value == pytest.approx(angle, abs=1)
     assert found.isometry == pytest.approx(np.tan(np.radians(angle / 2)), abs=0.02)
     assert found.decoding == pytest.approx(angle, abs=1), "without much noise the decoder's axes are the dual ones"
@@ -59,13 +68,14 @@ def test_noise_draws_axes_apart_and_the_correction_undoes_it():
     assert np.mean(plain) < np.cos(np.radians(50)) - 0.15
 
 
-def test_the_decoder_turns_away_from_noise_and_the_encoding_axis_does_not():
+def test_the_decoder_turns_away_from_noise_and_the_encoding_axis_does_not(penalty):
     """Haufe's example: a unit that holds only the noise of another gets a weight, and no slope."""
+    penalty(1e-9)
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 4000)
     shared = rng.standard_normal((4000, 2))
     states = np.column_stack([latents + shared, shared])
-    found = axes(states, latents, rng, n_null=0, penalty=1e-9)
+    found = axes(states, latents, rng, n_null=0)
     np.testing.assert_allclose(found.encoding_axes[:, 2:], 0, atol=0.2)
     np.testing.assert_allclose(found.decoding_axes, np.hstack([np.eye(2), -np.eye(2)]), atol=1e-3)
     assert found.encoding_to_decoding["x1"] > 40
@@ -75,12 +85,12 @@ def test_axes_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 300, 3)
     states = codes.expanded(rng, latents, 12, noise=2)
-    found = axes(states, latents, rng, n_null=0, penalty=0.01)
+    found = axes(states, latents, rng, n_null=0)
     model = LinearRegression().fit(latents, states)
     np.testing.assert_allclose(found.encoding_axes, model.coef_.T, atol=1e-9)
     residual = states - model.predict(latents)
     assert found.explained == pytest.approx(1 - (residual**2).sum() / states.var(axis=0).sum() / 300)
-    ridge = Ridge(alpha=0.01 * 300 * states.var(axis=0).mean()).fit(states, latents)
+    ridge = Ridge(alpha=1e-3 * 300 * states.var(axis=0).mean()).fit(states, latents)
     np.testing.assert_allclose(found.decoding_axes, ridge.coef_, atol=1e-9)
 
 
@@ -131,15 +141,7 @@ def test_what_cannot_be_scored_is_refused():
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 200)
     states = codes.linear(rng, latents, 8)
-    with pytest.raises(ValueError, match=r"latents has D=1; axes needs 2 or more"):
-        axes(states, latents[:, :1], rng)
     with pytest.raises(ValueError, match=r"latents are constant or collinear"):
         axes(states, latents[:, [0, 0]], rng)
     with pytest.raises(ValueError, match=r"states has 3 trials; D \+ 2 = 4 or more"):
         axes(states[:3], latents[:3], rng)
-    with pytest.raises(ValueError, match="not finite"):
-        axes(np.full((200, 8), np.nan), latents, rng)
-    with pytest.raises(ValueError, match="no unit varies"):
-        axes(np.ones((200, 8)), latents, rng)
-    with pytest.raises(ValueError, match=r"penalty=0 is not a number above 0"):
-        axes(states, latents, rng, penalty=0)

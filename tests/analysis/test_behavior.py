@@ -3,55 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pyddm
 import pytest
+from helpers.behaving import FIXED, KINDS, TIMED, ideal, is_uniform, recorded
 from scipy.optimize import minimize
 from scipy.special import ndtr
-from scipy.stats import kstest, spearmanr
+from scipy.stats import spearmanr
 
-from mtrnn_agents.baselines import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_analysis.behavior import answers as shared
+from mtrnn_analysis.behavior import chronometric, drift_diffusion, psychometric, speed_accuracy
 from mtrnn_analysis.behavior.answers import bin_means, distances, equal_mass, ideal_at, interval, optimal_run
-from mtrnn_analysis.behavior.chronometric import chronometric
-from mtrnn_analysis.behavior.drift_diffusion import drift_diffusion, walk
-from mtrnn_analysis.behavior.psychometric import _Bins, _interval_without, _shuffled_slopes, psychometric
+from mtrnn_analysis.behavior.drift_diffusion import walk
+from mtrnn_analysis.behavior.psychometric import _Bins, _interval_without, _shuffled_slopes
 from mtrnn_analysis.behavior.psychometric_fit import deviance, fit_curves
-from mtrnn_analysis.behavior.speed_accuracy import speed_accuracy
 from mtrnn_analysis.figures import behavior as figures
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.ideal_observer.observer import running_means, trial_probabilities
+from mtrnn_envs.ideal_observer.observer import answer_probabilities, running_means, trial_probabilities
 from mtrnn_envs.ideal_observer.stopping import solve
-from mtrnn_envs.recording import record
 
-FIXED = EvidenceTask(n_tasks=6, encoder=None)
-TIMED = EvidenceTask(n_tasks=6, encoder=None, payoff="quadratic", decision=0, stimulus=10)
 QUICK = {"n_null": 20, "n_bootstrap": 20}
 
 
 def drawn(task, n=1000, seed=0):
     return Stream(task, "test", seed).take(n)
-
-
-AGENTS = {
-    "ideal": IdealObserver,
-    "optimal": OptimalStopping,
-    "integrator": Integrator,
-    "random": lambda task: RandomAgent(task, np.random.default_rng(0)),
-    "at once": lambda task: IdealObserver(task, threshold=0.0),
-    "bound": lambda task: Integrator(task, bound=3.5 * task.sigmas[0]),
-}
-
-
-@cache
-def recorded(who, task, n=300):
-    """What one of `AGENTS` does."""
-    agent = AGENTS[who](task)
-    fields = {name: getattr(task, name) for name in task.__dataclass_fields__}
-    return record(agent, gym.make_vec("MultiTaskEvidence-v0", 50, split="test", **fields), n, seed=0)
 
 
 def choices(margin):
@@ -71,14 +48,19 @@ def timed(recording, probe, **settings):
         inputs["confidence"] = (
             np.ones(recording.answers.shape) if recording.confidence is None else recording.confidence
         )
-    return probe(**inputs, trials=recording.trials(), rng=np.random.default_rng(0), **{**QUICK, **settings})
+    more = settings if probe is drift_diffusion else {**QUICK, **settings}
+    return probe(**inputs, trials=recording.trials(), rng=np.random.default_rng(0), **more)
 
 
-def binomial(rng, n_points=40, per_point=60, slope=3.0, bias=0.2, low=0.03, high=0.06):
-    x = np.linspace(-2, 2, n_points)
-    n = np.full(n_points, float(per_point))
-    p = low + (1 - low - high) * ndtr(slope * (x - bias))
-    return x, n, rng.binomial(per_point, p).astype(float)
+def binomial(rng, per_point=60, slope=3.0):
+    """Answers drawn from a curve with lapses 0.03 and 0.06 and the bias 0.2."""
+    x = np.linspace(-2, 2, 40)
+    p = 0.03 + 0.91 * ndtr(slope * (x - 0.2))
+    return x, np.full(40, float(per_point)), rng.binomial(per_point, p).astype(float)
+
+
+def drift(answers, labels, steps, trials, **settings):
+    return drift_diffusion(answers, labels, steps, trials, np.random.default_rng(0), **settings)
 
 
 # Curves
@@ -93,7 +75,7 @@ def test_the_fit_is_the_maximum_of_the_likelihood_that_scipy_finds():
             return -np.sum(k * np.log(p) + (n - k) * np.log1p(-p))
 
         found = minimize(cost, [2, 0, 0.01, 0.01], method="L-BFGS-B", bounds=[(0, 30), (-2, 2), (0, 0.2), (0, 0.2)])
-        mine = fit_curves(x[None], n[None], k[None], 0.2)
+        mine = fit_curves(x[None], n[None], k[None])
         assert mine.log_likelihood[0] >= -found.fun - 1e-6
         np.testing.assert_allclose([mine.slope[0], mine.bias[0]], found.x[:2], rtol=5e-3, atol=2e-3)
         np.testing.assert_allclose([mine.low[0], mine.high[0]], found.x[2:], atol=2e-3)
@@ -102,22 +84,22 @@ def test_the_fit_is_the_maximum_of_the_likelihood_that_scipy_finds():
 def test_many_curves_at_once_are_the_curves_one_by_one():
     sets = [binomial(np.random.default_rng(seed), slope=1.0 + seed) for seed in range(4)]
     x, n, k = (np.stack(v) for v in zip(*sets, strict=True))
-    together = fit_curves(x, n, k, 0.2)
+    together = fit_curves(x, n, k)
     for i in range(4):
-        alone = fit_curves(x[i : i + 1], n[i : i + 1], k[i : i + 1], 0.2)
+        alone = fit_curves(x[i : i + 1], n[i : i + 1], k[i : i + 1])
         np.testing.assert_allclose(together.slope[i], alone.slope[0], rtol=1e-6)
 
 
 def test_the_known_curve_comes_back_within_its_error():
     x, n, k = binomial(np.random.default_rng(0), per_point=5000)
-    found = fit_curves(x[None], n[None], k[None], 0.2)
+    found = fit_curves(x[None], n[None], k[None])
     known = [3.0, 0.2, 0.03, 0.06]
     np.testing.assert_allclose([found.slope[0], found.bias[0], found.low[0], found.high[0]], known, rtol=0.05)
 
 
 def test_distances_twice_as_large_have_half_the_slope():
     x, n, k = binomial(np.random.default_rng(1))
-    one, two = fit_curves(x[None], n[None], k[None], 0.2), fit_curves(2 * x[None], n[None], k[None], 0.2)
+    one, two = fit_curves(x[None], n[None], k[None]), fit_curves(2 * x[None], n[None], k[None])
     np.testing.assert_allclose(two.slope, one.slope / 2, rtol=1e-4)
     np.testing.assert_allclose(two.bias, one.bias * 2, rtol=1e-3)
 
@@ -127,7 +109,7 @@ def test_a_step_is_said_to_have_no_slope():
     clean = (x > 0).astype(float)
     lapsed = np.where(np.isin(np.arange(60), [5, 50]), 1 - clean, clean)
     mixed = np.where(np.isin(np.arange(60), [29, 31]), 1 - clean, clean)
-    found = fit_curves(x[None], np.ones((1, 60)), np.stack([clean, lapsed, mixed]), 0.2)
+    found = fit_curves(x[None], np.ones((1, 60)), np.stack([clean, lapsed, mixed]))
     assert found.separated.tolist() == [True, True, False]
 
 
@@ -203,7 +185,7 @@ def test_the_p_value_of_agents_that_see_nothing_is_uniform():
         # The same answer to both tasks: answers of a trial that are alike must not look like evidence.
         answers = np.repeat(rng.choice([-1, 1], (60, 1)), 2, axis=1).astype(np.int8)
         ps.append(of_choices(drawn(task, 60, seed), answers, seed, n_null=9, n_bootstrap=0).p)
-    assert kstest(np.array(ps) - np.random.default_rng(0).random(200) / 10, "uniform").pvalue > 0.01
+    assert is_uniform(ps)
 
 
 @pytest.mark.slow
@@ -218,7 +200,7 @@ def test_the_p_value_is_uniform_where_the_ideal_observer_is_computed_of_the_firs
         found = of_choices(drawn(task, 320, seed), answers, seed, n_null=9, n_bootstrap=0)
         assert found.n_ideal == 80
         ps.append(found.p)
-    assert kstest(np.array(ps) - np.random.default_rng(0).random(100) / 10, "uniform").pvalue > 0.01
+    assert is_uniform(ps)
 
 
 def test_value_and_null_are_those_of_the_trials_whose_ideal_observer_is_computed(monkeypatch):
@@ -239,10 +221,10 @@ def test_shuffled_answers_lie_where_they_are_handed_to_though_other_tasks_were_o
     bins = _Bins(x)
     order = rng.permutation(400)
     n, k = bins.counts(np.ones((1, 400)), answers[order])
-    by_hand = fit_curves(bins.x[None], n, k, 0.2).slope
-    np.testing.assert_allclose(_shuffled_slopes(bins, answers, order[None], 0.2), by_hand)
+    by_hand = fit_curves(bins.x[None], n, k).slope
+    np.testing.assert_allclose(_shuffled_slopes(bins, answers, order[None]), by_hand)
     exact = fit_curves(
-        x.ravel()[None], 1.0 * (answers[order] != 0).ravel()[None], 1.0 * (answers[order] > 0).ravel()[None], 0.2
+        x.ravel()[None], 1.0 * (answers[order] != 0).ravel()[None], 1.0 * (answers[order] > 0).ravel()[None]
     )
     np.testing.assert_allclose(by_hand, exact.slope, atol=0.01)
 
@@ -285,25 +267,9 @@ def test_tasks_left_open_are_counted_and_change_no_slope():
     assert found.value == pytest.approx(1, abs=0.03)
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        EvidenceTask(n_tasks=2, n_dims=1, boundaries="affine", encoder=None),
-        EvidenceTask(n_tasks=5, n_dims=3, encoder=None),
-        EvidenceTask(n_tasks=4, cueing="one", encoder=None),
-        EvidenceTask(n_tasks=4, sigma=(0.1, 0.3), encoder=None),
-        EvidenceTask(n_tasks=4, boundaries="product", encoder=None),
-        EvidenceTask(n_tasks=4, boundaries="quadric", encoder=None),
-        EvidenceTask(n_tasks=4, stimulus=(5, 20), encoder=None),
-        EvidenceTask(n_tasks=4, noise="gumbel", encoder=None),
-        EvidenceTask(n_tasks=4, excluded_orthants=("+-",), encoder=None),
-    ],
-    ids=["D=1", "D=3", "cued", "anisotropic", "product", "quadric", "drawn lengths", "gumbel", "held out"],
-)
+@pytest.mark.parametrize("task", KINDS.values(), ids=KINDS)
 def test_the_ideal_observer_is_ideal_in_every_task(task):
-    trials = drawn(task, 400)
-    p = trial_probabilities(trials)
-    p = p if trials.context is None else p[np.arange(400), trials.context][:, None]
+    trials, p = ideal(task, 400)
     found = of_choices(trials, choices(p - 0.5), n_null=0)
     assert found.value == pytest.approx(1, abs=0.03)
     assert np.isnan(found.p)
@@ -318,8 +284,6 @@ def test_what_cannot_be_fitted_is_refused():
         of_choices(trials, 0 * answers)
     with pytest.raises(ValueError, match="answers 59; they must be the same"):
         of_choices(trials, answers[:59])
-    with pytest.raises(ValueError, match=r"most_lapse=0.5 is not in \[0, 0.5\)"):
-        of_choices(trials, answers, most_lapse=0.5)
     with pytest.raises(ValueError, match="encoder_noise"):
         of_choices(drawn(EvidenceTask(n_tasks=6, encoder_noise=0.1), 60), answers)
     latents = trials.latents.copy()
@@ -336,8 +300,6 @@ def test_the_ideal_observer_is_asked_at_the_step_of_each_answer():
     steps = np.random.default_rng(0).integers(1, 11, (30, 6))
     found = ideal_at(trials, steps)
     means = running_means(trials)
-    from mtrnn_envs.ideal_observer.observer import answer_probabilities
-
     for i, k in ((0, 0), (7, 5), (29, 3)):
         one = answer_probabilities(TIMED, means[[i], steps[i, k] - 1], int(steps[i, k]))
         assert found[i, k] == pytest.approx(one[0, k], abs=1e-5)
@@ -407,16 +369,19 @@ def test_the_p_value_of_steps_that_follow_nothing_is_uniform():
         steps = np.repeat(rng.integers(1, 11, (40, 1)), 2, axis=1)
         found = chronometric(trials.asked, trials.asked, steps, trials, rng, n_null=9, n_bootstrap=2, n_optimal=0)
         ps.append(found.p)
-    assert kstest(np.array(ps) - np.random.default_rng(0).random(200) / 10, "uniform").pvalue > 0.01
+    assert is_uniform(ps)
 
 
-def test_fixed_durations_and_constant_steps_have_no_chronometric_curve():
+@pytest.mark.parametrize("probe", [chronometric, speed_accuracy, drift_diffusion])
+def test_fixed_durations_are_refused(probe):
     recording = recorded("ideal", FIXED, 60)
     with pytest.raises(ValueError, match="fixed duration: all answers are given at the same time"):
-        timed(recording, chronometric)
-    recording = recorded("at once", TIMED, 60)
+        timed(recording, probe)
+
+
+def test_constant_steps_have_no_chronometric_curve():
     with pytest.raises(ValueError, match="response_steps are all 1"):
-        timed(recording, chronometric)
+        timed(recorded("at once", TIMED, 60), chronometric)
 
 
 # Speed and accuracy
@@ -470,12 +435,9 @@ def test_who_sees_nothing_earns_no_more_than_chance():
     assert found.p > 0.05
 
 
-def test_speed_and_accuracy_need_response_steps_and_sensible_settings():
-    recording = recorded("optimal", TIMED, 60)
+def test_speed_and_accuracy_need_sensible_settings():
     with pytest.raises(ValueError, match=r"cost_factors=\(0.0,\) must be numbers above 0"):
-        timed(recording, speed_accuracy, cost_factors=(0.0,))
-    with pytest.raises(ValueError, match="fixed duration"):
-        timed(recorded("ideal", FIXED, 60), speed_accuracy)
+        timed(recorded("optimal", TIMED, 60), speed_accuracy, cost_factors=(0.0,))
 
 
 # Drift diffusion
@@ -516,7 +478,7 @@ def test_a_late_onset_is_found_beyond_the_kinks_of_the_likelihood(known):
     answers = choices(np.take_along_axis(sums, first[..., None], 2)[..., 0])
     late = np.floor(onset).astype(int) + (rng.random(x.shape) < onset % 1)
     given = np.minimum(first + 1 + late, 20).astype(np.int64)
-    found = drift_diffusion(answers, trials.asked, given, trials, np.random.default_rng(0), n_bins=6)
+    found = drift(answers, trials.asked, given, trials, n_bins=6)
     at = [found.value, found.bound, found.collapse, found.onset]
     np.testing.assert_allclose(at, known, atol=0.15)
     # No free error of an onset at a kink, where the likelihood has no curvature.
@@ -537,30 +499,21 @@ def test_drift_diffusion_is_refused_where_answers_are_no_such_walks(fields, why)
     trials = drawn(replace(TIMED, **fields), 60)
     steps = np.random.default_rng(0).integers(1, 11, (60, 6))
     with pytest.raises(ValueError, match=why):
-        drift_diffusion(trials.asked, trials.asked, steps, trials, np.random.default_rng(0))
+        drift(trials.asked, trials.asked, steps, trials)
 
 
 def test_a_common_stop_of_a_single_answer_is_a_stop_of_its_own():
     trials = drawn(replace(TIMED, n_tasks=1, commit="common"), 300)
     steps = np.random.default_rng(0).integers(1, 10, (300, 1))
     answers = trials.asked * np.random.default_rng(1).choice([-1, 1, 1], (300, 1)).astype(np.int8)
-    assert np.isfinite(
-        drift_diffusion(answers, trials.asked, steps, trials, np.random.default_rng(0), n_bins=3).log_likelihood
-    )
+    assert np.isfinite(drift(answers, trials.asked, steps, trials, n_bins=3).log_likelihood)
 
 
 @pytest.mark.slow
 def test_an_integrator_has_the_gain_of_the_evidence_and_its_own_bound():
     recording = recorded("bound", TIMED, 600)
-    found = drift_diffusion(
-        recording.answers,
-        recording.asked,
-        recording.response_steps,
-        recording.trials(),
-        np.random.default_rng(0),
-        changing=False,
-        n_bins=6,
-    )
+    given = recording.answers, recording.asked, recording.response_steps
+    found = drift(*given, recording.trials(), changing=False, n_bins=6)
     assert found.value == pytest.approx(1, abs=3 * found.errors[0])
     assert found.bound == pytest.approx(3.5, abs=0.4)
     assert found.collapse == 0
@@ -569,12 +522,12 @@ def test_an_integrator_has_the_gain_of_the_evidence_and_its_own_bound():
     assert figures.drift_diffusion_figure(found).axes[0].get_ylabel() == "mean response step"
 
 
-@pytest.mark.parametrize("drift", [0.2, 1.0])
-def test_in_short_steps_the_walk_is_the_diffusion_of_pyddm(drift):
+@pytest.mark.parametrize("rate", [0.2, 1.0])
+def test_in_short_steps_the_walk_is_the_diffusion_of_pyddm(rate):
     """Steps of 1/100 of the time that noise takes to the bound; looked at so often, it lies 0.58 of a step higher."""
-    model = pyddm.gddm(drift=drift, noise=1, bound=1, mixture_coef=0, nondecision=0, dx=0.002, dt=0.002, T_dur=2)
+    model = pyddm.gddm(drift=rate, noise=1, bound=1, mixture_coef=0, nondecision=0, dx=0.002, dt=0.002, T_dur=2)
     solved = model.solve()
-    p, undecided = walk(np.array([drift / 10]), 1.0, 10 - 0.5826, 0.0, 0.0, 200)
+    p, undecided = walk(np.array([rate / 10]), 1.0, 10 - 0.5826, 0.0, 0.0, 200)
     assert p[0, 0].sum() == pytest.approx(solved.prob("correct"), abs=3e-3)
     assert p[0, 1].sum() == pytest.approx(solved.prob("error"), abs=3e-3)
     assert undecided[0] == pytest.approx(solved.prob_undecided(), abs=3e-3)
@@ -582,16 +535,14 @@ def test_in_short_steps_the_walk_is_the_diffusion_of_pyddm(drift):
         assert p[0, 0, :t].sum() == pytest.approx(np.sum(solved.pdf("correct")[: 5 * t]) * 0.002, abs=5e-3)
 
 
-def test_drift_diffusion_needs_response_steps_and_one_deadline():
-    trials = drawn(FIXED, 60)
-    with pytest.raises(ValueError, match="fixed duration"):
-        drift_diffusion(trials.asked, trials.asked, np.ones((60, 6), np.int64), trials, np.random.default_rng(0))
-    trials = drawn(replace(TIMED, stimulus=(4, 10)), 60)
-    with pytest.raises(ValueError, match=r"stimulus=\(4, 10\) is drawn per trial"):
-        drift_diffusion(trials.asked, trials.asked, np.ones((60, 6), np.int64), trials, np.random.default_rng(0))
-    trials = drawn(TIMED, 60)
-    with pytest.raises(ValueError, match="answers has 0 given before the deadline; 50"):
-        drift_diffusion(trials.asked, trials.asked, np.full((60, 6), 10), trials, np.random.default_rng(0))
+def test_drift_diffusion_needs_one_deadline_and_answers_before_it():
+    for task, step, why in (
+        (replace(TIMED, stimulus=(4, 10)), 1, r"stimulus=\(4, 10\) is drawn per trial"),
+        (TIMED, 10, "answers has 0 given before the deadline; 50"),
+    ):
+        trials = drawn(task, 60)
+        with pytest.raises(ValueError, match=why):
+            drift(trials.asked, trials.asked, np.full((60, 6), step), trials)
 
 
 # Figures
@@ -599,15 +550,13 @@ def test_drift_diffusion_needs_response_steps_and_one_deadline():
 
 def test_figures_name_their_axes_and_show_the_null():
     recording = recorded("bound", TIMED)
-    choice = psychometric(
-        recording.answers, recording.response_steps, recording.trials(), np.random.default_rng(0), **QUICK
-    )
-    pairs = [
-        (figures.psychometric_figure(choice), choice),
-        (figures.chronometric_figure(found := timed(recording, chronometric)), found),
-        (figures.speed_accuracy_figure(earned := timed(recording, speed_accuracy, cost_factors=())), earned),
+    given = recording.answers, recording.response_steps, recording.trials()
+    pairs: list[tuple[Any, Any]] = [
+        (figures.psychometric_figure, psychometric(*given, np.random.default_rng(0), **QUICK)),
+        (figures.chronometric_figure, timed(recording, chronometric)),
+        (figures.speed_accuracy_figure, timed(recording, speed_accuracy, cost_factors=())),
     ]
-    for figure, finding in pairs:
-        *curves, against_null = figure.axes
+    for draw, found in pairs:
+        *curves, against_null = draw(found).axes
         assert all(axes.get_xlabel() and axes.get_ylabel() for axes in curves)
-        assert any(np.array_equal(line.get_ydata(), finding.null) for line in against_null.lines)
+        assert any(np.array_equal(line.get_ydata(), found.null) for line in against_null.lines)

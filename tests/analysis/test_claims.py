@@ -184,7 +184,7 @@ def test_a_profile_may_have_fewer_levels_and_probes_than_its_claims() -> None:
         ({"measure": "decodin.value"}, r"did you mean 'decoding.value'"),
         (
             {"measure": "decoding.valu"},
-            r"'valu' is not a part of what the probe 'decoding' finds; did you mean 'value'",
+            r"'valu' is not a part of the result of probe 'decoding'; did you mean 'value'",
         ),
         ({"minus_measure": "ID r2"}, r"did you mean 'ID r²'"),
         ({"of": {"M": 2}}, r"'M' is not an axis of study 'mine'"),

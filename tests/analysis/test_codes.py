@@ -21,6 +21,7 @@ N_NULL = 39  # the least p is 1/40
 
 
 def found(name: str, states: np.ndarray, latents: np.ndarray) -> Any:
+    """The result of a probe."""
     return plugins.probe(name)(states, latents, np.random.default_rng(0), n_null=N_NULL)
 
 
@@ -115,3 +116,34 @@ def test_states_that_know_nothing_are_found_to(seed: int) -> None:
         assert finding.p > 1 / 40, name
     with pytest.raises(ValueError, match="states do not follow latents"):
         found("distortion", states, x)
+
+
+INVARIANT = {
+    "decoding": ("value",),
+    "parallelism": ("value",),
+    "shattering": ("value", "xor"),
+    "dimensionality": ("value", "signal"),
+    "distortion": ("value", "isometry", "isotropy", "area_variation", "turning"),
+    "rsa": ("value", "cosine"),
+}
+
+
+@pytest.mark.parametrize("name", INVARIANT)
+def test_rotation_scale_and_shift_of_states_change_nothing(name: str) -> None:
+    x = codes.latents_of(np.random.default_rng(1), 1000)
+    states = codes.expanded(np.random.default_rng(2), x, 20, noise=0.5)
+    turned = codes.rotated(np.random.default_rng(3), states)
+    one, *others = (
+        plugins.probe(name)(h, x, np.random.default_rng(0), n_null=0) for h in (states, turned, 9 * states - 50)
+    )
+    for other in others:
+        for field in INVARIANT[name]:
+            assert getattr(other, field) == pytest.approx(getattr(one, field), abs=1e-9, rel=1e-6), field
+
+
+@pytest.mark.parametrize(("name", "code"), [("ccgp", codes.linear), ("shattering", codes.conjunctive)])
+def test_fewer_trials_than_units_and_silent_units_are_scored(name: str, code: Callable[..., np.ndarray]) -> None:
+    rng = np.random.default_rng(2)
+    x = codes.latents_of(rng, 48)
+    states = np.hstack([code(rng, x), np.zeros((48, 10))])
+    assert plugins.probe(name)(states, x, rng, n_null=3).value > {"ccgp": 0.8, "shattering": 0.9}[name]

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from helpers.codes import latents_of, linear
 
 from mtrnn_analysis.orthants import checked, orthants
+from mtrnn_envs import plugins
+
+# Probes of states and latents, and those of them that need states that vary, two latents, or all orthants.
+PROBES = [
+    name
+    for name in plugins.names("probe")
+    if list(inspect.signature(plugins.probe(name)).parameters)[:2] == ["states", "latents"]
+]
+VARYING = {"axes", "ccgp", "dimensionality", "distortion", "parallelism", "rsa", "selectivity", "shattering"}
+PLANAR = {"axes", "ccgp", "parallelism", "plane_decoding", "released_holdout", "unit_alignment"}
+WHOLE = {"ccgp", "parallelism", "shattering"}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_every_probe_of_states_refuses_what_it_cannot_score(name: str) -> None:
+    probe, rng = plugins.probe(name), np.random.default_rng(0)
+    latents = latents_of(rng, 200)
+    states = linear(rng, latents, 8)
+    with pytest.raises(ValueError, match=r"states has 1 values that are not finite"):
+        probe(np.where(np.arange(1600).reshape(200, 8) == 3, np.nan, states), latents, rng)
+    with pytest.raises(ValueError, match="n_null=-1 is not a whole number, 0 or more"):
+        probe(states, latents, rng, n_null=-1)
+    if name in VARYING:
+        with pytest.raises(
+            ValueError, match=r"200 trials: no unit varies|8 units, and none varies over the 200 trials"
+        ):
+            probe(np.ones((200, 8)), latents, rng)
+    if name in PLANAR:
+        with pytest.raises(ValueError, match=r"latents has (D=)?1"):
+            probe(states, latents[:, :1], rng)
+    if name in WHOLE:
+        some = latents.max(axis=1) > 0
+        with pytest.raises(ValueError, match=r"latents lie in 3 of the 4 orthants"):
+            probe(states[some], latents[some], rng)
 
 
 def test_orthants_are_named_by_the_signs_of_the_latents() -> None:

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
-import gymnasium as gym
 import numpy as np
 import pytest
+from helpers.behaving import FIXED, KINDS, TIMED, ideal, is_uniform, recorded
 from hypothesis import given
 from hypothesis import strategies as st
 from netcal.metrics import ECE
 from scipy.special import expit, logit, ndtr
-from scipy.stats import kstest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from mtrnn_agents.baselines import IdealObserver, OptimalStopping, RandomAgent
-from mtrnn_analysis.confidence.calibration import brier, calibration
-from mtrnn_analysis.confidence.claims import calibrated_draws, claims, directions
-from mtrnn_analysis.confidence.metacognition import metacognition
+from mtrnn_analysis.confidence import calibration, metacognition
+from mtrnn_analysis.confidence.calibration import brier
+from mtrnn_analysis.confidence.reported import calibrated_draws, directions, reported
 from mtrnn_analysis.figures import confidence as figures
-from mtrnn_envs import EvidenceTask, Stream
+from mtrnn_envs import EvidenceTask
 from mtrnn_envs.components.boundaries import even_lines
-from mtrnn_envs.ideal_observer.observer import running_means, trial_probabilities
-from mtrnn_envs.recording import record
-
-FIXED = EvidenceTask(n_tasks=6, encoder=None)
-TIMED = EvidenceTask(n_tasks=6, encoder=None, payoff="quadratic", decision=0, stimulus=10)
-AGENTS = {
-    "ideal": IdealObserver,
-    "optimal": OptimalStopping,
-    "random": lambda task: RandomAgent(task, np.random.default_rng(0)),
-}
-
-
-@cache
-def recorded(who, task, n=300):
-    """What one of `AGENTS` does."""
-    fields = {name: getattr(task, name) for name in task.__dataclass_fields__}
-    return record(AGENTS[who](task), gym.make_vec("MultiTaskEvidence-v0", 50, split="test", **fields), n, seed=0)
-
-
-@cache
-def ideal(task=FIXED, n=1000, seed=0):
-    """Trials, and the ideal observer's p after all evidence, of the tasks asked."""
-    trials = Stream(task, "test", seed).take(n)
-    p = trial_probabilities(trials)
-    return trials, p if trials.context is None else p[np.arange(n), trials.context][:, None]
+from mtrnn_envs.ideal_observer.observer import running_means
 
 
 def of_p(probe, trials, p, seed=0, **settings):
@@ -134,7 +107,7 @@ def test_the_error_in_bins_of_equal_width_is_netcals(n_bins):
 def test_the_p_value_of_calibrated_agents_is_uniform_though_their_answers_depend_on_each_other():
     """The answers to 6 tasks of a trial rest on one mean."""
     ps = [of_p(calibration, *ideal(FIXED, 100, seed), seed, n_null=9, n_bins=4).p for seed in range(200)]
-    assert kstest(np.array(ps) - np.random.default_rng(0).random(200) / 10, "uniform").pvalue > 0.01
+    assert is_uniform(ps)
 
 
 @pytest.mark.parametrize(("gain", "sign"), [(2.0, 1), (0.5, -1)])
@@ -257,24 +230,13 @@ def test_the_p_value_of_confidence_that_says_nothing_is_uniform():
         side = np.where(FIXED.boundary.margins(running_means(trials)[:, 0]) > 0, 1, -1)
         told = 0.5 + side * np.repeat(rng.uniform(0.01, 0.5, (100, 1)), 6, axis=1)
         ps.append(of_p(metacognition, trials, told, seed, n_null=9, n_bootstrap=0).p)
-    assert kstest(np.array(ps) - np.random.default_rng(0).random(200) / 10, "uniform").pvalue > 0.01
+    assert is_uniform(ps)
 
 
 # What is refused, and other tasks
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        EvidenceTask(n_tasks=2, n_dims=1, boundaries="affine", encoder=None),
-        EvidenceTask(n_tasks=5, n_dims=3, encoder=None),
-        EvidenceTask(n_tasks=4, cueing="one", encoder=None),
-        EvidenceTask(n_tasks=4, boundaries="product", encoder=None),
-        EvidenceTask(n_tasks=4, stimulus=(5, 20), encoder=None),
-        EvidenceTask(n_tasks=4, excluded_orthants=("+-",), encoder=None),
-    ],
-    ids=["D=1", "D=3", "cued", "product", "drawn lengths", "held out"],
-)
+@pytest.mark.parametrize("task", list(KINDS.values())[:6], ids=list(KINDS)[:6])
 def test_the_ideal_observer_is_ideal_in_every_task(task):
     trials, p = ideal(task, 500)
     found = of_p(calibration, trials, p)
@@ -297,8 +259,8 @@ def test_without_the_ideal_observer_calibration_is_still_there():
 def test_what_is_no_claim_is_refused():
     trials, p = ideal()
     labels = trials.asked
-    with pytest.raises(ValueError, match="probabilities is None: the agent tells no probabilities"):
-        claims(FIXED, labels, labels, None, None)
+    with pytest.raises(ValueError, match="probabilities is None, and answers of fixed duration carry no confidence"):
+        reported(FIXED, labels, labels, None, None)
     bad = p.copy()
     bad[0, 0] = np.nan
     with pytest.raises(ValueError, match=r"probabilities has values that are not in \[0, 1\], or not finite"):
@@ -316,8 +278,8 @@ def test_figures_name_their_axes_and_show_the_null():
     trials, p = ideal()
     calibrated, sure = of_p(calibration, trials, p), of_p(metacognition, trials, p, n_bootstrap=5)
     diagram, shares, errors = figures.calibration_figure(calibrated).axes
-    assert diagram.get_ylabel() == "share that came true"
-    assert shares.get_xlabel() == "claimed probability"
+    assert diagram.get_ylabel() == "share of right answers"
+    assert shares.get_xlabel() == "reported probability"
     left, middle, area = figures.metacognition_figure(sure).axes
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in (left, middle))
     for axes, null in ((errors, calibrated.null), (area, sure.null)):

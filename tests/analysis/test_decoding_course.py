@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from mtrnn_analysis.decoding import decode
-from mtrnn_analysis.decoding.decoding_course import course
+from mtrnn_analysis.decoding import DecodingCourse, decode
+from mtrnn_analysis.decoding import decoding_course as course
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.ideal_observer.observer import posterior, running_means
 from mtrnn_envs.trials import samples_seen
@@ -55,10 +57,15 @@ def test_a_state_that_forgets_falls_below_the_ceiling() -> None:
     assert found.value < 0.05
 
 
-def test_trials_that_have_ended_are_left_out_and_steps_with_too_few() -> None:
+def least(monkeypatch: pytest.MonkeyPatch, value: int) -> None:
+    monkeypatch.setattr(sys.modules[DecodingCourse.__module__], "LEAST", value)
+
+
+def test_trials_that_have_ended_are_left_out_and_steps_with_too_few(monkeypatch) -> None:
     """Drawn periods: the ceilings are means over the trials that go on, by what each has seen."""
     hidden, valid, trials = recorded(EvidenceTask(n_tasks=2, stimulus=(2, 12), fixation=(0, 2)))
-    found = course(hidden, valid, trials.latents, np.random.default_rng(0), trials, least=120)
+    least(monkeypatch, 120)
+    found = course(hidden, valid, trials.latents, np.random.default_rng(0), trials)
     assert found.n_trials.tolist() == valid.sum(axis=0).tolist()
     enough = [
         min(np.count_nonzero(valid[:, t] & ((trials.latents > 0) == s).all(axis=1)) for s in np.ndindex(2, 2)) >= 120
@@ -81,14 +88,13 @@ def test_without_trials_there_are_no_ceilings() -> None:
         assert np.isnan(ceiling).all()
 
 
-def test_bad_arguments() -> None:
+def test_bad_arguments(monkeypatch) -> None:
     hidden, valid, trials = recorded(EvidenceTask(n_tasks=2, stimulus=3), 100)
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="least=100: no step has as many trials in each orthant; the most is"):
-        course(hidden, valid, trials.latents, rng, least=100)
-    with pytest.raises(ValueError, match="least=7"):
-        course(hidden, valid, trials.latents, rng, least=7)
+    with pytest.raises(ValueError, match="no step has 50 trials or more in each orthant; the most is"):
+        course(hidden, valid, trials.latents, rng)
+    least(monkeypatch, 8)
     with pytest.raises(ValueError, match="trials are not those of latents"):
-        course(hidden, valid, trials.latents, rng, trials[::-1], least=8)
+        course(hidden, valid, trials.latents, rng, trials[::-1])
     with pytest.raises(ValueError, match="values that are not finite"):
-        course(np.full_like(hidden, np.nan), valid, trials.latents, rng, least=8)
+        course(np.full_like(hidden, np.nan), valid, trials.latents, rng)

@@ -10,11 +10,13 @@ from helpers.codes import conjunctive, latents_of, linear
 from matplotlib.figure import Figure
 
 from mtrnn_agents import untrained
-from mtrnn_analysis.decoding import decode
-from mtrnn_analysis.decoding.decoding_course import course
-from mtrnn_analysis.decoding.evidence_course import evidence_course
-from mtrnn_analysis.decoding.transfer import transfer
-from mtrnn_analysis.figures.decoding import course_figure, decoding_figure, evidence_figure, transfer_figure
+from mtrnn_analysis.decoding import decode, decoding_course, evidence_course, transfer
+from mtrnn_analysis.figures.decoding import (
+    decoding_course_figure,
+    decoding_figure,
+    evidence_course_figure,
+    transfer_figure,
+)
 from mtrnn_analysis.figures.style import save
 from mtrnn_envs import EvidenceTask, Stream
 
@@ -57,7 +59,7 @@ def test_course(tmp_path: Path) -> None:
     valid = np.ones((400, 6), bool)
     valid[:390, 5] = False
     for given in (None, trials):
-        figure = course_figure(course(hidden, valid, trials.latents, rng, given))
+        figure = decoding_course_figure(decoding_course(hidden, valid, trials.latents, rng, given))
         labels = legend_of(figure, 0)
         assert ("ideal observer, same trials" in labels) == (given is not None)
         assert "share of trials not ended" in labels
@@ -68,9 +70,9 @@ def test_evidence_course(tmp_path: Path) -> None:
     task = EvidenceTask(n_tasks=2, stimulus=4)
     trials = Stream(task, "test", 0).take(200)
     found = evidence_course(trials, untrained(task, 0), np.random.default_rng(0))
-    figure = evidence_figure(found)
+    figure = evidence_course_figure(found)
     lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in figure.axes[0].get_lines()}
-    np.testing.assert_array_equal(lines["orthant left out"], np.stack([[1, 2, 3, 4], found.ood], axis=1))
+    np.testing.assert_array_equal(lines["held-out orthant"], np.stack([[1, 2, 3, 4], found.ood], axis=1))
     np.testing.assert_allclose(lines["mean of samples, $1 - 12\\,\\sigma^2/t$"][:, 1], 1 - 0.48 / np.arange(1, 5))
     save(figure, tmp_path / "evidence")
 

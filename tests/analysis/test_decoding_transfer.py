@@ -5,38 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.codes import conjunctive, latents_of, linear, rotated, unrelated
-from sklearn.linear_model import LogisticRegression
 
-from mtrnn_analysis.decoding.logistic import logistic_path
-from mtrnn_analysis.decoding.transfer import transfer
+from mtrnn_analysis.decoding import transfer
 from mtrnn_analysis.orthants import orthants
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.ideal_observer.observer import posterior, running_means
 
 SEEDS = [0, 1, 2]
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_logistic_regression_is_that_of_scikit_learn(seed: int) -> None:
-    """Also for a target that is the same for nearly all trials, and one that can be told without error."""
-    rng = np.random.default_rng(seed)
-    states = rng.standard_normal((300, 6)) * [1, 1, 1, 3, 0.1, 1]
-    drive = np.stack([states[:, 0] + rng.logistic(size=300), states[:, 1] + states[:, 3] - 4, states[:, 5] * 9], axis=1)
-    targets = np.where(drive > 0, 1, -1)
-    penalties = np.array([1e-1, 1e-2, 1e-4])
-    weights, intercepts = logistic_path(states, targets, penalties)
-    for i, penalty in enumerate(penalties):
-        for k in range(3):
-            theirs = LogisticRegression(C=1 / (300 * penalty), tol=1e-10, max_iter=10_000).fit(states, targets[:, k])
-            np.testing.assert_allclose(weights[i, :, k], theirs.coef_[0], rtol=2e-3, atol=2e-3)
-            np.testing.assert_allclose(intercepts[i, k], theirs.intercept_[0], rtol=2e-3, atol=2e-3)
-
-
-def test_a_target_that_does_not_vary_has_a_fit() -> None:
-    states = np.random.default_rng(0).standard_normal((50, 3))
-    weights, intercepts = logistic_path(states, np.ones((50, 1), np.int64), np.array([1e-2]))
-    assert np.abs(weights).max() < 0.1
-    assert intercepts[0, 0] > 3
 
 
 @pytest.mark.parametrize("n_dims", [2, 3])
@@ -80,13 +55,13 @@ def test_the_ideal_state_reaches_the_ideal_accuracy() -> None:
 def test_pairs_are_those_that_the_plane_divides() -> None:
     rng = np.random.default_rng(0)
     latents = latents_of(rng)
-    found = transfer(linear(rng, latents, 10), latents, rng, least_share=0.2, n_null=2)
+    found = transfer(linear(rng, latents, 10), latents, rng, n_null=2)
     groups = orthants(latents)
     above = latents @ found.normals.T > found.offsets
     for q in range(4):
         share = above[groups.which == q].mean(axis=0)
         rest = above[groups.which != q].mean(axis=0)
-        cut = (np.minimum(share, 1 - share) >= 0.2) & (np.minimum(rest, 1 - rest) >= 0.1)
+        cut = (np.minimum(share, 1 - share) >= 0.1) & (np.minimum(rest, 1 - rest) >= 0.05)
         assert found.question[found.orthant == q].tolist() == np.flatnonzero(cut).tolist()
         expected = np.maximum(share, 1 - share)[cut]
         np.testing.assert_allclose(found.chance_by_pair[found.orthant == q], expected)
@@ -139,15 +114,12 @@ def test_odd_states_have_an_answer() -> None:
 def test_bad_arguments() -> None:
     rng = np.random.default_rng(0)
     latents, states = latents_of(rng, 100), rng.standard_normal((100, 5))
-    with pytest.raises(ValueError, match=r"states has .* values that are not finite"):
-        transfer(np.where(states > 0, np.nan, states), latents, rng)
     with pytest.raises(ValueError, match=r"latents lie in \('-', '\+'\); 3 orthants or more"):
         transfer(states, latents[:, :1], rng)
     with pytest.raises(ValueError, match="n_questions=0"):
         transfer(states, latents, rng, n_questions=0)
-    with pytest.raises(ValueError, match=r"least_share=0.5 is not a number in \(0, 0.5\)"):
-        transfer(states, latents, rng, least_share=0.5)
+    corners = np.sign(latents) * 0.45 + 0.01 * latents
     with pytest.raises(ValueError, match="n_questions=1: none divides an orthant"):
-        transfer(states, latents, rng, n_questions=1, least_share=0.499)
+        transfer(states, corners, rng, n_questions=1)
     with pytest.raises(ValueError, match="trials are not those of latents"):
         transfer(states, latents, rng, Stream(EvidenceTask(), "test", 0).take(100))

@@ -8,12 +8,7 @@ from helpers import codes
 from matplotlib.figure import Figure
 
 from mtrnn_analysis.figures import abstraction, geometry, save
-from mtrnn_analysis.geometry.axes import axes
-from mtrnn_analysis.geometry.ccgp import ccgp
-from mtrnn_analysis.geometry.dimensionality import dimensionality
-from mtrnn_analysis.geometry.distortion import distortion
-from mtrnn_analysis.geometry.parallelism import parallelism
-from mtrnn_analysis.geometry.shattering import shattering
+from mtrnn_analysis.geometry import axes, ccgp, dimensionality, distortion, parallelism, shattering
 
 DRAWN = [
     (ccgp, abstraction.ccgp_figure, (2, 3)),
@@ -37,8 +32,7 @@ def texts(figure: Figure) -> str:
 def test_each_is_drawn(probe, figure, n_dims, n_null, tmp_path):
     rng = np.random.default_rng(0)
     latents = codes.latents_of(rng, 600, n_dims)
-    settings = {"most": 40} if probe is shattering else {}
-    found = probe(codes.linear(rng, latents, 12), latents, rng, n_null=n_null, **settings)
+    found = probe(codes.linear(rng, latents, 12), latents, rng, n_null=n_null)
     drawn = figure(found)
     assert ("$p$" in texts(drawn)) == (n_null > 0), "the p-value stands beside the value, if there is one"
     assert all(panel.get_ylabel() or not panel.get_yticks().size for panel in drawn.axes if panel.get_visible())

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from helpers import codes
 from scipy.stats import kstest
+from sklearn.metrics.pairwise import cosine_similarity
 
-from mtrnn_analysis.geometry.parallelism import parallelism
+from mtrnn_analysis.geometry import parallelism
 from mtrnn_analysis.nulls import mixed_places
 
 
@@ -73,8 +74,9 @@ def test_without_noise_it_is_the_plain_mean_cosine():
     signs = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
     found = parallelism(np.repeat(places, 2, axis=0), 0.2 * np.repeat(signs, 2, axis=0), rng, n_null=0)
     v = places[4:] - places[:4]
-    cosines = np.corrcoef(v) * 0 + (v @ v.T) / np.outer(*[np.linalg.norm(v, axis=1)] * 2)
-    expected = cosines[np.triu_indices(4, 1)].mean()
+    pairs = np.triu_indices(4, 1)
+    expected, centred = (np.asarray(each)[pairs].mean() for each in (cosine_similarity(v), np.corrcoef(v)))
+    assert abs(expected - centred) > 0.04, "or cosines could not be told from correlations"
     assert found.by_latent["x1"] == pytest.approx(expected, abs=1e-9)
     assert found.uncorrected_by_latent["x1"] == pytest.approx(expected, abs=1e-9)
     np.testing.assert_allclose(found.coding[0], v, atol=1e-12)
@@ -112,15 +114,6 @@ def test_p_is_uniform_where_the_null_holds(code, which):
     assert kstest(p, "uniform").statistic < 1.63 / np.sqrt(200)
 
 
-def test_nothing_changes_with_rotation_scale_or_shift():
-    rng = np.random.default_rng(1)
-    latents = codes.latents_of(rng, 400)
-    states = codes.expanded(rng, latents, 20, noise=1)
-    value = parallelism(states, latents, rng, n_null=0).value
-    for other in (codes.rotated(rng, states), 7 * states, states - 100):
-        assert parallelism(other, latents, rng, n_null=0).value == pytest.approx(value, abs=1e-9)
-
-
 def test_the_null_keeps_the_mean_and_the_scatter_of_the_places_and_turns_them_uniformly():
     rng = np.random.default_rng(0)
     places = 5 + rng.standard_normal((8, 20)) * np.arange(20)
@@ -141,19 +134,3 @@ def test_a_latent_that_states_do_not_hold_has_no_parallel_code():
     assert found.by_latent["x1"] > 0.95
     exact = parallelism(np.sign(latents[:, :1]), latents, rng, n_null=3).by_latent
     assert exact == pytest.approx({"x1": 1.0, "x2": 0.0}, abs=1e-4)
-
-
-def test_what_cannot_be_scored_is_refused():
-    rng = np.random.default_rng(0)
-    latents = codes.latents_of(rng, 200)
-    states = codes.linear(rng, latents, 8)
-    with pytest.raises(ValueError, match=r"latents has D=1; parallelism needs 2 or more"):
-        parallelism(states, latents[:, :1], rng)
-    with pytest.raises(ValueError, match=r"latents lie in 3 of the 4 orthants"):
-        parallelism(states[latents.max(axis=1) > 0], latents[latents.max(axis=1) > 0], rng)
-    with pytest.raises(ValueError, match="not finite"):
-        parallelism(np.full((200, 8), np.nan), latents, rng)
-    with pytest.raises(ValueError, match="no unit varies"):
-        parallelism(np.ones((200, 8)), latents, rng)
-    with pytest.raises(ValueError, match="n_null=-1"):
-        parallelism(states, latents, rng, n_null=-1)

@@ -8,30 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.codes import LinearDynamics
+from helpers.memory import SEEDS, first_rng, linear, task_of, trials_of
 from scipy import stats
 
 from mtrnn_agents import untrained
-from mtrnn_analysis.dynamics.perturbations import perturbations
+from mtrnn_analysis.dynamics import perturbations
 from mtrnn_analysis.dynamics.rollout import ends
 from mtrnn_analysis.figures.dynamics import perturbations_figure
 from mtrnn_analysis.geometry.axes import encoding
-from mtrnn_envs import EvidenceTask, Stream
+from mtrnn_envs import EvidenceTask
 from mtrnn_envs.testing import check_probe
-from mtrnn_envs.trials import Trials
-
-SEEDS = [0, 1, 2]
-
-
-def task_of(n_dims: int = 2, **fields) -> EvidenceTask:
-    return EvidenceTask(n_tasks=6, n_dims=n_dims, encoder=None, **fields)
-
-
-def trials_of(task: EvidenceTask, n: int = 400, seed: int = 0) -> Trials:
-    return Stream(task, "test", seed).take(n)
-
-
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(0)
 
 
 class Spread(LinearDynamics):
@@ -54,7 +40,7 @@ class Spread(LinearDynamics):
 @pytest.mark.parametrize("n_dims", [1, 2, 3])
 def test_along_stays_and_across_decays_at_the_rate_that_is_known(n_dims: int, seed: int) -> None:
     task = task_of(n_dims)
-    found = perturbations(Spread(seed, [1] * n_dims, 0.9, task), trials_of(task), _rng(), n_null=20)
+    found = perturbations(Spread(seed, [1] * n_dims, 0.9, task), trials_of(task), first_rng(), n_null=20)
     assert found.settings["across"] == "data"
     # The axes are measured in noise across; so that of a push along a little is across. It decays.
     assert found.along[0] == pytest.approx(1)
@@ -70,8 +56,7 @@ def test_along_stays_and_across_decays_at_the_rate_that_is_known(n_dims: int, se
 @pytest.mark.parametrize("leak", [0.98, 0.8])
 def test_a_leak_keeps_of_a_push_what_its_eigenvalue_says(leak: float) -> None:
     task = task_of()
-    dynamics = LinearDynamics(_rng(), np.array([leak, leak]), task.n_features)
-    found = perturbations(dynamics, trials_of(task), _rng(), n_null=20, multiple=2)
+    found = perturbations(linear(task, [leak, leak]), trials_of(task), first_rng(), n_null=20, multiple=2)
     np.testing.assert_allclose(found.along, leak ** np.arange(45), atol=1e-3)
     np.testing.assert_allclose(found.gain / found.gain[0], leak ** np.arange(45), atol=1e-2)
 
@@ -79,8 +64,7 @@ def test_a_leak_keeps_of_a_push_what_its_eigenvalue_says(leak: float) -> None:
 def test_where_no_trial_goes_across_directions_are_isotropic_and_it_is_said() -> None:
     """All that varies in these states is the plane; the other eigenvalues are 0.5 to 0.1."""
     task = task_of()
-    dynamics = LinearDynamics(_rng(), np.ones(2), task.n_features)
-    found = perturbations(dynamics, trials_of(task), _rng(), n_null=20)
+    found = perturbations(linear(task, [1, 1]), trials_of(task), first_rng(), n_null=20)
     assert found.settings["across"] == "isotropic"
     steps = np.arange(23)
     assert (found.across <= 0.5**steps + 1e-9).all()
@@ -92,7 +76,7 @@ def test_where_no_trial_goes_across_directions_are_isotropic_and_it_is_said() ->
 def test_a_network_that_is_slow_everywhere_is_no_attractor() -> None:
     """Nothing is lost in any direction: along and across remain alike, and the coding axes are not special."""
     task = task_of()
-    found = perturbations(Spread(0, [1, 1], 1, task), trials_of(task), _rng(), n_null=20)
+    found = perturbations(Spread(0, [1, 1], 1, task), trials_of(task), first_rng(), n_null=20)
     assert found.value == pytest.approx(0, abs=1e-9)
     assert found.along_left == pytest.approx(1)
     assert found.p > 0.05
@@ -101,8 +85,8 @@ def test_a_network_that_is_slow_everywhere_is_no_attractor() -> None:
 def test_a_line_attractor_keeps_half_of_the_pushes() -> None:
     """A push in a random direction at the angle a keeps |cos a|: the median is cos 45°, of the gain its square."""
     task = task_of()
-    dynamics = LinearDynamics(_rng(), np.array([1, 0.5]), task.n_features)
-    found = perturbations(dynamics, trials_of(task, 4000), _rng(), n_null=5, n_trials=4000, n_pushed=2000)
+    trials = trials_of(task, 4000)
+    found = perturbations(linear(task, [1, 0.5]), trials, first_rng(), n_null=5, n_trials=4000, n_pushed=2000)
     assert found.along_left < 1
     # The axis of the second latent is shorter, as it forgets: pushes along it are smaller, asked for the same step.
     lengths = np.array([20, (1 - 0.5**20) / 0.5])
@@ -114,7 +98,7 @@ def test_a_line_attractor_keeps_half_of_the_pushes() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_untrained_network_keeps_nothing(seed: int) -> None:
-    found = perturbations(untrained(EvidenceTask(), seed).dynamics(), trials_of(EvidenceTask()), _rng(), n_null=20)
+    found = perturbations(untrained(EvidenceTask(), seed).dynamics(), trials_of(EvidenceTask()), first_rng(), n_null=20)
     assert found.along_left < 0.01
     assert abs(found.value) < 0.01
     assert abs(found.gain_left) < 0.01
@@ -132,10 +116,13 @@ def test_pushes_have_the_size_asked_and_stay_in_the_cube() -> None:
             inside = np.clip(moved @ self.slow, -0.5 * 20, 0.5 * 20)
             return moved + (inside - moved @ self.slow) @ self.slow.T
 
-    dynamics = LinearDynamics(_rng(), np.ones(2), task.n_features)
-    small, large = (perturbations(dynamics, trials_of(task), _rng(), n_null=3, size=s) for s in (0.01, 0.5))
+    small, large = (
+        perturbations(linear(task, [1, 1]), trials_of(task), first_rng(), n_null=3, size=s) for s in (0.01, 0.5)
+    )
     np.testing.assert_allclose(small.gain, large.gain, atol=0.01)
-    held = perturbations(Clipped(_rng(), np.ones(2), task.n_features), trials_of(task), _rng(), n_null=3, size=0.2)
+    held = perturbations(
+        Clipped(first_rng(), np.ones(2), task.n_features), trials_of(task), first_rng(), n_null=3, size=0.2
+    )
     assert held.gain_left == pytest.approx(1, abs=0.05)
     assert held.gain_quartiles[0, -1] == pytest.approx(1, abs=0.1)
 
@@ -143,11 +130,9 @@ def test_pushes_have_the_size_asked_and_stay_in_the_cube() -> None:
 def test_pushes_across_do_not_move_x_but_may_end_up_along() -> None:
     """Right eigenvectors of the slow plane are orthogonal to the push; the left ones, that let it in, are not."""
     task = task_of()
-    oblique = LinearDynamics(_rng(), np.ones(2), task.n_features, normal=False)
-    straight = LinearDynamics(_rng(), np.ones(2), task.n_features)
-    leaks = [perturbations(d, trials_of(task), _rng(), n_null=20).leak for d in (oblique, straight)]
-    assert leaks[0][-1] > 0.1
-    assert leaks[1][-1] < 1e-3
+    for normal in (False, True):
+        found = perturbations(linear(task, [1, 1], normal=normal), trials_of(task), first_rng(), n_null=20)
+        assert found.leak[-1] < 1e-3 if normal else found.leak[-1] > 0.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -166,7 +151,7 @@ def test_how_the_units_are_turned_does_not_matter(seed: int) -> None:
             return one(states @ turn.T, inputs) @ turn
 
     trials = trials_of(task)
-    first, second = (perturbations(d, trials, _rng(), n_null=20) for d in (one, Turned()))
+    first, second = (perturbations(d, trials, first_rng(), n_null=20) for d in (one, Turned()))
     np.testing.assert_allclose(first.along, second.along, atol=1e-6)
     np.testing.assert_allclose(first.gain, second.gain, atol=1e-6)
     assert first.value == pytest.approx(second.value, abs=0.01)
@@ -200,8 +185,7 @@ def test_p_is_uniform_where_the_coding_axes_are_like_any_others() -> None:
 
 def test_the_axes_are_those_of_the_states_at_the_end_of_the_stimulus() -> None:
     task = task_of()
-    dynamics = LinearDynamics(_rng(), np.ones(2), task.n_features)
-    trials = trials_of(task, 2000)
+    dynamics, trials = linear(task, [1, 1]), trials_of(task, 2000)
     axes = encoding(ends(dynamics, trials).states, trials.latents).axes.T
     np.testing.assert_allclose(axes, 20 * dynamics.slow, atol=0.3)
 
@@ -222,23 +206,23 @@ def test_bad_arguments_and_states_without_room() -> None:
         ({"n_pushed": 0}, "n_pushed=0 is not a whole number"),
         ({"after": "go"}, "'go' is not an end of a rollout"),
     ]
-    trials, dynamics = trials_of(task, 100), LinearDynamics(_rng(), np.ones(2), task.n_features)
+    trials, dynamics = trials_of(task, 100), linear(task, [1, 1])
     for settings, message in bad:
         with pytest.raises(ValueError, match=message):
-            perturbations(dynamics, trials, _rng(), **settings)
+            perturbations(dynamics, trials, first_rng(), **settings)
     with pytest.raises(ValueError, match="trials has 10 trials"):
-        perturbations(dynamics, trials[:10], _rng())
+        perturbations(dynamics, trials[:10], first_rng())
     with pytest.raises(ValueError, match=r"dynamics has 1 directions across the coding axes .* 2, as many as"):
-        perturbations(LinearDynamics(_rng(), np.ones(2), task.n_features, 3), trials, _rng())
+        perturbations(linear(task, [1, 1], n_units=3), trials, first_rng())
     dynamics.inputs = dynamics.inputs * 0
     with pytest.raises(ValueError, match="vary with fewer than 2 latents"):
-        perturbations(dynamics, trials, _rng())
+        perturbations(dynamics, trials, first_rng())
 
 
 @pytest.mark.parametrize("n_dims", [1, 2, 3])
 def test_the_figure_draws_what_was_found(n_dims: int) -> None:
     task = task_of(n_dims)
-    found = perturbations(Spread(0, [0.99] * n_dims, 0.9, task), trials_of(task), _rng(), n_null=5)
+    found = perturbations(Spread(0, [0.99] * n_dims, 0.9, task), trials_of(task), first_rng(), n_null=5)
     figure = perturbations_figure(found)
     figure.savefig(io.BytesIO(), format="png")
     left, right = ({line.get_label(): line.get_ydata() for line in axes.get_lines()} for axes in figure.axes)

@@ -9,32 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.codes import LinearDynamics
+from helpers.memory import SEEDS, first_rng, linear, task_of
+from helpers.memory import trials_of as some_trials
 from scipy import stats
 
 from mtrnn_agents import untrained
 from mtrnn_analysis.decoding.ridge import ridge
+from mtrnn_analysis.dynamics import rollout
 from mtrnn_analysis.dynamics.drift import half_life, ideal_r2, time_constant
-from mtrnn_analysis.dynamics.rollout import decoder_at, ends, rollout
+from mtrnn_analysis.dynamics.rollout import decoder_at, ends
 from mtrnn_analysis.figures.dynamics import rollout_figure
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.testing import check_probe
 from mtrnn_envs.trials import Trials
 
-SEEDS = [0, 1, 2]
-
-
-def task_of(n_dims: int = 2, **fields) -> EvidenceTask:
-    return EvidenceTask(n_tasks=6, n_dims=n_dims, encoder=None, **fields)
-
 
 def trials_of(task: EvidenceTask, n: int = 800, seed: int = 0) -> Trials:
-    return Stream(task, "test", seed).take(n)
-
-
-def linear(task: EvidenceTask, multipliers, seed: int = 0, **kwargs) -> LinearDynamics:
-    """Evidence adds up along slow directions with these multipliers a step."""
-    return LinearDynamics(np.random.default_rng(seed), np.array(multipliers, float), task.n_features, **kwargs)
+    return some_trials(task, n, seed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -65,7 +57,7 @@ def test_a_leak_loses_what_the_closed_form_says(n_dims: int, leak: float) -> Non
     """Decoded x* after k steps is b + mu^k (x̂ - b) with b near 0, so 12 MSE follows from the moments at step 0."""
     task = task_of(n_dims)
     trials = trials_of(task)
-    found = rollout(linear(task, [leak] * n_dims), trials, np.random.default_rng(0))
+    found = rollout(linear(task, [leak] * n_dims), trials, first_rng())
     np.testing.assert_allclose(np.abs(found.multipliers), leak, atol=1e-3)
     assert found.time_constant == pytest.approx(-1 / np.log(leak), rel=0.05)
     # x̂ = g (x + e) with Var e from the weights leak^(20 - s) of samples; the best g makes r2 = v / (v + Var e).
@@ -88,7 +80,7 @@ def _closed(leak: float, best: Any, noise: Any) -> np.ndarray:
 @pytest.mark.parametrize("leak", [0.98, 0.8])
 def test_the_bias_field_of_a_leak_is_linear_in_position(leak: float) -> None:
     task = task_of()
-    found = rollout(linear(task, [leak, leak]), trials_of(task), np.random.default_rng(0), n_bins=4)
+    found = rollout(linear(task, [leak, leak]), trials_of(task), first_rng(), n_bins=4)
     # The first steps of pushes that decay fast are seen through the decoder too; they are small.
     np.testing.assert_allclose(found.drifts, (leak - 1) * found.positions, atol=2e-3)
     np.testing.assert_allclose(found.slopes, (leak - 1) * np.eye(2), atol=2e-3)
@@ -101,7 +93,7 @@ def test_the_bias_field_of_a_leak_is_linear_in_position(leak: float) -> None:
 def test_a_line_attractor_keeps_one_direction_of_the_plane() -> None:
     """Half of the variance is held: r2 falls to about a half, and that of the worst direction to 0."""
     task = task_of()
-    found = rollout(linear(task, [1, 0.8]), trials_of(task), np.random.default_rng(0))
+    found = rollout(linear(task, [1, 0.8]), trials_of(task), first_rng())
     assert found.value == pytest.approx(found.r2_start / 2, abs=0.04)
     assert found.r2_directions[-1] == pytest.approx([0, found.r2_start], abs=0.06)
     np.testing.assert_allclose(found.r2_directions.mean(axis=1), found.r2)
@@ -127,7 +119,7 @@ class Unstable(LinearDynamics):
 
 def test_dynamics_that_leave_the_numbers_have_a_defined_answer() -> None:
     task = task_of()
-    found = rollout(Unstable(np.random.default_rng(0), np.ones(2), task.n_features), trials_of(task, 100), _rng())
+    found = rollout(Unstable(first_rng(), np.ones(2), task.n_features), trials_of(task, 100), first_rng())
     assert found.value == -np.inf
     assert found.p == 1
     assert found.r2_start > 0.9
@@ -137,7 +129,7 @@ def test_dynamics_that_leave_the_numbers_have_a_defined_answer() -> None:
 
 def test_growth_is_worse_than_forgetting() -> None:
     task = task_of()
-    found = rollout(linear(task, [1.02, 1.02]), trials_of(task), np.random.default_rng(0))
+    found = rollout(linear(task, [1.02, 1.02]), trials_of(task), first_rng())
     # x̂ grows by 1.02^220 = 78: 12 MSE is about 77².
     assert found.value == pytest.approx(1 - (1.02**220 - 1) ** 2, rel=0.15)
     assert found.time_constant == np.inf
@@ -159,7 +151,7 @@ def test_dispersion_is_what_the_decoder_does_not_see() -> None:
             push = 0.01 * states[:, 2:] * np.array([1, 0]) * ~evidence.any(axis=1, keepdims=True)
             return np.concatenate([states[:, :2] + evidence / 20 + push, states[:, 2:]], axis=1)
 
-    found = rollout(Hidden(), trials_of(task, 1000), np.random.default_rng(0))
+    found = rollout(Hidden(), trials_of(task, 1000), first_rng())
     expected = (0.01 * found.steps) ** 2 / 2
     np.testing.assert_allclose(found.dispersion, expected, rtol=0.15, atol=1e-12)
     shown = (found.steps >= 1) & (found.steps <= 22)
@@ -195,7 +187,7 @@ def test_the_untold_ideal_sees_zeros_where_its_own_stimulus_ends() -> None:
 
 def test_noise_behind_the_encoder_has_no_ideal() -> None:
     task = EvidenceTask(encoder_noise=0.1)
-    found = rollout(untrained(task, 0).dynamics(), trials_of(task, 100), _rng(), n_null=10)
+    found = rollout(untrained(task, 0).dynamics(), trials_of(task, 100), first_rng(), n_null=10)
     assert np.isnan(found.r2_told).all()
     assert np.isnan(found.r2_untold).all()
     assert np.isfinite(found.value)
@@ -223,7 +215,7 @@ def test_the_cue_at_rest_is_the_one_that_the_task_goes_on_with(fields: dict, aft
     trials, dynamics = trials_of(task, 40), linear(task, [1, 1])
     assert (ends(dynamics, trials, after=after).resting[:, 0] == cue).all()
     assert (ends(dynamics, trials, after=after, cue=0.5).resting[:, 0] == 0.5).all()
-    assert rollout(dynamics, trials, _rng(), after=after, n_null=2).settings["cue"] == cue
+    assert rollout(dynamics, trials, first_rng(), after=after, n_null=2).settings["cue"] == cue
 
 
 def test_the_task_that_is_cued_stays_cued() -> None:
@@ -247,7 +239,7 @@ class Behind(LinearDynamics):
 
 def test_what_is_decoded_is_the_units_and_what_runs_is_the_whole_state() -> None:
     task = task_of()
-    found = rollout(Behind(_rng(), np.ones(2), task.n_features), trials_of(task), _rng())
+    found = rollout(Behind(first_rng(), np.ones(2), task.n_features), trials_of(task), first_rng())
     # At the end of the stimulus the units know 19 of 20 samples; a step later, and ever after, all.
     assert found.value == pytest.approx(found.r2_start, abs=0.01)
 
@@ -255,7 +247,7 @@ def test_what_is_decoded_is_the_units_and_what_runs_is_the_whole_state() -> None
 def test_p_is_uniform_where_the_state_has_nothing_to_do_with_the_latents() -> None:
     """The evidence is about another point than x*; an attractor holds that, and x* can be permuted."""
     task = task_of()
-    dynamics, rng = linear(task, [1, 1]), np.random.default_rng(0)
+    dynamics, rng = linear(task, [1, 1]), first_rng()
     p = []
     for seed in range(200):
         trials = trials_of(task, 40, seed)
@@ -270,14 +262,14 @@ def test_p_is_uniform_where_the_state_has_nothing_to_do_with_the_latents() -> No
 
 def test_the_null_is_the_r2_of_permuted_latents() -> None:
     task = task_of()
-    found = rollout(linear(task, [0.999, 0.999]), trials_of(task), _rng(), n_null=300)
+    found = rollout(linear(task, [0.999, 0.999]), trials_of(task), first_rng(), n_null=300)
     # Decoded values have nothing to do with permuted x*: MSE = Var x + Var x̂.
     spread = 0.999 ** (2 * 220) * found.r2_start
     assert np.mean(found.null) == pytest.approx(-spread, abs=0.04)
 
 
 def test_the_decoder_is_the_ridge_of_the_best_penalty() -> None:
-    rng = np.random.default_rng(0)
+    rng = first_rng()
     x = rng.uniform(-0.5, 0.5, (200, 2))
     states = x @ rng.standard_normal((2, 10)) + 0.3 * rng.standard_normal((200, 10))
     found = decoder_at(states, x, rng)
@@ -301,14 +293,10 @@ def test_it_is_a_probe() -> None:
     assert found.value > 0.9
 
 
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(0)
-
-
 def test_few_trials_constant_units_and_one_empty_orthant_have_an_answer() -> None:
     task = task_of(excluded_orthants=("++",))
     trials = Stream(task, "train", 0).take(60)
-    found = rollout(linear(task, [1, 1], n_units=64), trials, _rng())  # 30 trials to fit 64 units to
+    found = rollout(linear(task, [1, 1], n_units=64), trials, first_rng())  # 30 trials to fit 64 units to
     assert found.value > 0.8
     assert found.n == 30
 
@@ -316,7 +304,7 @@ def test_few_trials_constant_units_and_one_empty_orthant_have_an_answer() -> Non
         def __call__(self, states: np.ndarray, inputs: np.ndarray) -> np.ndarray:
             return np.zeros_like(states)
 
-    silent = rollout(Silent(_rng(), np.ones(2), task.n_features), trials, _rng())
+    silent = rollout(Silent(first_rng(), np.ones(2), task.n_features), trials, first_rng())
     assert silent.value == silent.r2_start < 0.5  # what is left is the mean of latents that lack a quadrant
     assert silent.p == 1
     assert np.isnan(silent.time_constant)
@@ -327,27 +315,27 @@ def test_bad_arguments() -> None:
     task = task_of()
     trials, dynamics = trials_of(task, 100), linear(task, [1, 1])
     with pytest.raises(ValueError, match="trials has 19 trials; 20 or more are needed"):
-        rollout(dynamics, trials[:19], _rng())
-    with pytest.raises(ValueError, match=r"multiples=\(2, 1\) must be whole numbers above 0 that rise"):
-        rollout(dynamics, trials, _rng(), multiples=(2, 1))
-    with pytest.raises(ValueError, match=r"multiples=\(\) must be whole numbers"):
-        rollout(dynamics, trials, _rng(), multiples=())
-    with pytest.raises(ValueError, match=r"'end' is not an end of a rollout"):
-        rollout(dynamics, trials, _rng(), after="end")
-    with pytest.raises(ValueError, match="n_bins=0 is not a whole number, 1 or more"):
-        rollout(dynamics, trials, _rng(), n_bins=0)
-    with pytest.raises(ValueError, match="n_trials=19 is not a whole number, 20 or more"):
-        rollout(dynamics, trials, _rng(), n_trials=19)
+        rollout(dynamics, trials[:19], first_rng())
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"multiples": (2, 1)}, r"multiples=\(2, 1\) must be whole numbers above 0 that rise"),
+        ({"multiples": ()}, r"multiples=\(\) must be whole numbers"),
+        ({"after": "end"}, "'end' is not an end of a rollout"),
+        ({"n_bins": 0}, "n_bins=0 is not a whole number, 1 or more"),
+        ({"n_trials": 19}, "n_trials=19 is not a whole number, 20 or more"),
+    ]
+    for settings, message in bad:
+        with pytest.raises(ValueError, match=message):
+            rollout(dynamics, trials, first_rng(), **settings)
     dynamics.matrix = dynamics.matrix * np.nan
     with pytest.raises(ValueError, match="dynamics gives states that are not finite in 50 trials"):
-        rollout(dynamics, trials, _rng())
+        rollout(dynamics, trials, first_rng())
 
 
 @pytest.mark.parametrize("n_dims", [1, 2, 3])
 @pytest.mark.parametrize("leak", [0.98, 1.1])
 def test_the_figure_draws_what_was_found(n_dims: int, leak: float) -> None:
     task = task_of(n_dims)
-    found = rollout(linear(task, [leak] * n_dims), trials_of(task), _rng())
+    found = rollout(linear(task, [leak] * n_dims), trials_of(task), first_rng())
     figure = rollout_figure(found)
     figure.savefig(io.BytesIO(), format="png")
     left, right = figure.axes[:2]

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, kstest, mannwhitneyu, norm
-from scipy.stats import permutation_test as scipy_permutation_test
+from scipy.stats import binom, norm
 
-from mtrnn_analysis.figures.statistics import groups_figure
-from mtrnn_analysis.statistics import (
-    bootstrap,
-    difference,
-    interquartile_mean,
-    permutation_test,
-    probability_of_improvement,
-    summary,
-)
+from mtrnn_analysis.statistics import bootstrap, interquartile_mean, summary
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=4, max_size=40)
-
-
-# The interquartile mean.
 
 
 def test_interquartile_mean_is_that_of_the_middle_half() -> None:
@@ -44,9 +30,6 @@ def test_interquartile_mean_moves_with_the_values_and_not_with_their_order(value
     assert mine == pytest.approx(ordered[cut : len(array) - cut].mean(), abs=1e-9)
     ordered[-1] += 1e6  # the greatest of four or more is not in it
     assert interquartile_mean(ordered) == pytest.approx(mine, abs=1e-9)
-
-
-# Bootstrap intervals.
 
 
 @pytest.mark.parametrize(("n", "expected"), [(5, 0.90), (10, 0.93), (20, 0.94)])
@@ -88,88 +71,6 @@ def test_the_same_generator_gives_the_same_interval_and_no_other_is_read() -> No
     assert first == second != bootstrap([values], np.random.default_rng(5))
 
 
-def test_difference_of_groups() -> None:
-    rng = np.random.default_rng(0)
-    a, b = 1 + 0.1 * rng.standard_normal(12), 0.1 * rng.standard_normal(8)
-    found = difference(a, b, rng)
-    assert found.value == pytest.approx(float(interquartile_mean(a) - interquartile_mean(b)))
-    assert 0.8 < found.low < found.value < found.high < 1.2
-    swapped = difference(b, a, np.random.default_rng(1))
-    assert swapped.value == -found.value
-    assert swapped.high == pytest.approx(-found.low, abs=0.03)
-
-
-# The probability of improvement.
-
-
-@given(numbers, numbers)
-@settings(deadline=None)
-def test_probability_of_improvement_is_mann_whitneys_u(a, b) -> None:
-    rng = np.random.default_rng(0)
-    found = probability_of_improvement(a, b, rng, n_draws=20)
-    assert found.value == pytest.approx(mannwhitneyu(a, b).statistic / (len(a) * len(b)))
-    assert probability_of_improvement(b, a, rng, n_draws=20).value == pytest.approx(1 - found.value)
-
-
-def test_probability_of_improvement_that_is_known() -> None:
-    rng = np.random.default_rng(0)
-    assert probability_of_improvement([2.0, 3.0], [0.0, 1.0], rng)[:3] == (1, 1, 1)
-    assert probability_of_improvement([1.0, 1.0], [1.0, 1.0], rng).value == 0.5
-    by_setting = probability_of_improvement({"2": [2.0, 3.0], "6": [0.0, 0.0]}, {"2": [1.0, 0.5], "6": [0.0, 0.0]}, rng)
-    assert by_setting.value == 0.75  # each setting weighs the same
-    a, b = 1 + rng.standard_normal(60), rng.standard_normal(60)
-    found = probability_of_improvement(a, b, rng)
-    assert found.low < norm.cdf(1 / np.sqrt(2)) < found.high
-    # Its error in large samples is that of U (Hanley & McNeil 1982).
-    share = found.value
-    q1, q2 = share / (2 - share), 2 * share**2 / (1 + share)
-    error = np.sqrt((share * (1 - share) + 59 * (q1 + q2 - 2 * share**2)) / 3600)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.15)
-
-
-# The permutation test.
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_permutation_test_agrees_with_scipy(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    a, b = rng.standard_normal(5) + 0.8, rng.standard_normal(6)
-    found = permutation_test(a, b, rng)
-    theirs = scipy_permutation_test(
-        (a, b),
-        lambda x, y, axis: np.abs(x.mean(axis=axis) - y.mean(axis=axis)),
-        vectorized=True,
-        alternative="greater",
-        n_resamples=10_000,
-    )
-    assert found.exact
-    assert found.n == 462
-    assert found.p == pytest.approx(theirs.pvalue)
-    drawn = permutation_test(a, b, rng, n_draws=400)
-    assert (drawn.exact, drawn.n) == (False, 401)
-    assert drawn.p == pytest.approx(found.p, abs=4 * np.sqrt(found.p * (1 - found.p) / 400) + 1 / 401)
-
-
-def test_the_least_p_of_few_networks() -> None:
-    rng = np.random.default_rng(0)
-    for n, least, trimmed in ((3, 2 / 20, 2 / 20), (4, 2 / 70, 4 / 70), (5, 2 / 252, 4 / 252)):
-        apart = np.arange(n) + 100.0, np.arange(n) * 1.5
-        assert permutation_test(*apart, rng).p == pytest.approx(least)
-        assert permutation_test(*apart, rng, statistic=interquartile_mean).p == pytest.approx(trimmed)
-
-
-def test_p_of_the_permutation_test_is_even_where_groups_are_alike() -> None:
-    p = []
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        found = permutation_test(rng.exponential(size=6), rng.exponential(size=5), rng, n_draws=199)
-        p.append(found.p - rng.random() / 200)
-    assert kstest(p, "uniform").pvalue > 0.001
-
-
-# Tables.
-
-
 def test_summary_has_a_row_for_each_group() -> None:
     rng = np.random.default_rng(0)
     rows = summary({1: [0.3, 0.4, 0.2, 0.35], 24: np.array([0.95]), "untrained": (0.5, 0.6)}, rng)
@@ -193,33 +94,15 @@ def test_bad_values_are_refused() -> None:
         bootstrap([good, [1.0]], rng)
     with pytest.raises(ValueError, match="groups is empty"):
         bootstrap([], rng)
-    with pytest.raises(ValueError, match=r"b\['x'\] has the shape \(1,\); one value for each of 2 or more networks"):
-        probability_of_improvement({"x": good}, {"x": [1.0]}, rng)
-    with pytest.raises(ValueError, match=r"a has the shape \(0,\); one value for each of 1 or more networks"):
-        permutation_test([], good, rng)
-    with pytest.raises(ValueError, match=r"a has the shape \(2, 2\)"):
-        permutation_test(np.ones((2, 2)), good, rng)
-    with pytest.raises(ValueError, match=r"b has the shape \(1,\); one value for each of 2 or more networks"):
-        difference(good, [1.0], rng)
     with pytest.raises(ValueError, match="level=95 is not a number between 0 and 1"):
         bootstrap([good], rng, level=95)
+    with pytest.raises(ValueError, match=r"groups\[0\] has the shape \(2, 2\)"):
+        bootstrap([np.ones((2, 2))], rng)
     with pytest.raises(ValueError, match="n_draws=0 is not a whole number, 1 or more"):
-        permutation_test(good, good, rng, n_draws=0)
-    with pytest.raises(ValueError, match=r"a has the settings \['x'\], b \['y'\]; they must be the same"):
-        probability_of_improvement({"x": good}, {"y": good}, rng)
+        bootstrap([good], rng, n_draws=0)
+    with pytest.raises(
+        ValueError, match=r"values\['g'\] has the shape \(0,\); one value for each of 1 or more networks"
+    ):
+        summary({"g": []}, rng)
     with pytest.raises(ValueError, match=r"values\['g'\] has 1 values that are not finite"):
         summary({"g": [1.0, np.inf]}, rng)
-
-
-def test_figure_of_groups_has_a_dot_for_each_network() -> None:
-    rng = np.random.default_rng(0)
-    values = {1: [0.3, 0.4, 0.2], 24: [0.95]}
-    figure = groups_figure(values, summary(values, rng), "accuracy", {"ideal": 0.96})
-    figure.savefig(io.BytesIO(), format="pdf")
-    axes = figure.axes[0]
-    drawn = [list(np.ravel(line.get_ydata())) for line in axes.get_lines()]
-    assert [0.3, 0.4, 0.2] in drawn
-    assert [0.95] in drawn
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["1\n(n = 3)", "24\n(n = 1)"]
-    with pytest.raises(ValueError, match=r"rows are of the groups \[1, 24\], values of \[24\]"):
-        groups_figure({24: [0.95]}, summary(values, rng), "accuracy")

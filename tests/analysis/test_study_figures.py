@@ -344,7 +344,7 @@ CURVE = {"kind": "curve", "x": "N", "y": "OOD r²"}
         ),
         (CURVE | {"y": ["OOD"]}, r"'OOD' is not a measure of study 'mine'; did you mean 'OOD r²'"),
         (CURVE | {"y": []}, r"figures\[0\].y=\[\] must be one or more measures"),
-        (CURVE | {"y": "decoding.valu"}, r"'valu' is not a part of what the probe 'decoding' finds"),
+        (CURVE | {"y": "decoding.valu"}, r"'valu' is not a part of the result of probe 'decoding'"),
         (CURVE | {"references": "accuracy"}, r"references='accuracy' must be a table of columns by title"),
         (
             CURVE | {"references": {"a": "acuracy"}},

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,28 +12,12 @@ from scipy import optimize, special, stats
 
 from mtrnn_analysis.decoding import r2_prior
 from mtrnn_analysis.decoding.decoding import mean_r2
-from mtrnn_analysis.figures.theory import (
-    Located,
-    multilateration_figure,
-    networks_figure,
-    rank_figure,
-    samples_figure,
-)
-from mtrnn_analysis.theory.distances import (
-    CUTS,
-    FORMS,
-    choose_cut,
-    lines,
-    located,
-    samples,
-    scaled,
-    temperature,
-    usable,
-)
-from mtrnn_analysis.theory.multilateration import multilateration
-from mtrnn_analysis.theory.rank_condition import rank_condition, rank_curve
-from mtrnn_analysis.theory.sample_curve import ideal_r2, sample_curve
-from mtrnn_envs import EvidenceTask, Stream, Trials, record
+from mtrnn_analysis.figures.theory import multilateration_figure, rank_condition_figure, sample_curve_figure
+from mtrnn_analysis.theory import multilateration, rank_condition, sample_curve
+from mtrnn_analysis.theory.distances import FORMS, lines, located, samples, scaled, temperature, usable
+from mtrnn_analysis.theory.rank_condition import rank_curve
+from mtrnn_analysis.theory.sample_curve import ideal_r2
+from mtrnn_envs import EvidenceTask, Stream, Trials
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.ideal_observer.latent_posterior import running_means, standard_errors
@@ -262,32 +244,6 @@ def test_one_factor_on_all_log_odds_is_found_by_the_labels_and_taken_back(factor
     assert temperature(lines(np.full((9, 24), 0.7), task), np.ones((9, 24))) > 10  # more confidence is always better
 
 
-def test_the_cut_is_chosen_where_answers_begin_to_saturate_and_by_other_networks():
-    def spoilt(seed: int, most: float, noise: float):
-        task = EvidenceTask(encoder=None)
-        env = gym.make_vec("MultiTaskEvidence-v0", 50, split="test", encoder=None)
-        made = record(Formula(task), env, 300, seed=seed)
-        assert made.probabilities is not None
-        z = special.ndtri(np.clip(made.probabilities, 1e-7, 1 - 1e-7))
-        z = most * np.tanh(z / most) + noise * RNG(seed).standard_normal(z.shape)
-        return replace(made, hidden=None, probabilities=special.ndtr(z).astype(np.float32))
-
-    # Where answers saturate early, the fewer the better; where they are noisy all over, the more the better.
-    early, late = [spoilt(s, 1.5, 0) for s in (0, 1)], [spoilt(s, 20, 0.7) for s in (0, 1, 2)]
-    chosen = choose_cut([*early, *late])
-    assert chosen.cuts == CUTS
-    assert chosen.r2.shape == (5, len(CUTS))
-    assert choose_cut(early).cut < choose_cut(late).cut
-    assert chosen.without([0, 1]) == choose_cut(late).cut
-    assert chosen.without(np.array([False, False, True, True, True])) == choose_cut(early).cut
-    with pytest.raises(ValueError, match="0 recordings"):
-        choose_cut([])
-    with pytest.raises(ValueError, match=r"recordings\[1\] has no probabilities"):
-        choose_cut([early[0], replace(early[1], probabilities=None)])
-    with pytest.raises(ValueError, match="no network is left"):
-        choose_cut(early).without([0, 1])
-
-
 # The rank condition.
 
 
@@ -400,8 +356,7 @@ def test_the_answers_of_an_agent_that_sums_are_worth_all_samples():
     late = sample_curve(trials.latents, task, trials, RNG(0), agent=Late(task), n_null=0)
     assert np.abs(late.answers).max() < 0.05
     assert late.value == pytest.approx(own.value)
-    figure = samples_figure(own)
-    assert "worth" in figure.axes[0].get_title(loc="right")
+    assert "worth" in sample_curve_figure(own).axes[0].get_title(loc="right")
 
 
 def test_states_are_decoded_step_by_step_and_those_that_know_nothing_are_worth_nothing():
@@ -489,23 +444,16 @@ def test_bad_input_is_refused_by_name():
         multilateration(p[:, 1:], x, task, RNG(0))
     with pytest.raises(ValueError, match="latents has 2 values"):
         multilateration(p, np.where(np.arange(9)[:, None] == 3, np.nan, x), task, RNG(0))
-    bad_settings: list[tuple[dict[str, Any], str]] = [
-        ({"form": "best"}, "form='best' is not one of"),
-        ({"cut": 0.0}, r"cut=0\.0"),
-        ({"clip": 0.5}, r"clip=0\.5"),
-    ]
-    for setting, match in bad_settings:
-        with pytest.raises(ValueError, match=match):
-            multilateration(p, x, task, RNG(0), **setting)
-    with pytest.raises(ValueError, match="n_samples of shape"):
-        lines(p, task, np.ones(5))
-    with pytest.raises(ValueError, match="n_samples of shape"):
-        lines(p, task, 0)
-    with pytest.raises(ValueError, match="form='best'"):
-        rank_condition(p, x, task, RNG(0), form="best")
-    trials = Stream(task, "test", 0).take(9)
-    with pytest.raises(ValueError, match="form='best'"):
-        sample_curve(trials.latents, task, trials, RNG(0), form="best")
+    for probe in (multilateration, rank_condition):
+        with pytest.raises(ValueError, match="'best' is not a form of multilateration"):
+            probe(p, x, task, RNG(0), form="best")
+    with pytest.raises(ValueError, match=r"cut=0\.0"):
+        multilateration(p, x, task, RNG(0), cut=0.0)
+    with pytest.raises(ValueError, match=r"clip=0\.5"):
+        lines(p, task, clip=0.5)
+    for n_samples in (np.ones(5), 0):
+        with pytest.raises(ValueError, match="n_samples of shape"):
+            lines(p, task, n_samples)
 
 
 def test_decoders_beside_it_are_left_out_where_they_cannot_be_had():
@@ -530,11 +478,9 @@ def test_decoders_beside_it_are_left_out_where_they_cannot_be_had():
 # Probes and pictures.
 
 
-@pytest.mark.parametrize(
-    "probe", ["multilateration:multilateration", "rank_condition:rank_condition", "samples:sample_curve"]
-)
+@pytest.mark.parametrize("probe", ["multilateration", "rank_condition", "sample_curve"])
 def test_probes_are_as_probes_must_be(probe):
-    check_probe(f"mtrnn_analysis.theory.{probe}")
+    check_probe(f"mtrnn_analysis.theory:{probe}")
 
 
 def names(axes: Any) -> set[str]:
@@ -547,16 +493,10 @@ def test_figures_show_value_null_and_ceiling():
     left, middle, right = multilateration_figure(found).axes
     assert "latent units" in left.get_xlabel()
     assert "$z$" in middle.get_xlabel()
-    assert {"ideal observer", "ideal answers alone", "null: the sides named alone"} <= names(right)
+    assert {"ideal observer", "ideal answers alone", "null: the choices alone"} <= names(right)
     unknown = multilateration(p, trials.latents, task, RNG(0), n_null=0)
     assert [t.get_text() for t in multilateration_figure(unknown).axes[1].texts] == ["not known"]
     ranks = rank_condition(p, trials.latents, task, RNG(0), n_null=9, dims=(2, 5))
-    a, b = rank_figure(ranks).axes
+    a, b = rank_condition_figure(ranks).axes
     assert "answers used" in a.get_xlabel()
     assert {"$D$ = 2", "$D$ = 5"} <= names(b)
-    results = [
-        Located("few", {"alone": 0.6, "decoder": 0.9}, 0.98),
-        Located("bold", {"alone": -2.0, "decoder": 0.9}, 0.98),
-    ]
-    axes = networks_figure(results).axes[0]
-    assert [t.get_text() for t in axes.get_xticklabels()] == ["few", "bold"]

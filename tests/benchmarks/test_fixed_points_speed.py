@@ -9,8 +9,8 @@ import torch
 from mtrnn_agents import Training, one_thread, train
 from mtrnn_agents.networks import GRU
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
+from mtrnn_analysis.dynamics import fixed_points
 from mtrnn_analysis.dynamics.data_states import data_states, nearest
-from mtrnn_analysis.dynamics.fixed_points import fixed_points
 from mtrnn_analysis.dynamics.levenberg_marquardt import minimise_speed
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.dynamics import resting_observation

@@ -11,12 +11,7 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from mtrnn_analysis.geometry.axes import axes
-from mtrnn_analysis.geometry.ccgp import ccgp
-from mtrnn_analysis.geometry.dimensionality import dimensionality
-from mtrnn_analysis.geometry.distortion import distortion
-from mtrnn_analysis.geometry.parallelism import parallelism
-from mtrnn_analysis.geometry.shattering import shattering
+from mtrnn_analysis.geometry import axes, ccgp, dimensionality, distortion, parallelism, shattering
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers import codes

@@ -8,11 +8,10 @@ import time
 import numpy as np
 import pytest
 from scipy import special
+from test_speed import cpu_seconds
 
+from mtrnn_analysis.theory import multilateration, rank_condition, sample_curve
 from mtrnn_analysis.theory.distances import FORMS, lines, located
-from mtrnn_analysis.theory.multilateration import multilateration
-from mtrnn_analysis.theory.rank_condition import rank_condition
-from mtrnn_analysis.theory.sample_curve import sample_curve
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.ideal_observer.observer import running_means
 
@@ -26,20 +25,10 @@ STATES = MEANS[:, -1] @ MAP + 0.05 * np.random.default_rng(1).standard_normal((2
 HIDDEN = np.concatenate([MEANS[:, :1], MEANS, MEANS[:, -1:]], axis=1) @ MAP
 
 
-def cpu_seconds(call) -> float:
-    """CPU seconds of a call, the least of some."""
-    rounds = []
-    for _ in range(5):
-        start = time.process_time()
-        call()
-        rounds.append(time.process_time() - start)
-    return min(rounds)
-
-
 @pytest.fixture(scope="module")
 def unit() -> float:
     square = np.random.default_rng(0).standard_normal((400, 400))
-    return cpu_seconds(lambda: np.linalg.eigh(square + square.T))
+    return cpu_seconds(lambda: np.linalg.eigh(square + square.T), 1)
 
 
 PROBES = {
@@ -56,7 +45,7 @@ def rng() -> np.random.Generator:
 @pytest.mark.parametrize("name", PROBES)
 def test_probes(benchmark, ratios, unit, name):
     call, aim = PROBES[name]
-    seconds = cpu_seconds(call)
+    seconds = cpu_seconds(call, 1)
     ratios(f"{name}, 100 draws of the null ({seconds:.2f} CPU s): eigendecompositions", seconds / unit, aim)
     benchmark(call)
 
@@ -64,6 +53,6 @@ def test_probes(benchmark, ratios, unit, name):
 @pytest.mark.parametrize("form", FORMS)
 def test_forms(benchmark, ratios, unit, form):
     given = lines(P, TASK)
-    seconds = cpu_seconds(lambda: located(given, form, 2.5))
+    seconds = cpu_seconds(lambda: located(given, form, 2.5), 1)
     ratios(f"{form} form ({seconds * 1e3:.0f} CPU ms): eigendecompositions", seconds / unit, 2)
     benchmark(lambda: located(given, form, 2.5))

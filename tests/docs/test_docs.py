@@ -30,8 +30,9 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / "results" / "fig1f" / "curve-1.png").stat().st_size > 10_000
     assert "<td>gru</td>" in (tmp_path / "benchmark" / "index.html").read_text()
     assert "Radar of the scores of gru" in (tmp_path / "leaderboard.html").read_text()
-    reference = (tmp_path / "reference" / "analysis" / "index.html").read_text()
-    assert [name for name in plugins.names("probe") if f"{name}(" not in re.sub("<[^>]*>", "", reference)] == []
+    reference = re.sub("<[^>]*>", "", (tmp_path / "reference" / "analysis" / "index.html").read_text())
+    functions = [plugins.probe(name).__name__ for name in plugins.names("probe")]
+    assert [name for name in functions if f"{name}(" not in reference] == []
 
 
 def test_every_page_is_in_the_navigation() -> None:

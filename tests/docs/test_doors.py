@@ -13,7 +13,14 @@ DOORS = {
     "mtrnn_envs",
     *(
         f"mtrnn_envs.{name}"
-        for name in ("components", "ideal_observer", "experiments", "experiments.studies", "testing")
+        for name in (
+            "components",
+            "ideal_observer",
+            "testing",
+            "experiments",
+            "experiments.studies",
+            "experiments.studies.backends",
+        )
     ),
     "mtrnn_agents",
     *(f"mtrnn_agents.{name}" for name in ("supervised", "trial_ppo", "stable_baselines", "networks")),

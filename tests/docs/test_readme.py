@@ -30,7 +30,7 @@ def test_every_snippet_runs_in_order(page: str, capsys, tmp_path: Path, monkeypa
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "examples")])
     scope: dict[str, object] = {"__name__": "docs"}
     for snippet in SNIPPETS[page]:
-        exec(compile(snippet, page, "exec"), scope)
+        exec(compile(snippet, page, "exec", dont_inherit=True), scope)
         printed = capsys.readouterr().out
         for claimed in re.findall(r'print\(f".*?# (.*)', snippet):
             assert claimed.strip() in printed, f"{claimed!r} is not in {printed!r}"
@@ -60,14 +60,15 @@ def test_commands_of_training_are_understood(monkeypatch: pytest.MonkeyPatch) ->
     for name in plugins.names("agent"):
         monkeypatch.setattr(plugins.agent(name), "train", lambda *args, **kwargs: asked.append(args))
     for command in commands("train"):
-        assert main([*command, "--no-progress"] if "--no-progress" in command else command) == 0
+        assert main(command) == 0
     assert len(asked) == len(commands("train")) >= 4
 
 
 def test_commands_of_studies_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every study and reproduction, up to running it."""
     asked = []
-    monkeypatch.setattr(running, "run_studies", lambda studies, out, **how: asked.append(how["backend"].name))
+    monkeypatch.setattr(running, "run_studies", lambda studies, out, **how: asked.append(how["backend"].name) or [])
+    monkeypatch.setattr(running, "status", lambda out, name: SimpleNamespace(failed=(), left=0))
     for command in commands("study", "reproduce"):
         if command[1] != "status":
             assert main([*command, "--no-report"]) == 0
@@ -78,8 +79,8 @@ def test_commands_of_studies_are_understood(monkeypatch: pytest.MonkeyPatch) -> 
 def test_commands_of_the_benchmark_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option and setting, up to running it."""
     asked = []
-    monkeypatch.setattr(benchmark, "run", lambda agent, out, **how: asked.append(how["settings"]))
-    monkeypatch.setattr(benchmark, "load", lambda path: {"cells": [{"refused": {}}]})
+    monkeypatch.setattr(benchmark, "run_benchmark", lambda agent, out, **how: asked.append(how["settings"]))
+    monkeypatch.setattr(benchmark, "load_results", lambda path: {"cells": [{"refused": {}}]})
     monkeypatch.setattr(benchmark, "verify", lambda path, n: asked.append(path) or [])
     monkeypatch.setattr(plugins, "report", lambda name: lambda out: "")
     for command in commands("benchmark"):

@@ -79,9 +79,7 @@ def test_tables_show_the_kept_results(columns: str, named: str, body: str) -> No
             assert len(numbers) in (1, 3), cell
             for number, value in zip(numbers, right, strict=False):
                 text = f"{value:.{len(number.partition('.')[2])}f}"
-                assert number == text, (
-                    f"{title}, {name}: {cell!r} should be {right[0]:.3f} ({right[1]:.3f} to {right[2]:.3f})"
-                )
+                assert number == text, f"{title}, {name}: {cell!r} should be {text}, of {right}"
 
 
 def test_tables_are_found() -> None:

@@ -16,8 +16,8 @@ from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Recording, plugins
 from mtrnn_envs.experiments.cli.main import main
-from mtrnn_envs.experiments.probe_output import numbers, table, write
-from mtrnn_envs.probing import INPUTS, Missing, Source, probe, probe_all
+from mtrnn_envs.experiments.probe_output import table, write
+from mtrnn_envs.probing import INPUTS, Missing, Source, numbers, probe, probe_all
 from mtrnn_envs.testing import check_probe
 from mtrnn_envs.testing.probes import recording_of
 
@@ -54,46 +54,41 @@ def spread(states, latents, rng, trials=None, confidence=None, *, n_null=9) -> S
     )
 
 
+class Predicts:
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> Any:
+        return np.zeros(len(observation)), None
+
+
 def of_dynamics(dynamics, untrained, task, rng) -> ProbeResult:
     return ProbeResult(value=float(dynamics.start(2).sum()), n=task.n_dims, settings={"untrained": str(untrained)})
 
 
+def result(value: float = 0.0, **more: Any) -> ProbeResult:
+    return ProbeResult(**{"value": value, "n": 1, "settings": {}, **more})
+
+
 def prints(latents, rng) -> ProbeResult:
     print("here I am")
-    return ProbeResult(value=0.0, n=1, settings={})
+    return result()
 
 
 def changes(latents, rng) -> ProbeResult:
     latents[0] = 9
-    return ProbeResult(value=0.0, n=1, settings={})
+    return result()
 
 
-def draws_anew(latents, rng) -> ProbeResult:
-    return ProbeResult(value=float(np.random.default_rng().random()), n=1, settings={})
-
-
-def draws_globally(latents, rng) -> ProbeResult:
-    return ProbeResult(value=float(np.random.random()), n=1, settings={})  # noqa: NPY002
-
-
-def takes_nan(states, rng) -> ProbeResult:
-    return ProbeResult(value=0.0, n=1, settings={})
-
-
-def wants_more(latents, moon, rng) -> ProbeResult:
-    return ProbeResult(value=0.0, n=1, settings={})
-
-
-def has_no_default(latents, rng, *, n_null) -> ProbeResult:
-    return ProbeResult(value=0.0, n=1, settings={"n_null": n_null})
-
-
-def has_p_without_null(latents, rng) -> ProbeResult:
-    return ProbeResult(value=0.0, p=0.5, n=1, settings={})
-
-
-def gives_a_number(latents, rng) -> float:
-    return 0.0
+# fmt: off
+def draws_anew(latents, rng): return result(float(np.random.default_rng().random()))
+def draws_globally(latents, rng): return result(float(np.random.random()))  # noqa: NPY002
+def takes_nan(states, rng): return result()
+def wants_more(latents, moon, rng): return result()
+def has_no_default(latents, rng, *, n_null): return result(settings={"n_null": n_null})
+def has_p_without_null(latents, rng): return result(p=0.5)
+def gives_a_number(latents, rng): return 0.0
+def fails(latents, rng): return result(1 / 0)
+# fmt: on
 
 
 class Less:
@@ -150,18 +145,18 @@ def test_what_a_probe_must_not_do_is_found(name: str, match: str) -> None:
 def test_what_is_missing_is_said() -> None:
     recording, agent = recording_of(n_tasks=2)
     name = f"{HERE}:of_dynamics"
-    with pytest.raises(Missing, match="of_dynamics' needs agent: none was given beside the recording"):
+    with pytest.raises(Missing, match="of_dynamics' requires agent: none was given with the recording"):
         probe(recording, name)
-    with pytest.raises(Missing, match=r"needs dynamics: the agent object has no method dynamics\(\)"):
-        probe(recording, name, agent=object())
+    with pytest.raises(Missing, match=r"requires dynamics: the agent Predicts has no method dynamics\(\)"):
+        probe(recording, name, agent=Predicts())
     assert probe(recording, name, agent=agent).n == 2
-    with pytest.raises(Missing, match=r"needs states: the agent .*Average has no hidden state"):
+    with pytest.raises(Missing, match=r"requires states: the agent .*Average has no hidden state"):
         probe(replace(recording, hidden=None), f"{HERE}:spread")
     with pytest.raises(ValueError, match=r"'n_nul' is not a setting of probe .*did you mean 'n_null'"):
         probe(recording, f"{HERE}:spread", n_nul=3)
     with pytest.raises(ValueError, match=r"'moon' is not an input of probes"):
         probe(recording, f"{HERE}:wants_more")
-    with pytest.raises(ValueError, match=r"gives a float without 'value'; a finding is needed"):
+    with pytest.raises(ValueError, match=r"returns a float without 'value'; see check_probe"):
         probe(recording, f"{HERE}:gives_a_number")
     with pytest.raises(ValueError, match=r"'math:sqrt' cannot be given its parameter 'x' by name"):
         probe(recording, "math:sqrt")
@@ -169,7 +164,7 @@ def test_what_is_missing_is_said() -> None:
         probe(recording, f"{HERE}:spread", -1)
     told: list[str] = []
     assert list(probe_all(recording, [f"{HERE}:spread", name], say=told.append)) == [f"{HERE}:spread"]
-    assert told == [f"{name}: left out: probe '{name}' needs agent: none was given beside the recording"]
+    assert told == [f"{name}: skipped: probe '{name}' requires agent: none was given with the recording"]
 
 
 def test_a_probe_finds_the_same_whichever_others_run() -> None:
@@ -285,7 +280,7 @@ def test_a_trained_agent_is_recorded_and_probed_from_the_shell(tmp_path: Path, c
         ([], "give names of probes, or --all"),
         (["decoding", "--all"], "give names of probes, or --all"),
         (["decodin"], "did you mean 'decoding'"),
-        (["fixed_points"], "no probe went with the recording"),
+        (["fixed_points"], "none of the probes applies to the recording"),
     ]:
         assert main([*asked, *wrong]) == 2
         assert match in capsys.readouterr().err
@@ -336,15 +331,11 @@ def test_a_probe_that_fails_takes_no_other_with_it() -> None:
     assert told == [f"{HERE}:fails: failed: ZeroDivisionError: division by zero"]
 
 
-def fails(latents, rng) -> ProbeResult:
-    return ProbeResult(value=1 / 0, n=1, settings={})
-
-
 def test_an_agent_that_was_not_recorded_is_refused() -> None:
     recording, agent = recording_of(n_tasks=2)
     name = f"{HERE}:of_dynamics"
     assert probe(recording, name, agent=agent).n == 2
-    with pytest.raises(ValueError, match="is not the one that was recorded: on the same trials its states are"):
+    with pytest.raises(ValueError, match="is not the one that was recorded: on the same trials its states differ by"):
         probe(recording, name, agent=agent.untrained())
     _, wider = recording_of(n_tasks=2, n_dims=3)
     with pytest.raises(ValueError, match="is not the one that was recorded"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import nullcontext
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.needed import needed
 
 from mtrnn_envs import EvidenceTask, plugins
 from mtrnn_envs.experiments.studies import Backend, Study, backends, folder, results, run_studies, run_study, status
@@ -52,16 +54,18 @@ def flaky(recording, task, *, folder="", times=1, errno=0):
 '''
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells are run in this process: what comes of them is the same, and workers take seconds to begin."""
+@pytest.fixture(autouse=True)
+def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are made in this process, except in tests of workers (slow): workers take seconds to begin."""
+    if request.node.get_closest_marker("slow"):
+        return
 
     def submit(call: Any) -> Future[Any]:
         future: Future[Any] = Future()
         future.set_result(call())
         return future
 
-    monkeypatch.setitem(backends.POOLS, "local", lambda backend: nullcontext(backends._Pool(1, submit)))
+    monkeypatch.setattr(backends.Backend, "pool", lambda backend: nullcontext(backends.Pool(1, submit)))
 
 
 @pytest.fixture
@@ -105,15 +109,15 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param == "local":
         yield TWO
     elif request.param == "dask":
-        distributed = pytest.importorskip("distributed")
+        distributed = needed("distributed")
         settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with distributed.LocalCluster(**settings, silence_logs=50) as cluster:
             yield Backend(name="dask", address=cluster.scheduler_address)
     elif request.param == "ray":
-        pytest.importorskip("ray")
+        needed("ray", sys.version_info < (3, 14))
         yield Backend(name="ray", n_jobs=2)
     else:
-        pytest.importorskip("submitit")
+        needed("submitit")
         yield Backend(name="submitit", n_jobs=2, parameters={"cluster": "local"})
 
 
@@ -130,7 +134,6 @@ def test_every_backend_comes_to_the_same(tmp_path: Path, alone: Path, backend: B
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()} == before
 
 
-@pytest.mark.usefixtures("here")
 def test_agents_trained_together_first(tmp_path: Path, alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU each is trained as it is by itself, so that all must be equal."""
     plugin: Any = plugins.agent("supervised")
@@ -153,7 +156,7 @@ def test_agents_trained_together_first(tmp_path: Path, alone: Path, monkeypatch:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["local", "dask"])
 def test_workers_train_the_agents_that_are_trained_together(tmp_path: Path, alone: Path, name: str) -> None:
-    pytest.importorskip("distributed")
+    needed("distributed")
     run_study(study(), tmp_path, backend=Backend(name=name, n_jobs=1), progress=False, device="cpu")
     assert contents(tmp_path) == contents(alone)
     costs = [json.loads(path.read_text()) for path in (tmp_path / "agents").glob("*/cost.json")]
@@ -163,7 +166,6 @@ def test_workers_train_the_agents_that_are_trained_together(tmp_path: Path, alon
     assert sorted(row.split(",")[-1] for row in rows[1:]) == ["", "", "cpu", "cpu"]
 
 
-@pytest.mark.usefixtures("here")
 def test_a_device_that_is_not_there_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="device='nowhere' cannot be used here"):
         run_study(study(seeds=1), tmp_path, backend=HERE, progress=False, device="nowhere")
@@ -174,7 +176,6 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path, capfd: pytest.Captur
     assert len(contents(tmp_path)) == 2
 
 
-@pytest.mark.usefixtures("here")
 def test_what_could_not_be_drawn_or_judged_is_said_before_anything_is_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"claims\[0\] has no measure"):
         run_study(study(claims=[{"text": "x"}]), tmp_path, backend=HERE, progress=False)
@@ -183,16 +184,6 @@ def test_what_could_not_be_drawn_or_judged_is_said_before_anything_is_run(tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures("here")
-def test_a_cell_that_was_edited_is_named(tmp_path: Path) -> None:
-    run_study(study(seeds=1), tmp_path, backend=HERE, progress=False)
-    path = next((tmp_path / "cells").glob("*.json"))
-    path.write_text(path.read_text().replace('"done"', '"dnoe"'))
-    with pytest.raises(ValueError, match=rf"{path.name} is not a whole cell"):
-        run_study(study(seeds=1), tmp_path, backend=HERE, progress=False)
-
-
-@pytest.mark.usefixtures("here")
 def test_studies_share_cells_and_end_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = study("first", seeds=1), study("second", seeds=2)
     ended, write = [], running.results.write_tables
@@ -211,7 +202,6 @@ def test_studies_share_cells_and_end_in_order(tmp_path: Path, monkeypatch: pytes
         run_studies([first, first], tmp_path)
 
 
-@pytest.mark.usefixtures("here")
 def test_what_fails_once_is_tried_again(tmp_path: Path, flaky: str, capfd: pytest.CaptureFixture[str]) -> None:
     once = study(probes={flaky: {"folder": str(tmp_path), "times": 1}}, axes={})
     run_study(once, tmp_path / "out", backend=HERE, progress=False)
@@ -227,7 +217,6 @@ def test_what_fails_once_is_tried_again(tmp_path: Path, flaky: str, capfd: pytes
     assert (found.done, found.diverged, found.failed, found.left) == (2, 0, {}, 0)
 
 
-@pytest.mark.usefixtures("here")
 def test_what_always_fails_leaves_the_rest_alone(tmp_path: Path, flaky: str) -> None:
     """And is tried again when the study is run again."""
     never = study(probes={flaky: {"folder": str(tmp_path), "times": 3}}, axes={}, seeds=3)
@@ -248,7 +237,6 @@ def test_what_always_fails_leaves_the_rest_alone(tmp_path: Path, flaky: str) -> 
     assert status(out, "few").failed == {}
 
 
-@pytest.mark.usefixtures("here")
 def test_a_full_disk_stops_the_study(tmp_path: Path, flaky: str) -> None:
     """It says so, and the same call goes on once there is room."""
     full = study(probes={flaky: {"folder": str(tmp_path), "times": 1, "errno": 28}}, axes={}, seeds=4)
@@ -263,7 +251,6 @@ def test_a_full_disk_stops_the_study(tmp_path: Path, flaky: str) -> None:
     assert len(run_study(full, out, backend=HERE, progress=False).rows()) == 4
 
 
-@pytest.mark.usefixtures("here")
 def test_a_disk_that_is_full_for_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -275,7 +262,6 @@ def test_a_disk_that_is_full_for_the_tables(tmp_path: Path, monkeypatch: pytest.
     assert len(run_study(study(seeds=1), tmp_path, backend=HERE, progress=False).rows()) == 2
 
 
-@pytest.mark.usefixtures("here")
 def test_divergence_is_found_and_not_tried_again(tmp_path: Path) -> None:
     wild = {"training.learning_rate": 1e30, "training.clip_norm": None, "training.n_updates": 100}
     results = run_study(study(settings=wild, axes={}, seeds=1), tmp_path, backend=HERE, progress=False)
@@ -285,7 +271,6 @@ def test_divergence_is_found_and_not_tried_again(tmp_path: Path) -> None:
     assert (found.done, found.diverged, found.left) == (0, 1, 0)
 
 
-@pytest.mark.usefixtures("here")
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     places = [tmp_path / "file" / "out", Path("/proc/nothing")]
@@ -297,7 +282,6 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
             run_study(study(), place, backend=HERE, progress=False)
 
 
-@pytest.mark.usefixtures("here")
 def test_one_writer_a_folder(tmp_path: Path) -> None:
     with (
         folder.locked(tmp_path),
@@ -308,7 +292,6 @@ def test_one_writer_a_folder(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.usefixtures("here")
 def test_room_is_made_before_anything_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder.shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000_000))
     with pytest.raises(ValueError, match=r"has 50 MB free; 4 runs need 100 MB: make room, or give another folder"):
@@ -316,7 +299,6 @@ def test_room_is_made_before_anything_is_run(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.glob("cells/*"))
 
 
-@pytest.mark.usefixtures("here")
 def test_workers_that_do_not_see_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine that has another folder of this name."""
     with pytest.raises(NotShared, match=r"does not see .* as the process that runs the studies does"):
@@ -326,7 +308,6 @@ def test_workers_that_do_not_see_the_folder(tmp_path: Path, monkeypatch: pytest.
         run_study(study(), tmp_path, backend=HERE, progress=False)
 
 
-@pytest.mark.usefixtures("here")
 def test_what_there_is_not_is_said_before_anything_is_run(tmp_path: Path) -> None:
     out = tmp_path / "out"
     wrong: list[tuple[dict[str, Any], str]] = [
@@ -354,7 +335,6 @@ def test_what_there_is_not_is_said_before_anything_is_run(tmp_path: Path) -> Non
     assert not out.exists()
 
 
-@pytest.mark.usefixtures("here")
 def test_what_killed_processes_left_is_removed(tmp_path: Path, alone: Path) -> None:
     """But in the folder of an agent that another process trains now, as one on a cluster may."""
     from filelock import FileLock
@@ -370,23 +350,23 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path, alone: Path) -> N
     assert held.exists()
 
 
-@pytest.mark.usefixtures("here")
 def test_a_file_that_is_no_cell_is_named(tmp_path: Path) -> None:
-    cell = study().cells()[0].cell
-    (tmp_path / "cells").mkdir()
-    (tmp_path / "cells" / f"{cell.id}.json").write_text("{")
-    with pytest.raises(ValueError, match=rf"{cell.id}.json is not a whole cell: .*; remove it and run the study again"):
-        run_study(study(), tmp_path, backend=HERE, progress=False)
+    run_study(study(seeds=1), tmp_path, backend=HERE, progress=False)
+    path = next((tmp_path / "cells").glob("*.json"))
+    for text in ("{", path.read_text().replace('"done"', '"dnoe"')):
+        path.write_text(text)
+        with pytest.raises(
+            ValueError, match=rf"{path.name} is not a whole cell: .*; remove it and run the study again"
+        ):
+            run_study(study(seeds=1), tmp_path, backend=HERE, progress=False)
+    path.write_text('{"schema": 99}')
+    with pytest.raises(ValueError, match=r"schema 99; this version reads schema 1"):
+        read(tmp_path, path.stem)
     assert read(tmp_path, "another") is None
 
 
-@pytest.mark.usefixtures("here")
 def test_a_bar_says_how_far_it_is(tmp_path: Path, alone: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run_study(study(), tmp_path, backend=HERE, progress=True)
-    assert "4/4" in capfd.readouterr().err
-
-
-@pytest.mark.usefixtures("here")
-def test_status_of_what_was_not_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         status(tmp_path, "few")
+    run_study(study(), tmp_path, backend=HERE, progress=True)
+    assert "4/4" in capfd.readouterr().err

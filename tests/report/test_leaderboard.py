@@ -88,7 +88,7 @@ def test_agents_are_ranked_by_what_they_were_given() -> None:
             results_of("high", lambda name, seed: 0.8),
         ]
     )
-    names = ["high", "low", "seeing (shown the evidence)", "ready", "peeks", "part"]
+    names = ["high", "low", "seeing (raw evidence)", "ready", "peeks", "part"]
     assert [agent.name for agent in agents] == names
     assert [agent.kind for agent in agents] == [LEARN, LEARN, GIVEN, GIVEN, KNOWS, PART]
     assert agents[-1].missing == "5 seeds of n2 only"
@@ -140,8 +140,8 @@ def test_what_a_score_rests_on_is_said_where_it_is_not_all(tmp_path: Path) -> No
     (tmp_path / "a.json").write_text(json.dumps(some))
     assert "0.500 [0.500,\N{NO-BREAK SPACE}0.500] in 1 of 13 settings" in text(tmp_path)
     (tmp_path / "b.json").write_text(json.dumps({**some, "secret": 3, "suite_code": "f"}))
-    assert "| a (secret 3) |" in text(tmp_path)
-    assert "Not all were measured by the same code of the suite" in write(tmp_path).read_text()
+    assert "| a (hidden seed 3) |" in text(tmp_path)
+    assert "These results were measured by different versions of the suite" in write(tmp_path).read_text()
     (tmp_path / "c.json").write_text(json.dumps(some))
     with pytest.raises(ValueError, match=r"a.json and \S+c.json hold results of the same agent, a; remove one"):
         text(tmp_path)
@@ -149,7 +149,7 @@ def test_what_a_score_rests_on_is_said_where_it_is_not_all(tmp_path: Path) -> No
 
 def test_who_does_better_than_can_be_done_is_named(folder: Path) -> None:
     page = write(folder).read_text()
-    assert page.count("Better than can be done with what is shown, so that it knows more:") == 1
+    assert page.count("Better than the ideal observer, so that it uses more than its observations:") == 1
     assert page.count("nonlinear, seed 0: performance: it cannot") == 1
     assert "better&lt;b&gt;" in page
     assert "better<b>" not in page
@@ -162,7 +162,7 @@ def test_who_does_better_than_can_be_done_is_named(folder: Path) -> None:
 def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no results of the benchmark; run one first: mtrnn benchmark --agent"):
         write(tmp_path)
-    with pytest.raises(ValueError, match="nowhere is no folder"):
+    with pytest.raises(ValueError, match="nowhere is not a folder"):
         write(tmp_path / "nowhere")
 
 

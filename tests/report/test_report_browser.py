@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from helpers.needed import missing, needed
 from helpers.reported import Drawn, cloud, keep, lines, scene, study
 from test_leaderboard import results_of
 
 from mtrnn_analysis.report import leaderboard
 from mtrnn_analysis.report import studies as html
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+sync_api = needed("playwright.sync_api")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Scenes in three dimensions are drawn by software, in the place of a graphics card.
@@ -82,7 +83,7 @@ def browser() -> Iterator[Any]:
         own = playwright.chromium.executable_path
         found = next((path for name in (*BROWSERS, own) if (path := shutil.which(name))), None)
         if found is None:
-            pytest.skip(f"there is no browser: none of {', '.join(BROWSERS)} on the PATH, nor playwright's own")
+            missing(f"there is no browser: none of {', '.join(BROWSERS)} on the PATH, nor playwright's own")
         started = playwright.chromium.launch(executable_path=found, args=flags, headless=True)
         yield started
         started.close()

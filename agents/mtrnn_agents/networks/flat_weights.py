@@ -1,4 +1,4 @@
-"""The flat vector of trained weights, in which they are updated, and what it takes to put networks side by side."""
+"""The flat vector of trained weights, as updates need it, and its padding to that of larger networks."""
 
 from __future__ import annotations
 

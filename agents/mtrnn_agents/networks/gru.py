@@ -76,7 +76,7 @@ class GRU:
         return torch.stack(states, -2)
 
     def _drives(self, weights: Weights, inputs: Float[Tensor, "*B F"]) -> tuple[Tensor, Tensor]:
-        """All that does not depend on h: what is added to h W `[*B, 3 H]`, and the rest of n `[*B, H]`."""
+        """The terms that do not depend on h: those added to h W `[*B, 3 H]`, and those of n `[*B, H]`."""
         h, weight, bias = self.n_units, weights["input.weight"], weights["input.bias"]
         # r multiplies h W_hn + b_hn, so that the inputs have no part in it: their weights there are 0.
         weight = torch.cat([weight[..., : 2 * h], torch.zeros_like(weight[..., :h]), weight[..., 2 * h :]], -1)

@@ -1,7 +1,7 @@
 """Networks as dynamical systems, in float64 and without their noise: `mtrnn_envs.protocols.Dynamics` of each kind.
 
-Those of our own networks are numpy with derivatives written out, a dozen times as fast as automatic ones; a network of
-one's own has them by torch. Axis letters: N points, F inputs, H units, S components of the state. Weights are
+Those of the networks here are numpy with derivatives written out, a dozen times as fast as automatic ones; those of a
+custom network are by torch. Axis letters: N points, F inputs, H units, S components of the state. Weights are
 `[from, to]`, as in the networks, and Jacobians `[n, i, j]`: the derivative of component i of the next state by j of
 this one.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -23,10 +23,14 @@ from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.networks.lstm import LSTM
 from mtrnn_envs.protocols import Dynamics
 
+States: TypeAlias = Float[np.ndarray, "N S"]
+Inputs: TypeAlias = Float[np.ndarray, "N F"]
+Jacobians: TypeAlias = Float[np.ndarray, "N S S"]
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """The weights of one layer of units: what they are driven by is u W_in + b + h W.
+    """The weights of one layer of units, whose drive is u W_in + b + h W.
 
     Attributes:
         input: W_in, `[F, G H]`, with G gates.
@@ -43,7 +47,11 @@ class Cell:
         """H."""
         return len(self.recurrent)
 
-    def drive(self, hidden: Float[np.ndarray, "N H"], inputs: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N G"]:
+    def start(self, n: int) -> Float[np.ndarray, "N H"]:
+        """Zeros."""
+        return np.zeros((n, self.n_units))
+
+    def drive(self, hidden: States, inputs: Inputs) -> Float[np.ndarray, "N G"]:
         """u W_in + b + h W."""
         return inputs @ self.input + self.bias + hidden @ self.recurrent
 
@@ -65,18 +73,12 @@ class Leaky(Cell):
     alpha: float
     activation: str
 
-    def start(self, n: int) -> Float[np.ndarray, "N H"]:
-        """Zeros."""
-        return np.zeros((n, self.n_units))
-
-    def __call__(self, states: Float[np.ndarray, "N H"], inputs: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N H"]:
+    def __call__(self, states: States, inputs: Inputs) -> States:
         """The next states."""
         drive = self.drive(states, inputs)
         return self.keep * states + self.alpha * (np.maximum(drive, 0) if self.activation == "relu" else np.tanh(drive))
 
-    def jacobian(
-        self, states: Float[np.ndarray, "N H"], inputs: Float[np.ndarray, "N F"]
-    ) -> Float[np.ndarray, "N H H"]:
+    def jacobian(self, states: States, inputs: Inputs) -> Jacobians:
         """The derivative of the next states by these."""
         drive = self.drive(states, inputs)
         slope = (drive > 0).astype(float) if self.activation == "relu" else 1 - np.tanh(drive) ** 2
@@ -95,18 +97,12 @@ class Gated(Cell):
 
     candidate_bias: Float[np.ndarray, " H"]
 
-    def start(self, n: int) -> Float[np.ndarray, "N H"]:
-        """Zeros."""
-        return np.zeros((n, self.n_units))
-
-    def __call__(self, states: Float[np.ndarray, "N H"], inputs: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N H"]:
+    def __call__(self, states: States, inputs: Inputs) -> States:
         """h' = (1 - z) n + z h."""
         _, z, n, _ = self._gates(states, inputs)
         return n + z * (states - n)
 
-    def jacobian(
-        self, states: Float[np.ndarray, "N H"], inputs: Float[np.ndarray, "N F"]
-    ) -> Float[np.ndarray, "N H H"]:
+    def jacobian(self, states: States, inputs: Inputs) -> Jacobians:
         """With m = h W_hn + b_hn, row i is
 
         z_i 1_i + (h - n)_i z'_i W_hz[:, i] + (1 - z)_i (1 - n^2)_i (r_i W_hn[:, i] + m_i r'_i W_hr[:, i]).
@@ -134,12 +130,12 @@ class Gated(Cell):
 class LongShortTerm:
     """LSTM layers, each of which sees h' of the one before, with the gates i, f, g, o in this order.
 
-    The state is (h, c) of the last layer, then of the one before, and so on, so that h of the last, which is what
-    other modules call the units, comes first. See `mtrnn_agents.networks.lstm.LSTM`.
+    The state is (h, c) of the last layer, then of the one before, and so on, so that h of the last, the recorded
+    units, comes first. See `mtrnn_agents.networks.lstm.LSTM`.
 
     Attributes:
         cells: the layers, the first that sees the inputs first.
-        extract: from observations `[N, F]` to what the first layer sees; None for the observations.
+        extract: from observations `[N, F]` to inputs of the first layer; None for the observations.
     """
 
     cells: Sequence[Cell]
@@ -154,7 +150,7 @@ class LongShortTerm:
         """Zeros."""
         return np.zeros((n, 2 * sum(cell.n_units for cell in self.cells)))
 
-    def __call__(self, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N S"]:
+    def __call__(self, states: States, inputs: Inputs) -> States:
         """c' = f c + i g, h' = o tanh(c')."""
         following = np.empty_like(states)
         for cell, part, seen in self._layers(states, inputs, following):
@@ -162,10 +158,8 @@ class LongShortTerm:
             following[:, part] = step.state
         return following
 
-    def jacobian(
-        self, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"]
-    ) -> Float[np.ndarray, "N S S"]:
-        """By what each layer keeps, and by the chain rule through h' of the layer before."""
+    def jacobian(self, states: States, inputs: Inputs) -> Jacobians:
+        """By the gates of each layer, and by the chain rule through h' of the layer before."""
         n, size = states.shape
         following, found, below = np.empty_like(states), np.zeros((n, size, size)), slice(0, 0)
         for cell, part, seen in self._layers(states, inputs, following):
@@ -182,7 +176,7 @@ class LongShortTerm:
         return found
 
     def _layers(self, states: np.ndarray, inputs: np.ndarray, following: np.ndarray) -> Any:
-        """Each layer, the first first: the cell, its part of the state, and what it sees of the layers before it."""
+        """Each layer, the first first: the cell, its part of the state, and its inputs."""
         seen, stop = inputs if self.extract is None else self.extract(inputs), states.shape[1]
         for cell in self.cells:
             part = slice(stop - 2 * cell.n_units, stop)
@@ -212,13 +206,11 @@ class Differentiated:
         return torch.cat(self.network.start(self.weights, n), -1).numpy()
 
     @torch.no_grad()
-    def __call__(self, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N S"]:
+    def __call__(self, states: States, inputs: Inputs) -> States:
         """The next states."""
         return self._step(torch.tensor(states), torch.tensor(inputs)).numpy()
 
-    def jacobian(
-        self, states: Float[np.ndarray, "N S"], inputs: Float[np.ndarray, "N F"]
-    ) -> Float[np.ndarray, "N S S"]:
+    def jacobian(self, states: States, inputs: Inputs) -> Jacobians:
         """By `torch.func`."""
 
         def one(state: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
@@ -239,7 +231,7 @@ def dynamics_of(network: Network, weights: Weights) -> Dynamics:
     """
     weights = {name: v.detach().cpu().double() for name, v in weights.items()}
     known = {name: v.numpy() for name, v in weights.items()}
-    # By the very type: what is derived from one of these may make another step.
+    # By the very type: a subclass may make another step.
     if type(network) is LeakyRNN:
         keep = 1 - network.alpha if network.leaky else 1.0
         recurrent = network.recurrent(weights).numpy()
@@ -249,12 +241,12 @@ def dynamics_of(network: Network, weights: Weights) -> Dynamics:
         return Gated(*parts, known["recurrent.bias"]) if type(network) is GRU else LongShortTerm([Cell(*parts)])
     state = network.start(weights, 1)
     if any(part.ndim != 2 or not part.is_floating_point() for part in state):
-        raise ValueError(f"network={type(network).__name__} looks back at its past: it has no state with dynamics")
+        raise ValueError(f"network={type(network).__name__} looks back at its past: its state has no dynamics")
     return Differentiated(network, weights)
 
 
 def torch_lstm(lstm: torch.nn.LSTM, extract: Callable[[np.ndarray], np.ndarray] | None = None) -> LongShortTerm:
-    """The dynamics of `torch.nn.LSTM`, of one direction and without projections; what `extract` gives is seen by it."""
+    """The dynamics of `torch.nn.LSTM`, of one direction and without projections; `extract` makes its inputs."""
     cells = []
     for k in range(lstm.num_layers):
         wide, recurrent, *biases = (v.detach().cpu().double() for v in lstm.all_weights[k])
@@ -264,7 +256,7 @@ def torch_lstm(lstm: torch.nn.LSTM, extract: Callable[[np.ndarray], np.ndarray] 
 
 
 class _Passage(NamedTuple):
-    """What happens in an LSTM layer in one step, `[N, H]` each: gates, c, tanh(c'), and c'."""
+    """One step of an LSTM layer, `[N, H]` each: gates, c, tanh(c'), and c'."""
 
     i: np.ndarray
     f: np.ndarray
@@ -293,7 +285,7 @@ class _Passage(NamedTuple):
         return self.o * (1 - self.squashed**2)
 
     def slopes(self, weights: np.ndarray) -> np.ndarray:
-        """The derivative of (h', c') by what drives the gates through `weights` `[I, 4 H]`: `[N, 2 H, I]`."""
+        """The derivative of (h', c') by the inputs of the gates through `weights` `[I, 4 H]`: `[N, 2 H, I]`."""
         to_i, to_f, to_g, to_o = (w.T for w in np.split(weights, 4, axis=1))
         i, f, g, o = self.i, self.f, self.g, self.o
         memory = (g * i * (1 - i))[:, :, None] * to_i

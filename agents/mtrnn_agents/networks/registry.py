@@ -1,14 +1,16 @@
 """Networks by name: those of this package, and those of the entry-point group `mtrnn.networks`.
 
     [project.entry-points."mtrnn.networks"]
-    mine = "my_package.my_network:MyNetwork"
+    my-network = "my_package.my_network:MyNetwork"
 
-The class is a frozen dataclass with the methods of `mtrnn_agents.networks.Network`. It is then chosen by its name on
-the command line and in studies, saved, loaded and hashed as those of this package are.
+The class is a frozen dataclass with the methods of `mtrnn_agents.networks.Network`; the name is that of the class in
+lower case with hyphens, as the command line has it. It is then chosen by its name on the command line and in studies,
+saved, loaded and hashed as those of this package are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from importlib import metadata
@@ -22,6 +24,8 @@ from mtrnn_agents.networks.transformer import Transformer
 from mtrnn_envs.utils.validation import check_choice
 
 GROUP = "mtrnn.networks"
+# Where a word of a class name begins: Leaky|RNN, My|Network.
+WORDS = "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
 NETWORKS: dict[str, type[Any]] = {
     "leaky-rnn": LeakyRNN,
     "gru": GRU,
@@ -44,16 +48,18 @@ def installed() -> dict[str, type[Any]]:
     """`NETWORKS`, and the classes of the entry points in `mtrnn.networks`.
 
     Raises:
-        ValueError: if two networks have one name, or an entry point cannot be imported.
+        ValueError: if an entry point has the name of another network or not that of its class, or cannot be imported.
     """
     found = dict(NETWORKS)
     for entry in metadata.entry_points(group=GROUP):
         if entry.name in found:
             raise ValueError(f"network {entry.name!r} of {entry.value} has the name of another; rename its entry point")
         try:
-            found[entry.name] = entry.load()
+            kind = found[entry.name] = entry.load()
         except (ImportError, AttributeError) as error:
             raise ValueError(f"network {entry.name!r}: {entry.value} cannot be imported: {error}") from error
+        if (name := re.sub(WORDS, "-", kind.__name__).lower()) != entry.name:
+            raise ValueError(f"network {entry.name!r} is {entry.value}: name its entry point {name!r}, after the class")
     return found
 
 

@@ -143,7 +143,7 @@ class Transformer:
         cache: Float[Tensor, "*B T H2"],
         visible: Bool[Tensor, "*B 1 1 T"] | None = None,
     ) -> Float[Tensor, "*B Q H"]:
-        """What the heads attend to among keys and values that are `visible`, or are not after the query if None."""
+        """The output of the heads over the keys and values that are `visible`; if None, over those up to the query."""
         parts = (queries, *cache.chunk(2, -1))
         q, k, v = (part.unflatten(-1, (self.n_heads, -1)).transpose(-2, -3) for part in parts)
         attended = scaled_dot_product_attention(q, k, v, visible, is_causal=visible is None)
@@ -152,7 +152,7 @@ class Transformer:
     def _finished(
         self, weights: Weights, block: str, x: Float[Tensor, "*B H"], attended: Float[Tensor, "*B H"]
     ) -> Float[Tensor, "*B H"]:
-        """What leaves a block, from what came into it and what its heads attended to."""
+        """The output of a block, from its input and the output of its heads."""
         x = x + _apply(weights, f"{block}.attention.to", attended)
         inner = _apply(weights, f"{block}.mlp.from", _norm(weights, f"{block}.mlp.norm", x))
         return x + _apply(weights, f"{block}.mlp.to", gelu(inner, approximate="tanh"))

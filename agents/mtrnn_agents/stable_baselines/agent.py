@@ -24,6 +24,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import VecNormalize
 
+from mtrnn_agents.decision_rule import answer_probabilities
 from mtrnn_agents.networks.agent_state import checked_observation
 from mtrnn_agents.networks.jacobians import torch_lstm
 from mtrnn_agents.stable_baselines import history_features as features
@@ -33,7 +34,6 @@ from mtrnn_agents.training import files as storage
 from mtrnn_agents.training import history as columns
 from mtrnn_agents.training.history import Columns
 from mtrnn_agents.training.settings import checked_task
-from mtrnn_agents.trial_ppo.action_heads import answer_probabilities
 from mtrnn_envs import EvidenceTask, plugins
 from mtrnn_envs.environments.spaces import action_space, observation_space
 from mtrnn_envs.protocols import Dynamics
@@ -68,13 +68,13 @@ class StableBaselinesAgent:
         model: a trained model (its `policy` is taken), or a policy: `ActorCriticPolicy` or
             `RecurrentActorCriticPolicy`, for one of the action spaces that the task can have.
         task: the task it was trained on.
-        scaling: what `VecNormalize` has made of observations: these environments, or a `Scaling`; if None, that of
-            the model's environments, if they are in one. A policy alone, or a model without its environments, does
-            not know of any, and answers wrongly without it. Frames may be scaled before they are stacked, or after.
-        kind: the features of `mtrnn_agents.stable_baselines.history_features` that the policy is shown: "frames", as
+        scaling: the scaling of observations by `VecNormalize`: these environments, or a `Scaling`; if None, that of
+            the model's environments, if they are in one. A policy alone, or a model without its environments, has
+            none, and answers wrongly without it. Frames may be scaled before they are stacked, or after.
+        kind: the features of `mtrnn_agents.stable_baselines.history_features` that the policy sees: "frames", as
             `VecFrameStack(envs, task.n_steps)` gives them, or "mean"; None for observations.
         seed: of its draws, a whole number, 0 or more.
-        run: what it was trained by, as JSON, if known.
+        run: all that determined its training, as JSON, if known.
         history: the training history, if known; its first column is "steps".
 
     Raises:
@@ -95,8 +95,7 @@ class StableBaselinesAgent:
         task, policy = checked_task(task), model.policy if isinstance(model, BaseAlgorithm) else model
         if not isinstance(policy, ActorCriticPolicy):
             raise ValueError(
-                f"model=<{type(model).__name__}>: its policy is no ActorCriticPolicy, of which probabilities could be "
-                "had"
+                f"model=<{type(model).__name__}>: its policy is not an ActorCriticPolicy, which has probabilities"
             )
         policies.check_fits(policy, task, kind)
         self.policy, self.task, self.kind = policy, task, kind
@@ -110,7 +109,7 @@ class StableBaselinesAgent:
         allowed = widths(task, kind)
         if self.scaling is not None and len(self.scaling.mean) not in allowed:
             raise ValueError(
-                f"scaling is of {len(self.scaling.mean)} channels; the policy is shown {' or '.join(map(str, allowed))}"
+                f"scaling is of {len(self.scaling.mean)} channels; the policy sees {' or '.join(map(str, allowed))}"
             )
         self.observation_space = observation_space(task)
         self.action_space: Any = action_space(task)
@@ -155,7 +154,7 @@ class StableBaselinesAgent:
     @torch.no_grad()
     def probabilities(self, state: Any) -> Float[np.ndarray, "N A"]:
         """The probability of +1 for every task asked; see
-        `mtrnn_agents.trial_ppo.action_heads.answer_probabilities`."""
+        `mtrnn_agents.decision_rule.answer_probabilities`."""
         self.policy.set_training_mode(False)
         return answer_probabilities(self.task, self._logits(self._latent(state))[-1])
 
@@ -215,7 +214,7 @@ class StableBaselinesAgent:
         return FeedForwardState(latent.cpu().numpy(), past)
 
     def _features(self, shown: np.ndarray) -> torch.Tensor:
-        """What the policy's features extractor makes of what it sees."""
+        """The output of the policy's features extractor."""
         if self.scaling is not None and not self._scaled_before:
             shown = self._scaled(shown)
         tensor = torch.as_tensor(shown, device=self.policy.device)
@@ -223,11 +222,11 @@ class StableBaselinesAgent:
 
     @property
     def _scaled_before(self) -> bool:
-        """Whether what is scaled is the frames, before they are stacked."""
+        """Whether frames are scaled before they are stacked."""
         return self.kind == "frames" and self.scaling is not None and len(self.scaling.mean) == self.task.n_features
 
     def _scaled(self, shown: np.ndarray) -> np.ndarray:
-        """What `VecNormalize` makes of `shown`."""
+        """`shown`, scaled as by `VecNormalize`."""
         assert self.scaling is not None
         mean, deviation, clip = self.scaling
         return np.clip((shown - mean) / deviation, -clip, clip).astype(np.float32)
@@ -255,11 +254,11 @@ class StableBaselinesAgent:
 
     @property
     def evaluation(self) -> dict[str, float]:
-        """What the last evaluation in training found, by name; empty if there was none."""
+        """The last evaluation in training, by name; empty if there was none."""
         return columns.evaluation(self.history)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes weights, task and what is needed to build the policy to one safetensors file, without any code.
+        """Writes weights, task and a description of the policy to one safetensors file, without any code.
 
         Raises:
             ValueError: if the policy has parts that are not among those that a file can name.
@@ -319,7 +318,7 @@ class StableBaselinesAgent:
         """The agent in a file that SB3's own `model.save` wrote, for example `from_zip(path, RecurrentPPO, task)`.
 
         Such a file holds pickles: to read it is to run whatever code is in it. So `trust=True` must be given, and
-        should be for files of one's own alone.
+        should be for your own files alone.
 
         It does not hold what `VecNormalize` has learned, nor that there was one: an agent of a model that was trained
         in one answers wrongly, and nothing can notice, unless it is given as `scaling`. SB3 keeps it in another file:

@@ -1,4 +1,4 @@
-"""Policies of Stable-Baselines3 as plain data: what is needed to build one again, without any code in a file."""
+"""Policies of Stable-Baselines3 as plain data, from which one is built again: a file of it has no code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def takes_binary(task: EvidenceTask) -> bool:
 
 
 def check_fits(policy: ActorCriticPolicy, task: EvidenceTask, kind: str | None) -> None:
-    """Raises `ValueError` unless the policy sees what `task` shows (or the features of it), and gives its actions."""
+    """Raises `ValueError` unless the policy takes the observations of `task` (or features of them) and its actions."""
     recurrent = isinstance(policy, RecurrentActorCriticPolicy)
     shown = (task.n_features if kind is None else features.width(task, kind),)
     sees, name = policy.observation_space.shape, f"model=<{type(policy).__name__}>"
@@ -55,7 +55,7 @@ def check_fits(policy: ActorCriticPolicy, task: EvidenceTask, kind: str | None) 
 
 
 def _stacked(sees: Any, task: EvidenceTask, kind: str | None) -> str:
-    """What to do about a policy that sees `sees` where that is a number of stacked frames of `task`; else nothing."""
+    """The next step for a policy whose observations `sees` are stacked frames of `task`; else an empty string."""
     if len(sees) != 1 or sees[0] % task.n_features:
         return ""
     n_frames = sees[0] // task.n_features
@@ -70,11 +70,10 @@ def _stacked(sees: Any, task: EvidenceTask, kind: str | None) -> str:
 
 
 def describe(policy: ActorCriticPolicy) -> dict[str, Any]:
-    """What `build` needs, as JSON.
+    """The description of a policy for `build`, as JSON.
 
     Raises:
-        ValueError: if the policy has parts that have no name here: an extractor of features or an activation of its
-            own, or weights that the policy built from the description has not.
+        ValueError: if the policy has custom parts: an extractor of features, an activation, or weights.
     """
     recurrent = isinstance(policy, RecurrentActorCriticPolicy)
     about: dict[str, Any] = {
@@ -138,5 +137,5 @@ def check_shapes(arrays: Mapping[str, np.ndarray], needed: Mapping[str, tuple[in
 
 
 def _sizes(space: Any) -> tuple[str, Any]:
-    """The name of an action space and what it is built from."""
+    """The name of an action space and its sizes."""
     return type(space).__name__, space.nvec.tolist() if isinstance(space, spaces.MultiDiscrete) else int(space.n)

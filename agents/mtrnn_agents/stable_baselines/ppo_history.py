@@ -82,7 +82,7 @@ def train(
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> StableBaselinesAgent:
-    """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
+    """The agent that `train` starts from: the control for the effect of first weights and input."""
     training = checked_settings(training, Training)
     return untrained_agent(algorithm(training), task, seed, training)
 

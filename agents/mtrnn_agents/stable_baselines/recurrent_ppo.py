@@ -15,6 +15,7 @@ import torch
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.vec_env import VecEnv
 
+from mtrnn_agents.decision_rule import waiting_parts
 from mtrnn_agents.loading import load
 from mtrnn_agents.networks.options import option
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
@@ -22,7 +23,6 @@ from mtrnn_agents.stable_baselines.settings import OnPolicyTraining
 from mtrnn_agents.stable_baselines.training_loop import Algorithm, learn, untrained_agent
 from mtrnn_agents.stable_baselines.whole_trial_ppo import WholeTrialPPO
 from mtrnn_agents.training.settings import SCHEDULES, checked_settings, checked_task
-from mtrnn_agents.trial_ppo.action_heads import waiting_parts
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.reward import action_sizes
@@ -106,7 +106,7 @@ def train(
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> StableBaselinesAgent:
-    """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
+    """The agent that `train` starts from: the control for the effect of first weights and input."""
     training = checked_settings(training, Training)
     return untrained_agent(algorithm(training), task, seed, training)
 

@@ -184,7 +184,7 @@ def learn(
 def untrained_agent(
     algorithm: Algorithm, task: EvidenceTask, seed: int, training: OnPolicyTraining
 ) -> StableBaselinesAgent:
-    """The agent that `learn` starts from, with the same arguments: the control for what is owed to first weights."""
+    """The agent that `learn` starts from, with the same arguments: the control for the effect of first weights."""
     run = identity(algorithm.name, task, check_int("seed", seed, 0), training)
     with one_thread(), own_generators(seed_sequence(seed, "network")):
         model = new_model(algorithm, task, seed, training)

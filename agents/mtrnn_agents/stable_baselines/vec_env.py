@@ -120,7 +120,7 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """What the method gives in each environment; see the class."""
+        """The result of the method in each environment; see the class."""
         self._need_all(indices, method_name)
         results = getattr(self.envs, method_name)(*method_args, **method_kwargs)
         if results is None:
@@ -146,7 +146,7 @@ def make_sb3_env(env_id: str, num_envs: int, *, seed: int | None = None, **kwarg
 
         model = PPO("MlpPolicy", make_sb3_env("MultiTaskEvidence-v0", 64, n_tasks=6))
 
-    They are one native vector environment, which gives what `make_vec_env(env_id, num_envs)` gives. With 64 of them, 24
+    They are one native vector environment, the same as `make_vec_env(env_id, num_envs)`. With 64 of them, 24
     tasks and random actions, it made 5 (fixed duration, with the encoder) to 17 times (reaction time, without) as many
     steps a second of one core.
 

@@ -122,7 +122,7 @@ class SupervisedAgent:
 
     @property
     def evaluation(self) -> dict[str, float]:
-        """What the last evaluation in training found of these weights, by name; empty if there was none."""
+        """The last evaluation of these weights in training, by name; empty if there was none."""
         history = self.history
         if history is None or not history.updates:
             return {}

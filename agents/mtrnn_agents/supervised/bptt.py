@@ -81,13 +81,13 @@ def train(
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> SupervisedAgent:
-    """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
+    """The agent that `train` starts from: the control for the effect of first weights and input."""
     run, training = Run(task, check_int("seed", seed, 0)), checked_settings(training, Training)
     return SupervisedAgent(task, training, first_weights(run, training), seed)
 
 
 def failure(state: Progress) -> str | None:
-    """What was not finite when training diverged; None if it did not."""
+    """A clause for an error, if training diverged; else None."""
     return None if state.diverged is None else f"the loss or gradient of update {state.diverged} is not finite"
 
 

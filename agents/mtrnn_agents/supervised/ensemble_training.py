@@ -1,4 +1,4 @@
-"""Many networks: on a GPU as one batched problem, on a CPU one process per core; the same seeds, the same draws."""
+"""Ensembles of networks: on a GPU as one batched problem, on a CPU one process per core, with the same draws."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def ensemble(
         finished(SupervisedAgent, identity(run, training), where) for run, where in zip(cells, folders, strict=True)
     ]
     left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
-    for run, where in left:  # what is wrong is said before anything is trained
+    for run, where in left:  # errors are raised before anything is trained
         resume(run, training, where)
         batch_of(sample(run.task, 1, Counter(run.seed, "train")), training)
     if place.type == "cpu":
@@ -117,7 +117,7 @@ def _in_processes(
     return outcomes
 
 
-# Calls of `ensemble` that were interrupted: what they had still to do in this process is not begun.
+# Calls of `ensemble` that were interrupted: their remaining runs in this process are not begun.
 _stopped: set[str] = set()
 
 

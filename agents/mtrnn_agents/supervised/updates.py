@@ -31,7 +31,7 @@ Advance: TypeAlias = Callable[[np.ndarray, np.ndarray, Sequence[Batch], np.ndarr
 
 
 class Step(NamedTuple):
-    """What one update of M networks needs; the first four are changed in place."""
+    """The tensors of one update of M networks; the first four are changed in place."""
 
     flat: Tensor
     first: Tensor

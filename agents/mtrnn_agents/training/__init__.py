@@ -1,1 +1,1 @@
-"""What every trainer shares: checkpoints, interrupts, progress bars, and the history of training."""
+"""The parts that all trainers share: runs, checkpoints, interrupts, progress bars, histories, the optimiser."""

@@ -1,4 +1,4 @@
-"""What is to be seen while networks are trained: a progress bar, and curves in TensorBoard."""
+"""Monitoring of training: a progress bar, and curves in TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mtrnn_agents.training.history import OF_TRAINING
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments.monitoring import ideals
 
-# What stands in the bar with four digits, and what is shown by TensorBoard alone.
+# Numbers with four digits in the bar, and those in TensorBoard alone.
 PRECISE = ("loss", "accuracy")
 HIDDEN = ("validation_loss", "cross_entropy", "steps", *OF_TRAINING)
 
@@ -31,9 +31,9 @@ class Monitor:
         self._bar.update(done - self._bar.n)
 
     def show(self, done: int, found: Sequence[Mapping[str, float]]) -> None:
-        """Shows what was found after `done`: means over networks in the bar, each network in its own curves.
+        """Shows the numbers `found` after `done`: means over networks in the bar, each network in its own curves.
 
-        Of a network that has stopped there is nothing. In the bar all but `HIDDEN` is shown.
+        A network that has stopped has no numbers. The bar leaves out those in `HIDDEN`.
         """
         new = [i for i, numbers in enumerate(found) if numbers]
         if not new:
@@ -66,8 +66,8 @@ def monitor(
 ) -> Iterator[Monitor]:
     """A progress bar from `first` to `total` of `unit`, if `progress`, and TensorBoard files in `folders`, if given.
 
-    TensorBoard forgets what it was shown after `shown_until` (`first`, if None): a run that was broken off had gone on
-    from the state that is taken up again. Numbers stand beside the best that can be had, where that is known: see
+    TensorBoard forgets its curves after `shown_until` (`first`, if None): an interrupted run had gone on from the state
+    that is resumed. Numbers stand beside those of ideal performance, where that is known: see
     `mtrnn_envs.experiments.monitoring.ideals`.
     """
     with ExitStack() as stack:

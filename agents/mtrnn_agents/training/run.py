@@ -1,4 +1,4 @@
-"""A run: one agent to be trained, what identifies it, and the trials on which it is validated."""
+"""A run: one agent to be trained, its identity, and its validation trials."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Run(NamedTuple):
 
 
 def named_contents(task: EvidenceTask, network: Network) -> dict[str, str]:
-    """Hashes of the contents of what `task` and `network` name as "module:attribute".
+    """Hashes of the contents that `task` and `network` name as "module:attribute".
 
     A network may offer `named_arrays() -> dict[str, np.ndarray]`: such arrays by the name of their field.
     """

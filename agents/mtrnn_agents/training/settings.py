@@ -1,4 +1,4 @@
-"""What the settings of every trainer share: schedules of the learning rate, JSON, and checks of arguments."""
+"""The parts that all settings share: schedules of the learning rate, JSON, and checks of arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C where it can do no harm."""
+"""Interrupts held back until they can do no harm."""
 
 from __future__ import annotations
 

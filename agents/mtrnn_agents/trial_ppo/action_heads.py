@@ -1,4 +1,4 @@
-"""Policies over answers: where they lie in the outputs of a network, what is drawn from them, and what they say.
+"""Policies over answers: their place in the outputs of a network, their draws, and the probabilities that they state.
 
 A network's outputs are, in this order: the logit of stopping, where there is one common stop; the logits of what each
 answer's part of an action can be, `[L, A]`, so that all answers are worked on side by side, or of two choices that of
@@ -12,16 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.special import softmax
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
 
+from mtrnn_agents.decision_rule import answer_probabilities
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.reward import action_sizes, n_confidence, reported_probability
+from mtrnn_envs.reward import action_sizes
 
 
 class Head(NamedTuple):
-    """How many outputs of each kind a policy needs.
+    """The numbers of outputs that a policy needs.
 
     Attributes:
         n_answers: A.
@@ -66,7 +66,7 @@ class Head(NamedTuple):
         return outputs[..., int(self.stops) : self.n_logits].unflatten(-1, (-1, self.n_answers))
 
     def values(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B E"]:
-        """The values: what is still expected to be paid, of each task or in all."""
+        """The values: the expected remaining reward, of each task or in all."""
         return outputs[..., self.n_logits :]
 
     def patient(self, bias: Float[Tensor, " O"], by: float) -> None:
@@ -131,35 +131,6 @@ def stated(task: EvidenceTask, head: Head, outputs: Float[Tensor, "N O"]) -> Flo
     """The probability of +1 that the policy states for each task asked: see `answer_probabilities`."""
     logits = head.logits(outputs).movedim(-2, -1).numpy()
     return answer_probabilities(task, logits if head.n_choices > 2 else np.concatenate([0 * logits, logits], -1))
-
-
-def waiting_parts(task: EvidenceTask) -> list[int]:
-    """The parts of an action whose first value is to wait: the common stop, or every answer; none where none can."""
-    if task.reaction_time and task.commit == "common":
-        return [0]
-    return list(range(task.n_answers)) if answer_levels(task)[0] == 0 else []
-
-
-def answer_levels(task: EvidenceTask) -> Int[np.ndarray, " L"]:
-    """The levels (see `mtrnn_envs.reward`) that the values of one answer's part of an action stand for, in order.
-
-    0, no answer, is among them where the part itself can wait or withhold.
-    """
-    size, n_levels = action_sizes(task)[-1], 2 * n_confidence(task)
-    return np.arange(n_levels + 1 - size, n_levels + 1)
-
-
-def answer_probabilities(task: EvidenceTask, logits: Float[np.ndarray, "N A L"]) -> Float[np.ndarray, "N A"]:
-    """The probability of +1 that a policy states, given that it answers, from the logits of its answers' values.
-
-    Without confidence it is that of answering +1. With confidence it is the mean of the probabilities claimed. Neither
-    need be calibrated: a policy that is paid for right answers alone does best to be sure of whatever is likelier.
-    """
-    levels = answer_levels(task)
-    given = softmax(logits[..., levels > 0].astype(np.float64), axis=-1)
-    answers = levels[levels > 0]
-    told = reported_probability(task, answers) if task.reaction_time else (answers > n_confidence(task)).astype(float)
-    return given @ told
 
 
 def _entropy_of_two(logit: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ class PolicyAgent:
     @torch.no_grad()
     def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
         """The probability of +1 that the policy states; see
-        `mtrnn_agents.trial_ppo.action_heads.answer_probabilities`."""
+        `mtrnn_agents.decision_rule.answer_probabilities`."""
         return stated(self.task, self.head, self._outputs(state))
 
     @torch.no_grad()
@@ -128,7 +128,7 @@ class PolicyAgent:
 
     @property
     def evaluation(self) -> dict[str, float]:
-        """What the last evaluation in training found, by name; empty if there was none."""
+        """The last evaluation in training, by name; empty if there was none."""
         return columns.evaluation(self.history)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -1,9 +1,9 @@
 """Proximal policy optimisation on whole trials, with one probability ratio, advantage and clip for each task.
 
-Given the state, answers are independent, and what an answer to one task pays does not depend on the others. So in the
-gradient of the expected reward each answer's log-probability can stand with the return of its own task alone: the
-returns of the others add nothing but noise to it (for factored policies see Wu et al. 2018, arXiv:1803.07246). Here
-each answer then has a clipped objective (Schulman et al. 2017, arXiv:1707.06347) of its own, and the loss is their
+Given the state, answers are independent, and the reward of an answer to one task does not depend on the others. So in
+the gradient of the expected reward each answer's log-probability can stand with the return of its own task alone: the
+returns of the others add only noise to it (for factored policies see Wu et al. 2018, arXiv:1803.07246). Here each
+answer then has a clipped objective (Schulman et al. 2017, arXiv:1707.06347) of its own, and the loss is their
 mean; a common stop, which all tasks share, stands with the sum of their advantages. Plain PPO clips one ratio, that of
 the whole action, and has the return of all.
 
@@ -26,7 +26,7 @@ from mtrnn_envs.trial_rewards import TrialRewards, first_step, trial_rewards
 
 
 class Rollout(NamedTuple):
-    """N whole trials that were acted on, as they are learned from.
+    """N whole trials of a policy, for its updates.
 
     Attributes:
         observations: of all steps, `[N, T, F]`.
@@ -35,7 +35,7 @@ class Rollout(NamedTuple):
         before: their log-probabilities when they were drawn, `[N, S, M]`.
         counts: which of them made a difference, 1 or 0, `[N, S, M]`.
         advantages: `[N, S, M]`, or of the actions as a whole `[N, S, 1]`, of standard deviation 1 where they count.
-        returns: what the values should have been, `[N, S, E]`.
+        returns: targets of the values, `[N, S, E]`.
         open: which of the values are asked for, 1 or 0, `[N, S, E]`.
     """
 
@@ -54,7 +54,7 @@ class Rollout(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """What is minimised, and what is to be seen of it.
+    """The loss, and statistics of it.
 
     Attributes:
         loss: a number to differentiate.
@@ -79,10 +79,10 @@ def roll_out(
     rng: np.random.Generator,
     gae_lambda: float,
 ) -> tuple[Rollout, TrialRewards, Float[Tensor, ""]]:
-    """Lets the policy act on `trials` (numpy), from first to last; tells what that paid, and the policy's entropy.
+    """Lets the policy act on `trials` (numpy); gives the rollout, its rewards, and the policy's entropy.
 
-    The evidence does not depend on what is answered, so all steps are made at once; what came after the end of a trial
-    counts for nothing.
+    The evidence does not depend on the answers, so all steps are made at once; steps after the end of a trial do not
+    count.
     """
     observations, noise = torch.from_numpy(observe(trials)), None
     if noise_of(network):
@@ -111,7 +111,7 @@ def mean_entropy(head: Head, outputs: Float[Tensor, "N S O"], rollout: Rollout) 
 def learned_from(
     head: Head, paid: TrialRewards, values: Float[np.ndarray, "N S E"], gae_lambda: float
 ) -> tuple[Float[np.ndarray, "N S P"], Float[np.ndarray, "N S E"], Bool[np.ndarray, "N S E"]]:
-    """Advantages (scaled), returns, and where these are open, from what was paid and what values were given.
+    """Advantages (scaled), returns, and where these are open, from rewards and values.
 
     With one value for each task, rewards are those of one task, times A, so that they do not shrink with the number of
     tasks; the common stop, where there is one, has the sum of the advantages of all tasks. With one value in all,

@@ -128,7 +128,7 @@ def train(
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> PolicyAgent:
-    """The agent that `train` starts from: the control for what a network owes to its first weights and its input."""
+    """The agent that `train` starts from: the control for the effect of first weights and input."""
     run, training = Run(task, check_int("seed", seed, 0)), checked_settings(training, Training)
     return PolicyAgent(task, training, first_weights(run, training), seed)
 

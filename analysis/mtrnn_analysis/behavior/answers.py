@@ -1,15 +1,16 @@
-"""What probes of behaviour and confidence share: distances from the boundaries, and what the best agents do.
+"""Shared by the probes of behaviour and confidence: distances from the boundaries, the ideal observer, the best policy.
 
-Axis letters: N trials, M the first trials, those of which the ideal observer is computed; A answers, D latents, S
+Axis letters: N trials, M the first trials, those for which the ideal observer is computed; A answers, D latents, S
 stimulus steps, K tasks, R draws, B bins.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int8, Num, Shaped
+from jaxtyping import Float, Int, Int8, Num, Shaped
+from scipy.stats import binned_statistic
 
 from mtrnn_analysis.nulls import permutations_within
 from mtrnn_envs import EvidenceTask, Trials
@@ -18,34 +19,31 @@ from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal
 from mtrnn_envs.ideal_observer.stopping import solve
 from mtrnn_envs.reward import best_options, choices
 
-# Statistics of which the ideal observer's answers are computed: where they are a quadrature, and where they are not.
+LEAST = 50  # answers that a probe needs
+# Statistics for which the ideal observer's answers are computed: where they are a quadrature, and where they are not.
 MOST_EXACT, MOST_SAMPLED = 4000, 500
 N_NODES = 32  # of the quadrature in the plane: right to 1e-6 or better at the defaults
 
 
 class Distances(NamedTuple):
-    """How far x* is from the boundaries.
+    """Distances of x* from the boundaries.
 
     Attributes:
         values: signed, positive where the label is +1, `[N, A]`, in the unit below.
-        scales: what margins were divided by, for each task, `[K]`.
         unit: "noise of one sample" for linear boundaries: the distance (c_k · x* - b_k) in standard deviations of one
-            sample along the normal, |sigma * c_k|. "sd of the margin" for others, whose margins are no distances: in
+            sample along the normal, |sigma * c_k|. "sd of the margin" for others, whose margins are not distances: in
             standard deviations of the task's own margin over trials.
     """
 
     values: Float[np.ndarray, "N A"]
-    scales: Float[np.ndarray, " K"]
     unit: str
 
 
 def distances(
     task: EvidenceTask, latents: Float[np.ndarray, "N D"], context: Int[np.ndarray, " N"] | None = None
 ) -> Distances:
-    """The signed distances of x* from the boundaries of the tasks asked; see `Distances`.
-
-    Raises:
-        ValueError: if latents are not finite, or a margin is the same on all trials.
+    """The signed distances of x* from the boundaries of the queried tasks; see `Distances`. Raises `ValueError` if
+    latents are not finite, or a margin is the same on all trials.
     """
     if not np.isfinite(latents).all():
         raise ValueError(f"latents has {np.count_nonzero(~np.isfinite(latents))} values that are not finite")
@@ -56,29 +54,29 @@ def distances(
     if not scales.all():
         raise ValueError(f"latents have the same margin from boundary {int(np.argmin(scales))} on all trials")
     values = margins / scales
-    return Distances(values if context is None else values[np.arange(len(values)), context][:, None], scales, unit)
+    return Distances(values if context is None else values[np.arange(len(values)), context][:, None], unit)
 
 
-def check_answers(answers: Int8[np.ndarray, "N A"], least: int, **others: np.ndarray | None) -> None:
-    """Raises `ValueError` if fewer than `least` answers are given, or another array has another number of trials."""
+def check_answers(answers: Int8[np.ndarray, "N A"], **others: np.ndarray | None) -> None:
+    """Raises `ValueError` for fewer than 50 answers, or if another array has another number of trials."""
     for name, values in others.items():
         if values is not None and len(values) != len(answers):
             raise ValueError(f"{name} has {len(values)} trials, answers {len(answers)}; they must be the same")
-    if (given := np.count_nonzero(answers)) < least:
-        raise ValueError(f"answers has {given} answers given; {least} or more are needed")
+    if (given := np.count_nonzero(answers)) < LEAST:
+        raise ValueError(f"answers has {given} answers given; {LEAST} or more are needed")
 
 
 def check_reaction_time(task: EvidenceTask) -> None:
     """Raises `ValueError` if the agent does not decide when to answer."""
     if not task.reaction_time:
         raise ValueError(
-            f"task has payoff={task.payoff!r} of fixed duration: all answers are given at the same time; only "
-            "reaction-time tasks have response steps"
+            f"task has payoff={task.payoff!r} of fixed duration: all answers are given at the same time; use a "
+            "reaction-time task, which has response steps"
         )
 
 
 def steps_taken(response_steps: Int[np.ndarray, "N A"], trials: Trials) -> Int[np.ndarray, "N A"]:
-    """The stimulus observations seen before each answer; all of the trial's where none was given, or none is timed."""
+    """The stimulus observations before each answer; all of the trial's where none was given, and in fixed durations."""
     all_seen = np.broadcast_to(np.asarray(trials.n_samples).reshape(-1, 1), response_steps.shape)
     if not trials.task.reaction_time:
         return all_seen.astype(np.int64)
@@ -86,13 +84,11 @@ def steps_taken(response_steps: Int[np.ndarray, "N A"], trials: Trials) -> Int[n
 
 
 def ideal_at(trials: Trials, steps: Int[np.ndarray, "N A"]) -> Float[np.ndarray, "M A"]:
-    """The ideal observer's P(label = +1) of each task asked, after the first `steps` samples of the trial.
+    """The ideal observer's P(label = +1) of each queried task, after the first `steps` samples of the trial.
 
-    Of the first M trials only: as many as have 4000 different pairs of trial and step (500 where the ideal observer is
-    not a quadrature: see the table in `mtrnn_envs.ideal_observer`), and one at least.
-
-    Raises:
-        ValueError: if the ideal observer of the task is not computed.
+    For the first M trials only: as many as have 4000 different pairs of trial and step (500 where the ideal observer is
+    not a quadrature: see the table in `mtrnn_envs.ideal_observer`), and one at least. Raises `ValueError` if the task's
+    ideal observer cannot be computed.
     """
     task = trials.task
     check_ideal(task)
@@ -103,7 +99,9 @@ def ideal_at(trials: Trials, steps: Int[np.ndarray, "N A"]) -> Float[np.ndarray,
     n_rows = np.cumsum(new.sum(axis=1))
     n = max(1, int(np.searchsorted(n_rows, MOST_EXACT if exact else MOST_SAMPLED, side="right")))
     means = running_means(trials[:n])
-    trial, step = np.nonzero(_seen(steps[:n], means.shape[1]))
+    answered = np.zeros((n, means.shape[1]), bool)
+    answered[np.arange(n)[:, None], steps[:n] - 1] = True
+    trial, step = np.nonzero(answered)
     p = answer_probabilities(task, means[trial, step], step + 1, N_NODES if exact and task.n_dims == 2 else None)
     row = np.zeros((n, means.shape[1]), np.int64)
     row[trial, step] = np.arange(len(trial))
@@ -111,21 +109,14 @@ def ideal_at(trials: Trials, steps: Int[np.ndarray, "N A"]) -> Float[np.ndarray,
     return p[row[np.arange(n)[:, None], steps[:n] - 1], columns]
 
 
-def _seen(steps: Int[np.ndarray, "M A"], longest: int) -> Bool[np.ndarray, "M S"]:
-    """Which steps (from 0) any answer of the trial was given at."""
-    out = np.zeros((len(steps), longest), bool)
-    out[np.arange(len(steps))[:, None], steps - 1] = True
-    return out
-
-
 class Run(NamedTuple):
-    """What the best policy of `mtrnn_envs.ideal_observer.stopping` does on the first trials.
+    """Answers of the best policy (`mtrnn_envs.ideal_observer.stopping`) on the first trials.
 
     Attributes:
         answers: +1, -1, or 0 where it leaves the task open, `[M, A]`.
         steps: the stimulus observation answered to; the last one where it does not, `[M, A]`.
         probabilities: the ideal observer's P(label = +1) after every step, `[S, M, A]`.
-        method: how the policy was found; "lower bound ..." is not the best one.
+        method: of finding the policy; "lower bound ..." is not the best one.
     """
 
     answers: Int8[np.ndarray, "M A"]
@@ -135,10 +126,8 @@ class Run(NamedTuple):
 
 
 def optimal_run(trials: Trials) -> Run:
-    """The best policy on `trials`, of a reaction-time task.
-
-    Raises:
-        ValueError: if the policy cannot be computed (see `mtrnn_envs.ideal_observer.stopping.solve`).
+    """Runs the best policy on `trials` of a reaction-time task. Raises `ValueError` if the policy cannot be computed
+    (see `mtrnn_envs.ideal_observer.stopping.solve`).
     """
     task, n = trials.task, len(trials)
     best = solve(task)
@@ -161,22 +150,20 @@ def optimal_run(trials: Trials) -> Run:
 
 
 def equal_mass(values: Num[np.ndarray, "*N"], n_bins: int) -> Int[np.ndarray, "*N"]:
-    """The bin of each value, from 0: bins that hold equally many, as far as equal values allow, in their order."""
+    """The bin of each value, from 0, in rising order: bins of equal mass, as far as equal values allow."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1]))
     return np.unique(np.searchsorted(edges, values, side="right"), return_inverse=True)[1].reshape(values.shape)
 
 
 def bin_means(bins: Int[np.ndarray, "*N"], values: Shaped[np.ndarray, "*N"], n_bins: int) -> Float[np.ndarray, " B"]:
-    """The mean of the values in each bin; NaN in one that is empty."""
-    counts = np.bincount(bins.ravel(), minlength=n_bins)
-    sums = np.bincount(bins.ravel(), values.ravel().astype(float), minlength=n_bins)
-    return np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0)
+    """The mean of the values in each bin; NaN in an empty one."""
+    edges: Any = np.arange(n_bins + 1) - 0.5
+    return binned_statistic(bins.ravel(), values.ravel().astype(float), "mean", edges).statistic
 
 
 def resampled(n: int, n_draws: int, rng: np.random.Generator) -> Float[np.ndarray, "R N"]:
-    """How often each of `n` trials comes in each of `n_draws` bootstrap samples of them.
-
-    Trials are drawn and not answers: the answers of one trial rest on the same evidence.
+    """How often each of `n` trials occurs in each of `n_draws` bootstrap samples. Trials are drawn and not answers: the
+    answers of one trial rest on the same evidence.
     """
     return rng.multinomial(n, np.full(n, 1 / n), size=n_draws).astype(float)
 

@@ -1,9 +1,9 @@
-"""When answers are given, against how hard they are. Axis letters: see `mtrnn_analysis.behavior.answers`."""
+"""Response steps against difficulty. Axis letters: see `mtrnn_analysis.behavior.answers`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Int8
@@ -27,7 +27,7 @@ from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import Trials
 from mtrnn_envs.utils.validation import check_int
 
-LEAST = 50  # answers
+N_BINS = 12  # of |distance|
 
 
 class Diffusion(NamedTuple):
@@ -43,7 +43,7 @@ class Diffusion(NamedTuple):
     Attributes:
         gain: drift per sample, per unit of distance, relative to the noise per sample.
         bound: what has to be accumulated.
-        onset: steps that no evidence explains, 0 or more.
+        onset: steps without an influence of the evidence, 0 or more.
         r2: the share of the variance of the mean steps over bins that the curve explains.
     """
 
@@ -61,29 +61,29 @@ class Diffusion(NamedTuple):
         return 1 / (1 + np.exp(-2 * self.gain * np.abs(x) * self.bound))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Chronometric(ProbeResult):
-    """Response steps against |distance|, the agent's and those of the best policy.
+    """Whether easier questions are answered sooner: response steps against |distance|, of the agent and of the best
+    policy. `value` is their rank correlation, below 0 if so.
 
-    Tasks left open count with the number of stimulus steps of the trial: later than that was not possible (they are
-    censored). Distances are in the unit named by `unit` (see `mtrnn_analysis.behavior.answers.Distances`).
+    Tasks left open are censored: they count with the number of stimulus steps of the trial. Distances are in the unit
+    named by `unit` (see `mtrnn_analysis.behavior.answers.Distances`).
 
     Attributes:
-        value: Spearman's rank correlation of response step and |distance|, over all tasks of all trials. Below 0:
-            easier questions are answered sooner. It says whether time follows difficulty, not whether it is spent well
-            (see `speed_accuracy`).
-        null: the same for response steps handed to other trials.
+        value: Spearman's rank correlation of response step and |distance|, over all tasks of all trials. It measures
+            whether time follows difficulty, not whether it is spent well (see `speed_accuracy`).
+        null: the same with the response steps of other trials.
         n: trials.
         interval: 95 % bootstrap interval of `value`, over trials.
         optimal: `value` of the best policy, on the first `n_optimal` trials.
-        optimal_method: how that was found ("lower bound ..." is a good policy and not the best), or why there is none.
+        optimal_method: of finding it ("lower bound ..." is a good policy and not the best), or why there is none.
         unanswered: share of tasks without an answer.
         mean_step, optimal_mean_step: mean response steps; the latter on the first `n_optimal` trials.
         fit: a diffusion to constant bounds, fitted to steps and accuracies of the bins together, each weighted by its
             standard error over trials. A description: bounds of the best policy collapse, and a deadline cuts.
-        bin_x, bin_steps, bin_errors, bin_accuracy, bin_open: for bins of |distance| of equal mass: mean |distance|,
-            mean step, its bootstrap standard error over trials, share of right ones among the answers given, share
-            left open.
+        bin_x, bin_steps, bin_errors, bin_accuracy, bin_open: for 12 bins of |distance| of equal mass: mean |distance|,
+            mean step, its bootstrap standard error over trials, share of right answers among those given, share left
+            open.
         optimal_steps, optimal_accuracy: of the best policy in the same bins.
         unit: of distances.
         deadline: the most stimulus steps a trial has.
@@ -117,41 +117,30 @@ def chronometric(
     *,
     n_null: int = 100,
     n_bootstrap: int = 100,
-    n_bins: int = 12,
     n_optimal: int = 200,
 ) -> Chronometric:
-    """Response steps against |distance| in reaction-time tasks; see `Chronometric`.
+    """Response steps against |distance| in reaction-time tasks; see `Chronometric`; inputs: `mtrnn_analysis.behavior`.
 
-    Null hypothesis: response steps have nothing to do with x*. Then any order of the trials' rows of response steps is
-    as likely (among trials with the same cue, where one task is asked). Rows stay whole, so that steps of a trial stay
-    as alike as they are.
+    Null hypothesis: response steps have nothing to do with x*.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        labels: the right answers.
-        response_steps: the stimulus observation each was given to, from 1; 0 for none.
-        trials: the same trials, with their evidence.
-        rng: draws null and bootstrap.
-        n_null: draws of the null.
-        n_bootstrap: bootstrap samples.
-        n_bins: of |distance|.
+        n_null, n_bootstrap: draws of the null, and of the bootstrap.
         n_optimal: the first trials, on which the best policy is run; 0 for none.
 
     Raises:
-        ValueError: if an argument is out of its range, the task has a fixed duration, fewer than 50 answers are given,
+        ValueError: if an argument is out of its range, the task has a fixed duration, there are fewer than 50 answers,
             or all response steps are the same.
     """
     check_reaction_time(trials.task)
-    for name, number, low in (("n_null", n_null, 0), ("n_bootstrap", n_bootstrap, 2), ("n_bins", n_bins, 2)):
+    for name, number, low in (("n_null", n_null, 0), ("n_bootstrap", n_bootstrap, 2), ("n_optimal", n_optimal, 0)):
         check_int(name, number, low)
-    check_int("n_optimal", n_optimal, 0)
-    check_answers(answers, LEAST, labels=labels, response_steps=response_steps, trials=trials.latents)
+    check_answers(answers, labels=labels, response_steps=response_steps, trials=trials.latents)
     task, context, n = trials.task, trials.context, len(answers)
     distance = distances(task, trials.latents, context)
     x, steps, given = np.abs(distance.values), steps_taken(response_steps, trials), answers != 0
     if steps.min() == steps.max():
-        raise ValueError(f"response_steps are all {steps.min()}: there is no relation to anything")
-    bins = equal_mass(x, n_bins)
+        raise ValueError(f"response_steps are all {steps.min()}; they must vary")
+    bins = equal_mass(x, N_BINS)
     n_bins = int(bins.max()) + 1
     samples = resampled(n, n_bootstrap, rng)
     bin_x, bin_steps = bin_means(bins, x, n_bins), bin_means(bins, steps, n_bins)
@@ -163,8 +152,6 @@ def chronometric(
     value = float(np.mean(ranks[0] * ranks[1]))
     null = np.array([np.mean(ranks[0] * ranks[1][order]) for order in shuffles(n, context, n_null, rng)])
     m = min(n, n_optimal)
-    best, method = _best(trials[:m])
-    best_given = None if best is None else best.answers != 0
     return Chronometric(
         value=value,
         null=null,
@@ -172,47 +159,50 @@ def chronometric(
         n=n,
         settings={"n_null": n_null, "n_bootstrap": n_bootstrap, "n_bins": n_bins, "n_optimal": n_optimal},
         interval=interval(_correlations(*ranks, samples)),
-        optimal=float("nan") if best is None else float(np.mean(_standardised(x[:m]) * _standardised(best.steps))),
         n_optimal=m,
-        optimal_method=method,
         unanswered=float(1 - given.mean()),
         mean_step=float(steps.mean()),
-        optimal_mean_step=float("nan") if best is None else float(best.steps.mean()),
         fit=_fit(bin_x, bin_steps, step_errors, accuracy, accuracy_errors),
         bin_x=bin_x,
         bin_steps=bin_steps,
         bin_errors=step_errors,
         bin_accuracy=accuracy,
         bin_open=bin_means(bins, 1.0 - given, n_bins),
-        optimal_steps=np.full(n_bins, np.nan) if best is None else bin_means(bins[:m], best.steps, n_bins),
-        optimal_accuracy=np.full(n_bins, np.nan)
-        if best is None
-        else bin_means(bins[:m][best_given], (best.answers == labels[:m])[best_given], n_bins),
         unit=distance.unit,
         deadline=task.longest.stimulus,
+        **_optimal(trials[:m], x[:m], labels[:m], bins[:m], n_bins),
     )
 
 
-def _best(trials: Trials) -> tuple:
-    """What the best policy does, and how it was found; None and why not."""
-    if not len(trials):
-        return None, "not asked for"
+def _optimal(trials: Trials, x: np.ndarray, labels: np.ndarray, bins: np.ndarray, n_bins: int) -> dict[str, Any]:
+    """The fields of the best policy; NaN where it is not computed, with the reason as its method."""
     try:
-        best = optimal_run(trials)
+        best, method = (optimal_run(trials), "") if len(trials) else (None, "not asked for")
     except ValueError as error:
-        return None, f"not computed: {error}"
-    return best, best.method
+        best, method = None, f"not computed: {error}"
+    if best is None:
+        nan, nothing = float("nan"), np.full(n_bins, np.nan)
+        fields = {"optimal": nan, "optimal_mean_step": nan, "optimal_steps": nothing, "optimal_accuracy": nothing}
+        return fields | {"optimal_method": method}
+    given = best.answers != 0
+    return {
+        "optimal": float(np.mean(_standardised(x) * _standardised(best.steps))),
+        "optimal_method": best.method,
+        "optimal_mean_step": float(best.steps.mean()),
+        "optimal_steps": bin_means(bins, best.steps, n_bins),
+        "optimal_accuracy": bin_means(bins[given], (best.answers == labels)[given], n_bins),
+    }
 
 
 def _standardised(values: np.ndarray) -> Float[np.ndarray, "N A"]:
-    """Ranks (of ties, their mean) less their mean, over their standard deviation; 0 where all values are the same."""
+    """Standardised ranks (of ties, their mean); 0 where all values are the same."""
     ranks = rankdata(values.ravel()).reshape(values.shape)
     spread = ranks.std()
     return (ranks - ranks.mean()) / spread if spread else np.zeros(values.shape)
 
 
 def _correlations(a: np.ndarray, b: np.ndarray, weights: Float[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
-    """The correlation of `a` and `b` with each trial counted as often as `weights` says; ranks stay as they are."""
+    """The correlation of `a` and `b` with each trial counted `weights` times; ranks stay as they are."""
     sums = np.stack([v.mean(axis=1) for v in (a, b, a * a, b * b, a * b)]) @ weights.T / len(a)
     mean_a, mean_b, aa, bb, ab = sums
     return (ab - mean_a * mean_b) / np.sqrt((aa - mean_a**2) * (bb - mean_b**2))
@@ -221,7 +211,7 @@ def _correlations(a: np.ndarray, b: np.ndarray, weights: Float[np.ndarray, "R N"
 def _standard_errors(
     bins: np.ndarray, values: np.ndarray, counts: np.ndarray, n_bins: int, samples: Float[np.ndarray, "R N"]
 ) -> Float[np.ndarray, " B"]:
-    """The bootstrap standard error, over trials, of the mean of `values` in each bin, of those that `counts`."""
+    """The bootstrap standard error, over trials, of the mean of `values` in each bin, weighted by `counts`."""
     out = np.empty(n_bins)
     for b in range(n_bins):
         inside = (bins == b) * counts
@@ -240,8 +230,7 @@ def _steps(parameters: np.ndarray, x: np.ndarray) -> np.ndarray:
 def _fit(
     x: np.ndarray, steps: np.ndarray, step_errors: np.ndarray, accuracy: np.ndarray, errors: np.ndarray
 ) -> Diffusion:
-    """The diffusion nearest to the means of the bins, in standard errors."""
-    # A bin without errors, or without spread, is known to no better than a thousandth.
+    """The diffusion nearest to the means of the bins, in standard errors (of a thousandth at least)."""
     known = np.isfinite(accuracy) & np.isfinite(errors)
 
     def off(parameters: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""A drift-diffusion model, in steps, fitted to response steps and answers. Axis letters: see `behavior`."""
+"""A drift-diffusion model in discrete steps, fitted to response steps and answers. Axis letters: see `answers`.
+
+`crossings` is exact and ours: packages (pyddm) solve the model in continuous time, whose overshoot is another.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 
 from mtrnn_analysis.behavior.answers import (
+    LEAST,
     bin_means,
     check_answers,
     check_reaction_time,
@@ -25,40 +29,39 @@ from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.utils.validation import check_int
 
-LEAST = 50  # answers
 FLOOR = 1e-9  # of likelihoods: no single answer rules a model out
+N_MOST = 2000  # answers fitted at most
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class DriftDiffusion(ProbeResult):
-    """A drift-diffusion model of the answers.
+    """A drift-diffusion model of response steps and answers. `value` is the gain: 1 is ideal.
 
         a(t) = a(t - 1) + gain |x| + N(0, 1),   answered right once a(t) >= B(t), wrong once a(t) <= -B(t),
         B(t) = bound exp(-collapse t)
 
     Here x is the distance of x* from the boundary in standard deviations of one sample along its normal, t counts
     samples, and an answer comes `onset` steps after the crossing. This is the usual model (Ratcliff 1978,
-    doi:10.1037/0033-295X.85.2.59) in the time of the task: the evidence comes in steps, in which it gets far, and by
-    continuous time (as packages for reaction times in seconds have it) a sum that overshoots its bound looks like one
-    with another bound, by an amount that depends on the drift. The noise is fixed at 1, for only ratios to it can be
-    known. In this unit of x, an agent that adds up the evidence as it is has gain 1, and its bound is in standard
-    deviations of one sample. Where the noise of samples is correlated, or one stop answers several tasks, this is no
-    model of the answers, and there is no fit.
+    doi:10.1037/0033-295X.85.2.59) in the time of the task: the evidence comes in large steps, and in continuous time
+    (as in packages for reaction times in seconds) a sum that overshoots its bound looks like one with another bound, by
+    an amount that depends on the drift. The noise is fixed at 1, as only ratios to it are identifiable. In this unit of
+    x, an agent that adds up the evidence as it is has gain 1, and its bound is in standard deviations of one sample.
+    The model does not apply where the noise of samples is correlated, or one stop answers several tasks.
 
     Attributes:
-        value: the gain; 1 is ideal, less is private noise or evidence that is left out. It has no null here: draws of
-            one would each take a fit.
-        n: answers fitted: one of each trial, of a task drawn by chance, because answers of one trial depend on each
-            other and the likelihood takes them to be independent.
+        value: the gain; less than 1 is private noise or evidence that is left out. It has no null: each draw would take
+            a fit.
+        n: answers fitted: one of each trial, of a random task, because answers of one trial depend on each other and
+            the likelihood takes them to be independent.
         interval: 95 % interval of `value` from the curvature of the likelihood.
         bound, collapse, onset: of the model; onset is a quarter of the deadline at most; collapse is per step: 0 for
-            constant bounds, below 0 for ones that grow, such as a threshold on the probability of being right amounts
-            to (a sum of t samples says what it says over sqrt(t)).
-        errors: standard errors of gain, bound, collapse and onset (NaN where one lies at an end of its range,
-            and for an onset that is a whole number: the likelihood has a kink there, and no curvature).
+            constant bounds, below 0 for growing ones. A threshold on the probability of being right is a growing bound
+            (a sum of t samples counts by its ratio to sqrt(t)).
+        errors: standard errors of gain, bound, collapse and onset (NaN for one at an end of its range, and for an onset
+            that is a whole number: the likelihood has a kink there, and no curvature).
         log_likelihood: of the answers, in nat.
-        undecided: share of the answers that count as not having reached a bound, in the data: those at the deadline,
-            where many agents answer whatever they know, and tasks left open.
+        undecided: share of the answers without a bound reached, in the data: those at the deadline, where many agents
+            answer regardless of the evidence, and tasks left open.
         model_undecided: the same in the model.
         bin_x, bin_steps, bin_accuracy, bin_n: of bins of |x| with equal mass: mean |x|, mean step and share of right
             ones among the answers before the deadline, and their number.
@@ -93,38 +96,30 @@ def drift_diffusion(
     rng: np.random.Generator,
     *,
     changing: bool = True,
-    n_most: int = 2000,
     n_bins: int = 12,
 ) -> DriftDiffusion:
-    """Fits a drift-diffusion model by maximum likelihood; see `DriftDiffusion`.
+    """Fits a drift-diffusion model by maximum likelihood; see `DriftDiffusion`; inputs: `mtrnn_analysis.behavior`.
 
-    Answers are put into bins of |x|, for each of which the model is worked out at its mean |x| (see `walk`).
+    The model is computed at the mean |x| of each bin of answers (see `walk`), of which 2000 at most are fitted.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        labels: the right answers.
-        response_steps: the stimulus observation each was given to, from 1; 0 for none.
-        trials: the same trials.
-        rng: draws which answers are fitted.
         changing: whether bounds may change with time; False for constant ones.
-        n_most: the most answers that are fitted.
         n_bins: of |x|.
 
     Raises:
-        ValueError: if an argument is out of its range, fewer than 50 answers are given before the deadline, or the
-            model does not hold in the task: fixed durations, stimuli of drawn length, a common stop of several tasks,
+        ValueError: if an argument is out of its range, fewer than 50 answers come before the deadline, or the model
+            does not hold in the task: fixed durations, stimuli of drawn length, a common stop of several tasks,
             correlated noise, no noise, or boundaries that are not linear.
     """
     task = trials.task
     _check_model(task)
     if not isinstance(task.stimulus, int):
         raise ValueError(f"stimulus={task.stimulus!r} is drawn per trial; one deadline for all is needed")
-    check_int("n_most", n_most, LEAST)
     check_int("n_bins", n_bins, 2)
-    check_answers(answers, LEAST, labels=labels, response_steps=response_steps, trials=trials.latents)
+    check_answers(answers, labels=labels, response_steps=response_steps, trials=trials.latents)
     deadline = task.stimulus
     distance = distances(task, trials.latents, trials.context)
-    rows = np.sort(rng.permutation(len(answers))[:n_most])
+    rows = np.sort(rng.permutation(len(answers))[:N_MOST])
     column = rng.integers(0, answers.shape[1], len(rows))
     x = np.abs(distance.values)[rows, column]
     steps = steps_taken(response_steps, trials)[rows, column]
@@ -140,7 +135,7 @@ def drift_diffusion(
     np.add.at(counts, (bins[early], 1 - right[early].astype(int), steps[early] - 1), 1)
     rest = np.bincount(bins[~early], minlength=n_bins)
 
-    # The walk does not depend on the onset: derivatives by it, and steps along it, come for nothing.
+    # The crossings do not depend on the onset, so that derivatives by it cost nothing.
     crossed = lru_cache(4)(lambda gain, bound, collapse: crossings(bin_x, gain, bound, collapse, deadline - 1))
 
     def cost(parameters: np.ndarray) -> float:
@@ -159,7 +154,7 @@ def drift_diffusion(
     return DriftDiffusion(
         value=gain,
         n=len(rows),
-        settings={"changing": changing, "n_most": n_most, "n_bins": n_bins},
+        settings={"changing": changing, "n_most": N_MOST, "n_bins": n_bins},
         interval=(gain - 1.96 * float(errors[0]), gain + 1.96 * float(errors[0])),
         bound=bound,
         collapse=collapse,
@@ -182,7 +177,7 @@ def drift_diffusion(
 def walk(
     x: Float[np.ndarray, " B"], gain: float, bound: float, collapse: float, onset: float, n_steps: int
 ) -> tuple[Float[np.ndarray, "B 2 S"], Float[np.ndarray, " B"]]:
-    """P(right, or wrong, at each of the steps 1 ... S), and P(neither), of the model at distances `x`."""
+    """P(right, or wrong, at each of the steps 1 ... S), and P(neither), in the model at distances `x`."""
     return delayed(crossings(x, gain, bound, collapse, n_steps), onset)
 
 
@@ -192,8 +187,8 @@ def crossings(
     """P(the upper, or the lower, bound is first reached at each of the steps 1 ... S).
 
     The density of sums that have not reached a bound is carried from step to step at the nodes of a Gauss-Legendre
-    quadrature between the bounds: f_t+1(b) = sum over nodes of w f_t(a) phi(b - a - gain x). What gets beyond them is
-    a sum of normal distribution functions. Exact to rounding, for the integrands are smooth.
+    quadrature between the bounds: f_t+1(b) = sum over nodes of w f_t(a) phi(b - a - gain x). The mass beyond them is a
+    sum of normal distribution functions. Exact to rounding, as the integrands are smooth.
     """
     drift, at = gain * x[:, None], np.arange(1, n_steps + 1)
     bounds = bound * np.exp(-collapse * at)
@@ -215,10 +210,7 @@ def crossings(
 def delayed(
     crossed: Float[np.ndarray, "B 2 S"], onset: float
 ) -> tuple[Float[np.ndarray, "B 2 S"], Float[np.ndarray, " B"]]:
-    """P(answer at each step), and P(none), `onset` steps after the crossings.
-
-    An onset that is no whole number is a mixture of the two next to it.
-    """
+    """P(answer at each step), and P(none), `onset` steps after the crossings; a mixture between whole steps."""
     n_steps = crossed.shape[2]
     total = np.concatenate([np.zeros((len(crossed), 2, 1)), np.cumsum(crossed, axis=2)], axis=2)
     place = np.clip(np.arange(n_steps + 1) - onset, 0, None)
@@ -231,14 +223,14 @@ def delayed(
 def _maximum(
     cost: Callable[[np.ndarray], float], deadline: int, changing: bool
 ) -> tuple[Float[np.ndarray, " 4"], float, Float[np.ndarray, " 4"]]:
-    """The parameters of greatest likelihood, its logarithm, and their standard errors by its curvature."""
+    """The parameters of greatest likelihood, its logarithm, and their standard errors from its curvature."""
     scale = np.array([1.0, np.sqrt(deadline), 1 / deadline, 1.0])
     low = np.array([0.0, 0.05, -2.0 if changing else 0.0, 0.0])
     high = np.array([20.0, 5.0, 20.0 if changing else 0.0, deadline / 4])
     start = np.array([0.9, 0.7, 0.05 if changing else 0.0, 0.0])
 
     def between(onset: float, start: np.ndarray, tolerance: float) -> Any:
-        """The best with an onset between this whole number and the next, where the likelihood is smooth."""
+        """The optimum with an onset between this whole number and the next, where the likelihood is smooth."""
         ends = np.append(low[:3], onset), np.append(high[:3], min(onset + 1, high[3]))
         return minimize(
             lambda z: cost(z * scale),
@@ -248,8 +240,8 @@ def _maximum(
             options={"maxiter": 100, "ftol": tolerance},
         )
 
-    # The likelihood has a kink at every whole onset, at which a search that comes from one side stops; so each interval
-    # is searched by itself, roughly. Intervals beyond two that are worse than the best one are left out.
+    # The likelihood has a kink at every whole onset, at which a search from one side stops. So each interval is
+    # searched by itself, coarsely, until two are worse than the best.
     tried: list[Any] = []
     best = 0
     for onset in range(int(np.ceil(high[3]))):
@@ -279,12 +271,12 @@ def _maximum(
 
 
 def _check_model(task: EvidenceTask) -> None:
-    """Raises `ValueError` where the answers come from no walk of this kind."""
+    """Raises `ValueError` where the model does not hold."""
     check_reaction_time(task)
     if task.commit == "common" and task.n_answers > 1:
         raise ValueError(
-            f"commit='common' stops {task.n_answers} tasks at once, when not each of them has reached a bound; the "
-            "model is of tasks that stop by themselves, commit='each'"
+            f"commit='common' stops {task.n_answers} tasks at once, when not each of them has reached a bound; use "
+            "commit='each', with which tasks stop separately"
         )
     if task.noise != "gaussian":
         raise ValueError(f"noise={task.noise!r}: the model adds up Gaussian noise, noise='gaussian'")

@@ -1,4 +1,4 @@
-"""Choice against the distance from the boundary. Axis letters: see `mtrnn_analysis.behavior.answers`."""
+"""Choices against the distance from the boundary. Axis letters: see `mtrnn_analysis.behavior.answers`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Int8
 from scipy import sparse
 
 from mtrnn_analysis.behavior.answers import (
+    LEAST,
     bin_means,
     check_answers,
     distances,
@@ -19,7 +20,7 @@ from mtrnn_analysis.behavior.answers import (
     shuffles,
     steps_taken,
 )
-from mtrnn_analysis.behavior.psychometric_fit import Curves, deviance, fit_curves
+from mtrnn_analysis.behavior.psychometric_fit import MOST_LAPSE, Curves, deviance, fit_curves
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
@@ -28,47 +29,47 @@ from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.ideal_observer.observer import flat_prior
 from mtrnn_envs.utils.validation import check_int
 
-LEAST = 50  # answers
 MOST_LEFT_OUT = 0.05  # of the bootstrap samples
 N_FINE, N_COARSE, N_DRAWN = 512, 16, 24  # bins: of the fits to many samples, of the deviance, of the figure
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Psychometric(ProbeResult):
-    """A psychometric curve, and the ideal observer's on the same evidence.
+    """How well choices use the evidence: a psychometric curve beside the ideal observer's on the same evidence. `value`
+    is the ratio of their slopes, 1 if ideal.
 
         P(answer +1 | x) = lapse_low + (1 - lapse_low - lapse_high) Phi(slope (x - bias))
 
-    Here x is the signed distance of x* from the boundary in the unit named by `unit` (see
-    `answers.Distances`); in "noise of one sample" the ideal slope after t samples is near sqrt(t),
-    whatever the task. Answers to all tasks are put together; `task_*` are of curves fitted to each by itself.
+    Here x is the signed distance of x* from the boundary in the unit named by `unit` (see `answers.Distances`); in
+    "noise of one sample" the ideal slope after t samples is near sqrt(t), whatever the task. Answers to all tasks are
+    pooled; `task_*` are of curves fitted to each task by itself.
 
     Attributes:
         value: the slope over that of the ideal observer's own answers to the same trials (the same curve fitted to
-            them): 1 is ideal, 0 no relation to x*, below 0 the sides mixed up. It is not an accuracy, and leaves out
+            them): 1 is ideal, 0 no relation to x*, below 0 mixes up the sides. It is not an accuracy, and leaves out
             lapses and bias, which cost answers too. Biases that differ between tasks flatten the common curve: compare
-            `task_slopes`. Tasks left open are left out, so that one which answers easy questions only can be ideal.
-        null: the same for answers handed to other trials; among the first `n_ideal`, as `value` is of these.
-        n: trials. The bootstrap resamples these, for the answers of a trial rest on the same evidence.
+            `task_slopes`. Open tasks are left out, so that an agent that answers easy questions only can be ideal.
+        null: the same with the answers of other trials; among the first `n_ideal`, as `value` is of these.
+        n: trials. The bootstrap resamples these, as the answers of a trial rest on the same evidence.
         interval: 95 % bootstrap interval of `value`.
         efficiency: `value` squared: the share of the samples that an observer without any other loss would need
             (Tanner & Birdsall 1958, doi:10.1121/1.1909704).
         slope, bias, lapse_low, lapse_high: of the curve.
         slope_interval, bias_interval, lapse_interval: 95 % bootstrap intervals; the last of the mean of both lapses.
-        left_out: bootstrap samples that a step fits best, of the agent or of the ideal observer for `interval`, of
-            the agent for the other intervals. They have no slope and are left out; with more than 5 % of them an
-            interval is NaN, for what is left is no longer a fair sample.
+        left_out: bootstrap samples that a step fits best, of the agent or of the ideal observer for `interval`, of the
+            agent for the other intervals. They have no slope and are left out; with more than 5 % of them an interval
+            is NaN, as the rest is no longer a fair sample.
         ideal_slope: of the ideal observer's answers on the first `n_ideal` trials; `value` compares these.
         theory_slope: sqrt(t), the slope of the sign of the mean of t samples: the ideal observer's under a flat prior
             without ends. NaN where it does not hold: response or stimulus times that differ, or other boundaries.
         unanswered: the share of tasks without an answer; these are left out.
-        deviance, deviance_null, deviance_p: goodness of fit to one answer a trial, of a task drawn by chance, in 16
-            bins; its parametric-bootstrap null (answers drawn from the curve, fitted anew: Wichmann & Hill 2001); and
-            the share of these that is as large. A small p says that the curve has another shape.
+        deviance, deviance_null, deviance_p: goodness of fit to one answer a trial, of a random task, in 16 bins; its
+            parametric-bootstrap null (answers drawn from the curve, fitted anew: Wichmann & Hill 2001); and the share
+            of these that is as large. A small p means that the curve has another shape.
         task_slopes, task_biases, task_lapses: `[K]`, `[K]`, `[K, 2]`; NaN for tasks with fewer than 50 answers, or
             answers that a step separates.
         bin_x, bin_share, bin_n, ideal_share: mean distance, share of +1 and number of answers in 24 bins of equal
-            mass, and the share of the ideal observer's; for the figure.
+            mass, and the ideal observer's share; for the figure.
         unit: of distances.
     """
 
@@ -107,36 +108,24 @@ def psychometric(
     *,
     n_null: int = 100,
     n_bootstrap: int = 100,
-    most_lapse: float = 0.2,
 ) -> Psychometric:
-    """Fits choice against distance by maximum likelihood; see `Psychometric`.
+    """Fits choice against distance by maximum likelihood; see `Psychometric`. Inputs: see `mtrnn_analysis.behavior`.
 
-    In reaction-time tasks the ideal observer is asked at the step each answer was given at, so that `value` is about
-    the use of the evidence seen, not about when it was thought enough (that is `speed_accuracy`).
+    In reaction-time tasks the ideal observer answers at the step of each of the agent's answers, so that `value` is
+    about the use of the observed evidence, not about when to stop (that is `speed_accuracy`).
 
-    Null hypothesis: the answers have nothing to do with x*. Then any order of the trials' rows of answers is as likely
-    (among trials with the same cue, where one task is asked); rows stay whole, so that answers of a trial stay as alike
-    as they are.
+    Null hypothesis: the answers have nothing to do with x*.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        response_steps: the observation each was given to.
-        trials: the same trials, with their evidence.
-        rng: draws null and bootstrap.
-        n_null: draws of each null.
-        n_bootstrap: bootstrap samples.
-        most_lapse: the greatest lapse that is fitted on either side, in [0, 1/2). An agent that lapses more looks
-            flatter instead.
+        n_null, n_bootstrap: draws of each null, and of the bootstrap.
 
     Raises:
-        ValueError: if an argument is out of its range, fewer than 50 answers are given, the answers are separated by
-            a step (no slope is steep enough), or the task has no ideal observer.
+        ValueError: if an argument is out of its range, there are fewer than 50 answers, a step separates the answers
+            (no slope is steep enough), or the task has no ideal observer.
     """
     check_int("n_null", n_null, 0)
     check_int("n_bootstrap", n_bootstrap, 0)
-    if not 0 <= most_lapse < 0.5:
-        raise ValueError(f"most_lapse={most_lapse!r} is not in [0, 0.5)")
-    check_answers(answers, LEAST, response_steps=response_steps, trials=trials.latents)
+    check_answers(answers, response_steps=response_steps, trials=trials.latents)
     task, context, n_trials = trials.task, trials.context, len(answers)
     distance = distances(task, trials.latents, context)
     x, given = distance.values, answers != 0
@@ -150,7 +139,7 @@ def psychometric(
     ideal_answers = np.where(given, np.concatenate([ideal, np.ones((n_trials - m, x.shape[1]), int)]), 0)
 
     def fitted(weights: np.ndarray, given_answers: np.ndarray) -> Curves:
-        return fit_curves(bins.x[None], *bins.counts(weights, given_answers), most_lapse)
+        return fit_curves(bins.x[None], *bins.counts(weights, given_answers))
 
     one = fitted(ones, answers)
     own, best = (fitted(first[None], a) for a in (answers, ideal_answers))
@@ -158,16 +147,16 @@ def psychometric(
         if curves.separated.any():
             raise ValueError(
                 f"answers of {whose} are all on the right side of one distance, lapses apart: a step fits them and "
-                "no slope is steep enough; more trials near the boundaries are needed"
+                "no slope is steep enough; record more trials"
             )
     value = float(own.slope[0] / best.slope[0])
     orders = shuffles(m, None if context is None else context[:m], n_null, rng)
-    null = _shuffled_slopes(bins, answers[:m], orders, most_lapse) / best.slope[0]
+    null = _shuffled_slopes(bins, answers[:m], orders) / best.slope[0]
     many = fitted(samples, answers)
     pairs = [fitted(samples * first, a) for a in (answers, ideal_answers)]
     steep = pairs[0].separated | pairs[1].separated
-    fit_of_one = _goodness(x, answers, rng, n_null, most_lapse)
-    slopes, biases, lapses = _by_task(x, answers, context, task.n_tasks, most_lapse)
+    fit_of_one = _goodness(x, answers, rng, n_null)
+    slopes, biases, lapses = _by_task(x, answers, context, task.n_tasks)
     drawn = equal_mass(x[given], N_DRAWN)
     n_drawn = int(drawn.max()) + 1
     shown = given[:m]
@@ -176,7 +165,7 @@ def psychometric(
         null=null,
         p=p_value(value, null),
         n=n_trials,
-        settings={"n_null": n_null, "n_bootstrap": n_bootstrap, "most_lapse": most_lapse},
+        settings={"n_null": n_null, "n_bootstrap": n_bootstrap, "most_lapse": MOST_LAPSE},
         interval=_interval_without(steep, pairs[0].slope / pairs[1].slope),
         efficiency=value**2,
         slope=float(one.slope[0]),
@@ -208,12 +197,12 @@ def psychometric(
 class _Bins:
     """Answers counted in fine bins of distance, 512 of equal mass, at whose mean distance the curves are fitted.
 
-    A fit then costs the same for any number of answers. What the curve does within a bin is left out; in this many
-    bins it is below the rounding of what is reported.
+    A fit then costs the same for any number of answers. The curvature within a bin is left out; with this many bins it
+    is below the rounding of the reported numbers.
     """
 
     def __init__(self, x: Float[np.ndarray, "N A"]) -> None:
-        # All tasks have a bin, the ones left open too: shuffled answers may come to lie there.
+        # Open tasks have a bin too: shuffled answers may come to lie there.
         self.index = equal_mass(x, N_FINE)
         self.n = int(self.index.max()) + 1
         self.x = bin_means(self.index, x, self.n)
@@ -221,24 +210,24 @@ class _Bins:
     def counts(
         self, weights: Float[np.ndarray, "R N"], answers: np.ndarray
     ) -> tuple[Float[np.ndarray, "R B"], Float[np.ndarray, "R B"]]:
-        """Answers, and answers +1, in each bin, each trial counted as often as `weights` says."""
-        n, k = (np.asarray((self._matrix(chosen) @ weights.T).T) for chosen in (answers != 0, answers > 0))
-        return n, k
+        """Answers, and answers +1, in each bin, each trial counted `weights` times."""
 
-    def _matrix(self, chosen: np.ndarray) -> sparse.csr_matrix:
-        trial, answer = np.nonzero(chosen)
-        shape = (self.n, len(chosen))
-        return sparse.csr_matrix((np.ones(len(trial)), (self.index[trial, answer], trial)), shape)
+        def counted(chosen: np.ndarray) -> np.ndarray:
+            trial, answer = np.nonzero(chosen)
+            places = np.ones(len(trial)), (self.index[trial, answer], trial)
+            return np.asarray((sparse.csr_matrix(places, (self.n, len(chosen))) @ weights.T).T)
+
+        return counted(answers != 0), counted(answers > 0)
 
 
 def _interval_without(separated: np.ndarray, values: np.ndarray) -> tuple[float, float]:
-    """The interval of bootstrap values that have a slope; NaN if more than a few have none."""
+    """The interval of bootstrap values with a slope; NaN if more than a few have none."""
     few = separated.sum() <= MOST_LEFT_OUT * len(separated)
     return interval(values[~separated] if few else np.empty(0))
 
 
-def _shuffled_slopes(bins: _Bins, answers: np.ndarray, orders: np.ndarray, most_lapse: float) -> np.ndarray:
-    """The slopes of answers of the first trials handed to others of these."""
+def _shuffled_slopes(bins: _Bins, answers: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """The slopes with the answers of the first trials in other orders."""
     if not len(orders):
         return np.empty(0)
     index = bins.index[: len(answers)]
@@ -247,11 +236,11 @@ def _shuffled_slopes(bins: _Bins, answers: np.ndarray, orders: np.ndarray, most_
         for chosen in (answers != 0, answers > 0)
     ]
     n, k = np.array(counts, float)
-    return fit_curves(bins.x[None], n, k, most_lapse).slope
+    return fit_curves(bins.x[None], n, k).slope
 
 
 def _goodness(
-    x: np.ndarray, answers: np.ndarray, rng: np.random.Generator, n_null: int, most_lapse: float
+    x: np.ndarray, answers: np.ndarray, rng: np.random.Generator, n_null: int
 ) -> tuple[float, Float[np.ndarray, " R"]]:
     """The deviance of one answer a trial from the curve fitted to them, and its parametric-bootstrap null.
 
@@ -269,28 +258,28 @@ def _goodness(
         sums = [np.add.reduceat(np.broadcast_to(v, k.shape), starts, axis=1) for v in (n, k, n * curves.at(bins.x))]
         return deviance(sums[0], sums[1], sums[2] / sums[0])
 
-    curve = fit_curves(bins.x[None], n, k, most_lapse)
+    curve = fit_curves(bins.x[None], n, k)
     drawn = rng.binomial(n.astype(int), np.clip(curve.at(bins.x), 0, 1), (n_null, bins.n)).astype(float)
     found = float(worst(curve, k)[0])
-    return found, worst(fit_curves(bins.x[None], n, drawn, most_lapse), drawn) if n_null else np.empty(0)
+    return found, worst(fit_curves(bins.x[None], n, drawn), drawn) if n_null else np.empty(0)
 
 
 def _by_task(
-    x: np.ndarray, answers: np.ndarray, context: np.ndarray | None, n_tasks: int, most_lapse: float
+    x: np.ndarray, answers: np.ndarray, context: np.ndarray | None, n_tasks: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Slope, bias and lapses of each task by itself."""
     of = np.broadcast_to(np.arange(x.shape[1]), x.shape) if context is None else context[:, None]
     of, x, up = (v[answers != 0] for v in (of, x, answers > 0))
     sizes = np.bincount(of, minlength=n_tasks)
     order, starts = np.argsort(of, kind="stable"), np.cumsum(sizes) - sizes
-    # Tasks with fewer answers than others are padded by points that weigh nothing.
+    # Tasks with fewer answers than others are padded by points of weight 0.
     column = np.arange(len(of)) - np.repeat(starts, sizes)
     padded = np.zeros((3, n_tasks, max(1, sizes.max())))
     padded[:, of[order], column] = x[order], np.ones(len(of)), up[order]
     slopes, biases, lapses = np.full(n_tasks, np.nan), np.full(n_tasks, np.nan), np.full((n_tasks, 2), np.nan)
     enough = np.flatnonzero(sizes >= LEAST)
     if len(enough):
-        curves = fit_curves(padded[0, enough], padded[1, enough], padded[2, enough], most_lapse)
+        curves = fit_curves(padded[0, enough], padded[1, enough], padded[2, enough])
         kept = enough[~curves.separated]
         slopes[kept], biases[kept] = curves.slope[~curves.separated], curves.bias[~curves.separated]
         lapses[kept] = np.stack([curves.low, curves.high], axis=1)[~curves.separated]

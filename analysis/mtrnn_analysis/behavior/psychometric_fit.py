@@ -1,4 +1,4 @@
-"""Psychometric curves by maximum likelihood, many at once.
+"""Psychometric curves by maximum likelihood, hundreds of bootstrap samples at once.
 
     P(+1 | x) = low + (1 - low - high) Phi(slope (x - bias))
 
@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import ndtr, xlog1py, xlogy
 
+MOST_LAPSE = 0.2  # fitted on either side; an agent that lapses more looks flatter instead
 STEEPEST = 1e4  # slope, per root mean square of the abscissa, at which a curve is as good as a step
-PERFECT = 1e-3  # nat of all answers together, below which a curve says nothing wrong: only a step does
+PERFECT = 1e-3  # nat of all answers together, below which a curve is a step
 MOST_STEPS = 100
 TINY = 1e-12
 
@@ -24,12 +25,11 @@ class Curves(NamedTuple):
 
     Attributes:
         slope: per unit of x; negative for an agent that mixes up the sides, `[R]`.
-        bias: the x at which it changes sides; not finite where the slope is 0, `[R]`.
+        bias: the x at which the choice changes; not finite where the slope is 0, `[R]`.
         low: P(+1) far on the negative side, `[R]`.
         high: P(-1) far on the positive side, `[R]`.
         log_likelihood: in nat, without the binomial coefficients, `[R]`.
-        separated: whether the likelihood has no maximum at a finite slope: a step fits best, with or
-            without lapses, `[R]`.
+        separated: whether a step fits best, with or without lapses: the likelihood has no maximum at a finite slope.
     """
 
     slope: Float[np.ndarray, " R"]
@@ -45,33 +45,31 @@ class Curves(NamedTuple):
         return self.low[:, None] + (1 - self.low - self.high)[:, None] * ndtr(eta)
 
 
-def fit_curves(
-    x: Float[np.ndarray, "#R B"], n: Float[np.ndarray, "#R B"], k: Float[np.ndarray, "R B"], most_lapse: float
-) -> Curves:
-    """The curves of greatest binomial likelihood, each lapse within [0, most_lapse].
+def fit_curves(x: Float[np.ndarray, "#R B"], n: Float[np.ndarray, "#R B"], k: Float[np.ndarray, "R B"]) -> Curves:
+    """The curves of greatest binomial likelihood, each lapse within [0, 0.2].
 
     By Fisher scoring in (slope, slope * bias, low, high), with Levenberg-Marquardt damping, so that the likelihood
-    rises at every step; a lapse at an end of its range that pulls outwards is held there. Wichmann & Hill 2001
-    (doi:10.3758/BF03194544) say why lapses must be fitted with the slope: one far-off error flattens a curve without.
-    The bound on lapses keeps the slope determined: with free ones, a flat curve has any slope.
+    rises at every step; a lapse at an end of its range that pulls outwards is held there. Lapses must be fitted with
+    the slope: one far-off error flattens a curve without (Wichmann & Hill 2001, doi:10.3758/BF03194544). Their bound
+    keeps the slope determined: with free lapses, a flat curve has any slope. scikit-learn and scipy have neither lapses
+    nor many curves at once.
 
     Arguments:
         x: the abscissa.
         n: answers at each point (any weight of 0 or more).
-        k: how many of these were +1.
-        most_lapse: in [0, 1/2).
+        k: answers +1 among these.
     """
     shape = np.broadcast_shapes(x.shape, n.shape, k.shape)
     scale = np.sqrt(np.mean(np.broadcast_to(x, shape) ** 2, axis=1))
     x, n, k = (np.broadcast_to(v, shape) for v in (x / scale[:, None], n, k))
     theta = np.zeros((shape[0], 4))
-    theta[:, 2:] = 0.5 * min(most_lapse, 0.02)
+    theta[:, 2:] = 0.01
     value, damping = _log_likelihood(theta, x, n, k), np.full(shape[0], 1e-3)
     live = np.arange(shape[0])
     for step in range(MOST_STEPS):
         part = theta[live], x[live], n[live], k[live]
         score, information = _derivatives(*part)
-        held = (part[0][:, 2:] <= 0) & (score[:, 2:] < 0) | (part[0][:, 2:] >= most_lapse) & (score[:, 2:] > 0)
+        held = (part[0][:, 2:] <= 0) & (score[:, 2:] < 0) | (part[0][:, 2:] >= MOST_LAPSE) & (score[:, 2:] > 0)
         # First the slope and the bias alone, from which the lapses then start.
         held |= step < 4
         score[:, 2:][held] = 0
@@ -83,7 +81,7 @@ def fit_curves(
         diagonal = np.einsum("rii->ri", information)
         diagonal += damping[live, None] * diagonal + TINY
         new = part[0] + np.linalg.solve(information, score[:, :, None])[:, :, 0]
-        new[:, 2:] = np.clip(new[:, 2:], 0, most_lapse)
+        new[:, 2:] = np.clip(new[:, 2:], 0, MOST_LAPSE)
         new[:, 0] = np.clip(new[:, 0], -STEEPEST, STEEPEST)
         found = _log_likelihood(new, *part[1:])
         better = found > value[live]
@@ -98,7 +96,7 @@ def fit_curves(
     with np.errstate(divide="ignore", invalid="ignore"):
         bias = theta[:, 1] / slope
     up = ndtr(theta[:, :1] * x - theta[:, 1:2])
-    # Lapses apart, no answer lies on the slope, and there are some on both sides of it.
+    # Lapses apart, no answer lies on the slope, and some lie on either side of it.
     low, high = (np.sum(n * side, axis=1) for side in (up < 0.5, up >= 0.5))
     step = (np.sum(n * np.minimum(up, 1 - up), axis=1) < PERFECT) & (low > 0) & (high > 0)
     return Curves(slope, bias, theta[:, 2], theta[:, 3], value, (value > -PERFECT) | step)
@@ -107,7 +105,7 @@ def fit_curves(
 def deviance(
     n: Float[np.ndarray, "R B"], k: Float[np.ndarray, "R B"], p: Float[np.ndarray, "R B"]
 ) -> Float[np.ndarray, " R"]:
-    """Twice the log likelihood that counts `k` of `n` have over what they have with probabilities `p`."""
+    """Twice the log-likelihood ratio of the shares k / n and the probabilities `p`, for counts `k` of `n`."""
     share = np.divide(k, n, out=np.zeros(np.broadcast_shapes(k.shape, n.shape)), where=n > 0)
     p = np.clip(p, TINY, 1 - TINY)
     own = xlogy(k, share) + xlog1py(n - k, -share)

@@ -1,4 +1,4 @@
-"""What an agent earns by answering when it does, against the best there is. Axis letters: see `behavior`."""
+"""Reward of an agent's response times, against the best policies. Axis letters: see `behavior.answers`."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ from mtrnn_envs.ideal_observer.stopping import solve
 from mtrnn_envs.reward import expected_rewards, rewards_of
 from mtrnn_envs.utils.validation import check_int
 
-LEAST = 50  # answers
 N_QUANTILES = 5  # of response steps, in the conditional accuracy function
-FASTEST = 1e-4  # a step is taken to cost this much at least where times are compared, so that nobody waits for nothing
+FASTEST = 1e-4  # least cost of a step on the frontier, where waiting must not be free
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class SpeedAccuracy(ProbeResult):
-    """An agent among the policies of when to answer.
+    """How well the agent trades speed for accuracy. `value` is its reward on a scale from chance, 0, to the best policy
+    of when to answer, 1.
 
-    "Pay" is what answers earn before the cost of time; reward = pay - time_cost * mean step, a trial, mean over tasks.
-    Tasks left open are paid nothing and have cost all steps of the trial; with these the mean step is taken.
+    "Pay" is the reward of answers before the cost of time; reward = pay - time_cost * mean step, a trial, mean over
+    tasks. Open tasks earn nothing and cost all steps of the trial; they count in the mean step.
 
     Attributes:
-        value: (reward - chance) / (optimal - chance): 0 is the best that can be earned without looking at the
-            evidence, 1 what the best policy earns in expectation. On a finite set of trials it can be a little above 1.
-        null: the same for answers handed to other trials, with their times and confidence.
+        value: (reward - chance) / (optimal - chance): 0 is the best without a look at the evidence, 1 the expectation
+            of the best policy. On a finite set of trials it can be a little above 1.
+        null: the same with the answers of other trials, their times and confidence.
         n: trials.
         interval: 95 % bootstrap interval of `value`, over trials.
         reward, optimal_reward, chance_reward, fixed_reward: of the agent; of the best policy (expected); of the better
             of answering at the first step without evidence and of never answering; and of the best of the policies that
             answer everything after the same number of samples, `fixed_step`.
         pay, mean_step: of the agent.
-        accuracy: share of right ones among the answers given.
+        accuracy: share of right answers among those given.
         answered: share of tasks answered.
         optimal_step, optimal_accuracy, optimal_answered: of the best policy.
-        method: how the best policy was found; "lower bound ..." is good and not the best.
+        method: of finding the best policy; "lower bound ..." is good and not the best.
         frontier_costs, frontier_steps, frontier_pay, frontier_accuracy: the best policies of tasks in which time costs
             more or less. No policy of any kind lies above (frontier_steps, frontier_pay) or the chords between its
             points, because each maximises pay - cost * step; accuracies are theirs, of the answers given.
-        fixed_steps, fixed_pay, fixed_accuracy: answering everything after t samples, ideally, on the first `n_ideal`
-            trials (pays expected from the evidence).
+        fixed_steps, fixed_pay, fixed_accuracy: ideal answers to all tasks after t samples, on the first `n_ideal`
+            trials (pay expected from the evidence).
         step_counts, step_accuracy, ideal_step_accuracy: the conditional accuracy function: for each response step from
-            1 on, how many answers were given there, the share of right ones, and of right ones had the ideal observer
-            answered instead then (on the first trials). NaN where there are none.
+            1 on, the number of answers, the share of right ones, and the ideal observer's share at that step (on the
+            first trials). NaN where there are none.
         quantile_steps, quantile_accuracy: the same in 5 bins of response steps of equal mass.
         time_cost: of the task, a step.
     """
@@ -107,38 +107,29 @@ def speed_accuracy(
     n_ideal: int = 200,
     cost_factors: tuple[float, ...] = (0.25, 4.0),
 ) -> SpeedAccuracy:
-    """Reward and accuracy against time in reaction-time tasks; see `SpeedAccuracy`.
+    """Reward against time in reaction-time tasks; see `SpeedAccuracy`, and for inputs `mtrnn_analysis.behavior`.
 
-    Null hypothesis: the answers have nothing to do with x*. Then any order of the trials' rows of answers, with their
-    times and confidence, is as likely (among trials with the same cue, where one task is asked). Its mean is not 0: an
-    agent that claims much and knows nothing earns less than one that keeps to chance.
+    Null hypothesis: the answers, with their times and confidence, have nothing to do with x*. Its mean is not 0: a
+    confident agent without knowledge earns less than chance.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        labels: the right answers.
-        response_steps: the stimulus observation each was given to, from 1; 0 for none.
-        confidence: claimed for the answer.
-        trials: the same trials, with their evidence.
-        rng: draws null and bootstrap.
-        n_null: draws of the null.
-        n_bootstrap: bootstrap samples.
+        n_null, n_bootstrap: draws of the null, and of the bootstrap.
         n_ideal: the first trials, on which the ideal observer is run at all steps.
         cost_factors: the points of the frontier beside that of the task itself, as factors of its cost of time. Each
-            takes a dynamic program; they are left out where there is none.
+            takes a dynamic program; without one they are left out.
 
     Raises:
-        ValueError: if an argument is out of its range, the task has a fixed duration, fewer than 50 answers are given,
+        ValueError: if an argument is out of its range, the task has a fixed duration, there are fewer than 50 answers,
             or no policy can be computed.
     """
     task, context, n = trials.task, trials.context, len(answers)
     check_reaction_time(task)
-    check_int("n_null", n_null, 0)
-    check_int("n_bootstrap", n_bootstrap, 0)
-    check_int("n_ideal", n_ideal, 1)
+    for name, number, low in (("n_null", n_null, 0), ("n_bootstrap", n_bootstrap, 0), ("n_ideal", n_ideal, 1)):
+        check_int(name, number, low)
     if not all(factor > 0 for factor in cost_factors):
         raise ValueError(f"cost_factors={cost_factors!r} must be numbers above 0")
     others = {"labels": labels, "response_steps": response_steps, "confidence": confidence, "trials": trials.latents}
-    check_answers(answers, LEAST, **others)
+    check_answers(answers, **others)
     given, steps = answers != 0, steps_taken(response_steps, trials)
     level = _levels(task, answers, confidence)
 
@@ -207,14 +198,14 @@ def speed_accuracy(
 
 
 def _levels(task: EvidenceTask, answers: np.ndarray, confidence: np.ndarray) -> Int[np.ndarray, "N A"]:
-    """The level of each answer, from 1; 0 for none: what `mtrnn_envs.reward.reported_probability` is the inverse of."""
-    claimed = np.where(answers > 0, confidence, 1 - confidence)
-    level = np.rint(2 * task.n_confidence * claimed + 0.5).astype(np.int64)
+    """The response option of each answer, from 1; 0 for none (see `mtrnn_envs.reward.reported_probability`)."""
+    p_up = np.where(answers > 0, confidence, 1 - confidence)
+    level = np.rint(2 * task.n_confidence * p_up + 0.5).astype(np.int64)
     return np.where(answers != 0, np.clip(level, 1, 2 * task.n_confidence), 0)
 
 
 def _chance(task: EvidenceTask, labels: np.ndarray, trials: Trials) -> float:
-    """What is earned without evidence: the most common label at the level that pays most, at once; or never."""
+    """The reward without evidence: the most common label with the best confidence, at once; or never an answer."""
     up = (labels > 0).mean(axis=0)
     at_once = expected_rewards(task, up)[0] - task.time_cost
     return float(np.maximum(at_once, -task.time_cost * np.mean(trials.n_samples)).mean())

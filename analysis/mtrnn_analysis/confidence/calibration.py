@@ -1,4 +1,4 @@
-"""Whether claims come true as often as they say. Axis letters: see `mtrnn_analysis.behavior.answers`."""
+"""Calibration of reported confidence. Axis letters: see `mtrnn_analysis.behavior.answers`."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import numpy as np
 from jaxtyping import Float, Int, Int8
 
 from mtrnn_analysis.behavior.answers import equal_mass, ideal_at, steps_taken
-from mtrnn_analysis.confidence.claims import Claims, calibrated_draws, claims, directions
+from mtrnn_analysis.confidence.reported import Reported, calibrated_draws, directions, reported
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.utils.validation import check_int
 
-CLIP = 1e-6  # claims are taken to be this far from 0 and 1, or further, in logarithms
+CLIP = 1e-6  # in logarithms, probabilities are at least this far from 0 and 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Brier:
-    """The Brier score of claims and its parts, which add up exactly.
+    """The Brier score of reported confidence and its parts, which add up exactly.
 
         score = reliability - resolution + uncertainty + within_variance - within_covariance
 
-    with B bins, n_b claims in bin b, their mean f_b and the share o_b that came true, o the share of all (Murphy 1973,
-    doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2), and what claims of one bin differ by (Stephenson, Coelho &
-    Jolliffe 2008, doi:10.1175/2007WAF2006116.1), without which the parts of continuous claims do not add up.
+    with B bins, n_b answers in bin b, their mean confidence f_b and the share o_b of right ones, o the share of all
+    (Murphy 1973, doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2), and the differences within a bin (Stephenson,
+    Coelho & Jolliffe 2008, doi:10.1175/2007WAF2006116.1), without which the parts do not add up for continuous values.
 
     Attributes:
-        score: mean of (claim - came true)²; 0 is best. Of the side favoured, which is the same as of p and +1.
+        score: mean of (confidence - right)²; 0 is best. The same for the favoured choice as for p and +1.
         reliability: sum n_b (f_b - o_b)² / n; 0 is best.
         resolution: sum n_b (o_b - o)² / n; the greater the better.
         uncertainty: o (1 - o).
-        within_variance: sum over claims of (claim - f_b)² / n.
-        within_covariance: 2 sum over claims of (claim - f_b) (came true - o_b) / n.
+        within_variance: sum over answers of (confidence - f_b)² / n.
+        within_covariance: 2 sum over answers of (confidence - f_b) (right - o_b) / n.
     """
 
     score: float
@@ -44,32 +44,32 @@ class Brier:
     within_covariance: float
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Calibration(ProbeResult):
-    """Calibration of claims, beside what perfect calibration looks like in as many trials.
+    """Whether answers are right as often as the reported confidence. `value` is the expected calibration error; its
+    null is that of a calibrated agent with the same confidence.
 
     Attributes:
-        value: the expected calibration error (ECE), sum over bins of n_b / n |f_b - o_b|, in bins of equal mass: as
-            many claims in each, as far as equal claims allow (they are never split). Levels of confidence are the bins
-            themselves. It is above 0 also for a perfect agent; hold it against `null`.
-        null: the same of a perfectly calibrated agent that makes the same claims (see `calibrated_draws`).
+        value: the expected calibration error (ECE), sum over bins of n_b / n |f_b - o_b|, in bins of equal mass, as far
+            as equal confidences allow (they are never split). Levels of confidence are the bins themselves. It is above
+            0 also for a calibrated agent; compare it with `null`.
+        null: the same of a calibrated agent that reports the same confidence (see `calibrated_draws`).
         n: trials.
         excess: `value` less the mean of `null`; near 0 for a calibrated agent.
-        ece_width, ece_width_null: of bins of equal width over [1/2, 1], the more usual ones. (With 93 % of claims in
+        ece_width, ece_width_null: in bins of equal width over [1/2, 1], the more usual ones. (With 93 % of answers in
             the last bin they show little more than that bin.)
-        overconfidence: mean claim less share come true; below 0 is underconfidence.
-        n_levels: levels of confidence on each side; 0 where any probability can be claimed. With levels, an agent that
-            claims what it should still has an ECE: the right level is the one whose bin holds its accuracy, and
-            claims the middle. Of three levels the highest claims 11/12, and optimal stopping is right in 98 % of
+        overconfidence: mean confidence less share of right answers; below 0 is underconfidence.
+        n_levels: levels of confidence for each choice; 0 where any probability can be reported. With levels, an agent
+            that reports the right one still has an ECE: the right level is the one whose bin holds its accuracy, and
+            it reports the middle. Of three levels the highest reports 11/12, and optimal stopping is right in 98 % of
             these.
-        ece_beyond_levels: sum over levels of n_b / n times how far o_b is from the *bin* of the level; 0 if claims are
-            as right as levels can be. NaN without levels.
+        ece_beyond_levels: sum over levels of n_b / n times the distance of o_b from the *bin* of the level; 0 if
+            confidence is as right as levels can be. NaN without levels.
         brier: the score and its parts, in the bins of `value`.
-        log_score: mean natural logarithm of what was claimed for what came true, in nat; 0 is best. Claims are taken to
-            be 1e-6 or more from 0 and 1.
+        log_score: mean natural logarithm of the probability reported for the label, in nat; 0 is best. Probabilities
+            are clipped to be 1e-6 or more from 0 and 1.
         ideal_brier, ideal_log_score: of the ideal observer, at the same steps, on the first trials (see
-            `behavior.answers.ideal_at`); NaN if the trials or the ideal observer are not to be had. The least
-            and the greatest that any agent can expect.
+            `behavior.answers.ideal_at`); NaN if not available. The least and the greatest that any agent can expect.
         n_claims: answers given.
         bin_claims, bin_shares, bin_n: f_b, o_b and n_b, for the reliability diagram.
         bin_low, bin_high: 5 and 95 % of o_b of the calibrated agent (consistency bars, Bröcker & Smith 2007,
@@ -109,45 +109,35 @@ def calibration(
     n_null: int = 100,
     n_bins: int = 10,
 ) -> Calibration:
-    """The calibration of the claims of an agent (see `mtrnn_analysis.confidence.claims` for what they are).
+    """The calibration of an agent's confidence (see `confidence.reported`; for inputs, `mtrnn_analysis.behavior`).
 
-    Null hypothesis: each claim comes true with the probability claimed. Draws of it keep the claims and draw what comes
-    true, for all tasks of a trial together, so that errors of a trial are as alike as the geometry of the tasks makes
-    those of an observer of the evidence. (In reaction-time tasks answers of a trial rest on different numbers of
-    samples and are a little less alike than that; the null is then a little wide.)
+    Null hypothesis: each answer is right with the reported probability. Draws keep the confidence and draw the labels,
+    for all tasks of a trial together, so that errors of a trial are as alike as the geometry of the tasks makes those
+    of an observer of the evidence. (In reaction-time tasks answers of a trial rest on different numbers of samples and
+    are a little less alike than that; the null is then a little wide.)
 
     Arguments:
-        task: the task.
-        latents: x*; used where boundaries are not linear.
-        answers: +1, -1 or 0 for none; claims of answers that were not given do not count.
-        labels: the right answers.
-        response_steps: the observation each answer was given to.
-        rng: draws the null.
-        probabilities: the agent's probability of +1.
-        confidence: claimed for the answer, in reaction-time tasks.
-        context: the task cued.
-        trials: the same trials with their evidence, for the ideal observer.
         n_null: draws of the null.
         n_bins: over [1/2, 1].
 
     Raises:
-        ValueError: if an argument is out of its range, there are no claims, or fewer than 50.
+        ValueError: if an argument is out of its range, or there are fewer than 50 answers with confidence.
     """
     check_int("n_null", n_null, 0)
     check_int("n_bins", n_bins, 1)
-    told = claims(task, answers, labels, probabilities, confidence)
-    c, right = told.confidence[told.given], told.right[told.given].astype(float)
-    mass = np.unique(c, return_inverse=True)[1] if told.n_levels else equal_mass(c, n_bins)
+    own = reported(task, answers, labels, probabilities, confidence)
+    c, right = own.confidence[own.given], own.right[own.given].astype(float)
+    mass = np.unique(c, return_inverse=True)[1] if own.n_levels else equal_mass(c, n_bins)
     width = np.minimum((2 * n_bins * (c - 0.5)).astype(np.int64), n_bins - 1)
-    favoured = np.where(told.right, labels, -labels).astype(np.int64)
+    favoured = np.where(own.right, labels, -labels).astype(np.int64)
     along = directions(task, latents.astype(float), context)
-    drawn = calibrated_draws(np.clip(told.confidence, 0, 1), favoured, along, n_null, rng)[:, told.given]
-    counts, claimed, shares = _in_bins(mass, c, right)
+    drawn = calibrated_draws(np.clip(own.confidence, 0, 1), favoured, along, n_null, rng)[:, own.given]
+    counts, means, shares = _in_bins(mass, c, right)
     null_shares = np.array([_in_bins(mass, c, d)[2] for d in drawn]).reshape(n_null, len(counts))
-    null = np.abs(null_shares - claimed) @ counts / len(c)
-    value = _ece(mass, c, right)
+    null = np.abs(null_shares - means) @ counts / len(c)
+    value = float(counts @ np.abs(means - shares) / len(c))
     low, high = np.quantile(null_shares, [0.05, 0.95], axis=0) if n_null else np.full((2, len(counts)), np.nan)
-    ideal_brier, ideal_log = _ideal(trials, response_steps, labels, told)
+    ideal_brier, ideal_log = _ideal(trials, response_steps, labels, own)
     return Calibration(
         value=value,
         null=null,
@@ -158,14 +148,14 @@ def calibration(
         ece_width=_ece(width, c, right),
         ece_width_null=np.array([_ece(width, c, d) for d in drawn]),
         overconfidence=float(c.mean() - right.mean()),
-        n_levels=told.n_levels,
-        ece_beyond_levels=_beyond(counts, claimed, shares, told.n_levels),
+        n_levels=own.n_levels,
+        ece_beyond_levels=_beyond(counts, means, shares, own.n_levels),
         brier=brier(mass, c, right),
         log_score=_log_score(c, right),
         ideal_brier=ideal_brier,
         ideal_log_score=ideal_log,
         n_claims=len(c),
-        bin_claims=claimed,
+        bin_claims=means,
         bin_shares=shares,
         bin_n=counts,
         bin_low=low,
@@ -173,15 +163,15 @@ def calibration(
     )
 
 
-def brier(bins: Int[np.ndarray, " N"], claim: Float[np.ndarray, " N"], true: Float[np.ndarray, " N"]) -> Brier:
-    """The Brier score of claims in given bins, decomposed; see `Brier`. `true` is 1 or 0."""
+def brier(bins: Int[np.ndarray, " N"], confidence: Float[np.ndarray, " N"], true: Float[np.ndarray, " N"]) -> Brier:
+    """The Brier score in given bins and its parts; see `Brier`. `true` is 1 or 0."""
     _, index = np.unique(bins, return_inverse=True)
-    counts, claimed, shares = _in_bins(index, claim, true)
-    base, n = true.mean(), len(claim)
-    apart, off = claim - claimed[index], true - shares[index]
+    counts, means, shares = _in_bins(index, confidence, true)
+    base, n = true.mean(), len(confidence)
+    apart, off = confidence - means[index], true - shares[index]
     return Brier(
-        score=float(np.mean((claim - true) ** 2)),
-        reliability=float(counts @ (claimed - shares) ** 2 / n),
+        score=float(np.mean((confidence - true) ** 2)),
+        reliability=float(counts @ (means - shares) ** 2 / n),
         resolution=float(counts @ (shares - base) ** 2 / n),
         uncertainty=float(base * (1 - base)),
         within_variance=float(np.mean(apart**2)),
@@ -189,34 +179,34 @@ def brier(bins: Int[np.ndarray, " N"], claim: Float[np.ndarray, " N"], true: Flo
     )
 
 
-def _in_bins(bins: np.ndarray, claim: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Number, mean claim and share come true of bins 0, 1, ...; means of empty bins are 0."""
+def _in_bins(bins: np.ndarray, confidence: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number, mean confidence and share of right answers in bins 0, 1, ...; means of empty bins are 0."""
     counts = np.bincount(bins)
-    claimed, shares = (np.bincount(bins, v.astype(float)) / np.maximum(counts, 1) for v in (claim, true))
-    return counts, claimed, shares
+    means, shares = (np.bincount(bins, v.astype(float)) / np.maximum(counts, 1) for v in (confidence, true))
+    return counts, means, shares
 
 
-def _ece(bins: np.ndarray, claim: np.ndarray, true: np.ndarray) -> float:
-    counts, claimed, shares = _in_bins(bins, claim, true)
-    return float(counts @ np.abs(claimed - shares) / len(claim))
+def _ece(bins: np.ndarray, confidence: np.ndarray, true: np.ndarray) -> float:
+    counts, means, shares = _in_bins(bins, confidence, true)
+    return float(counts @ np.abs(means - shares) / len(confidence))
 
 
-def _beyond(counts: np.ndarray, claimed: np.ndarray, shares: np.ndarray, n_levels: int) -> float:
-    """The mean distance of the share come true from the bin that a level stands for."""
+def _beyond(counts: np.ndarray, means: np.ndarray, shares: np.ndarray, n_levels: int) -> float:
+    """The mean distance of the share of right answers from the bin that a level stands for."""
     if not n_levels:
         return float("nan")
-    return float(counts @ np.maximum(np.abs(shares - claimed) - 1 / (4 * n_levels), 0) / counts.sum())
+    return float(counts @ np.maximum(np.abs(shares - means) - 1 / (4 * n_levels), 0) / counts.sum())
 
 
-def _log_score(claim: np.ndarray, true: np.ndarray) -> float:
-    return float(np.mean(np.log(np.clip(np.where(true > 0, claim, 1 - claim), CLIP, 1 - CLIP))))
+def _log_score(confidence: np.ndarray, true: np.ndarray) -> float:
+    return float(np.mean(np.log(np.clip(np.where(true > 0, confidence, 1 - confidence), CLIP, 1 - CLIP))))
 
 
-def _ideal(trials: Trials | None, response_steps: np.ndarray, labels: np.ndarray, told: Claims) -> tuple[float, float]:
+def _ideal(trials: Trials | None, response_steps: np.ndarray, labels: np.ndarray, own: Reported) -> tuple[float, float]:
     """Brier and log score of the ideal observer on the first trials."""
     if trials is None or trials.task.encoder_noise > 0:
         return float("nan"), float("nan")
     p = ideal_at(trials, steps_taken(response_steps, trials))
-    given = told.given[: len(p)]
+    given = own.given[: len(p)]
     p, up = p[given], (labels[: len(p)] > 0)[given].astype(float)
     return float(np.mean((p - up) ** 2)), _log_score(p, up)

@@ -1,35 +1,38 @@
-"""Whether confidence tells right answers from wrong ones. Axis letters: see `mtrnn_analysis.behavior.answers`."""
+"""Type-2 sensitivity: confidence in right and in wrong answers. Axis letters: see `mtrnn_analysis.behavior.answers`."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 from scipy.special import logit
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import roc_curve
 
 from mtrnn_analysis.behavior.answers import bin_means, equal_mass, ideal_at, interval, resampled, shuffles, steps_taken
-from mtrnn_analysis.confidence.claims import claims
+from mtrnn_analysis.confidence.reported import reported
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import Trials
 from mtrnn_envs.utils.validation import check_int
 
-IDEAL_CLIP = 1e-3  # answers of which the ideal observer is surer are left out of the regression
-CLIP = 1e-6  # the agent's probabilities are taken to be this far from 0 and 1, or further
+IDEAL_CLIP = 1e-3  # the regression leaves out answers of which the ideal observer is surer
+CLIP = 1e-6  # the agent's probabilities are clipped to be this far from 0 and 1
 N_DRAWN = 10  # bins of the figure
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Metacognition(ProbeResult):
-    """Type-2 sensitivity, and the agent's log-odds against the ideal observer's.
+    """Whether right answers are given with more confidence than wrong ones. `value` is the type-2 AUROC.
 
     Attributes:
         value: the type-2 AUROC: the probability that a right answer was given with more confidence than a wrong one,
-            ties counting half. 1/2 is none. All answers together. It depends on how hard the answers were (Galvin,
-            Podd, Drga & Whitmore 2003, doi:10.3758/BF03196546): hold it against `ideal`, on the same trials. It does
-            not depend on calibration: any increasing function of the confidence has the same.
-        null: the same for confidence handed to other trials.
+            ties counting half; 1/2 is chance. All answers together. It depends on the difficulty of the answers
+            (Galvin, Podd, Drga & Whitmore 2003, doi:10.3758/BF03196546): compare it with `ideal`, on the same trials.
+            It does not depend on calibration: any increasing function of the confidence has the same.
+        null: the same with the confidence of other trials.
         n: trials.
         interval: 95 % bootstrap interval of `value`, over trials.
         ideal: the AUROC of the ideal observer's confidence for its own answers, after the same samples of the same
@@ -37,15 +40,14 @@ class Metacognition(ProbeResult):
             confidence, of the level that its confidence lies in; without levels, `ideal_graded`.
         task_aurocs: of each task by itself, `[K]`; NaN where all answers are right, or all wrong.
         slope, intercept: of the least-squares line of logit(agent's p of +1) on logit(ideal p of +1): 1 and 0 for the
-            ideal observer, a slope below 1 for claims that are too weak. Only answers with ideal p in [0.001, 0.999]
-            count, and the agent's p is clipped to [1e-6, 1 - 1e-6], for a saturated p says nothing of odds. The ideal p
-            is known without error, so that nothing pulls the slope to 0 (errors in variables); the reverse regression
-            would suffer from the agent's own noise, and its slope is not 1 / slope. Where the agent can claim levels
-            only and tells no probabilities, its log-odds are those of the levels, at most ln 11 of three, and the
-            slope is below 1 for that.
+            ideal observer, a slope below 1 for underconfidence. Only answers with ideal p in [0.001, 0.999] count, and
+            the agent's p is clipped to [1e-6, 1 - 1e-6], as a saturated p has no odds. The ideal p is known without
+            error, so that the slope is not pulled to 0 (errors in variables); the reverse regression would suffer from
+            the agent's own noise, and its slope is not 1 / slope. The log-odds of an agent with levels and without
+            probabilities are those of the levels, at most ln 11 of three, and its slope is below 1 for that.
         slope_interval, intercept_interval: 95 % bootstrap intervals, over trials.
         logit_r2: the share of the variance of the agent's log-odds that the line explains.
-        n_errors, n_right: answers given, wrong and right.
+        n_errors, n_right: wrong and right answers.
         hits, false_alarms: the type-2 ROC: of right and of wrong answers, the share with confidence of at least each of
             some values, from the highest to the lowest.
         ideal_hits, ideal_false_alarms: of the ideal observer.
@@ -88,42 +90,32 @@ def metacognition(
     n_null: int = 100,
     n_bootstrap: int = 100,
 ) -> Metacognition:
-    """Type-2 AUROC and the regression of log-odds; see `Metacognition`, and `confidence.claims` for what is claimed.
+    """Type-2 AUROC and the regression of log-odds; see `Metacognition`, and for inputs `mtrnn_analysis.behavior`.
 
-    Null hypothesis: confidence has nothing to do with which answers are right. Then any order of the trials' rows of
-    confidence is as likely (among trials with the same cue, where one task is asked): each task's confidences change
-    places among its own answers, so that hard and easy tasks stay apart, and the rows stay whole, so that answers of a
-    trial stay as alike as they are. Where tasks are left open, answers count whose new confidence was given, too.
+    Null hypothesis: confidence has nothing to do with which answers are right. Each task's confidences change places
+    among its own answers, so that hard and easy tasks stay apart. With open tasks, answers count if their new
+    confidence was given, too.
 
     Arguments:
-        answers: +1, -1 or 0 for none.
-        labels: the right answers.
-        response_steps: the observation each answer was given to.
-        trials: the same trials, with their evidence.
-        rng: draws null and bootstrap.
-        probabilities: the agent's probability of +1.
-        confidence: claimed for the answer, in reaction-time tasks.
-        context: the task cued.
-        n_null: draws of the null.
-        n_bootstrap: bootstrap samples.
+        n_null, n_bootstrap: draws of the null, and of the bootstrap.
 
     Raises:
-        ValueError: if an argument is out of its range, there are fewer than 50 claims, all of them are right or all
-            wrong, or the task has no ideal observer.
+        ValueError: if an argument is out of its range, there are fewer than 50 answers with confidence, all of them are
+            right or all wrong, or the task has no ideal observer.
     """
     check_int("n_null", n_null, 0)
     check_int("n_bootstrap", n_bootstrap, 0)
-    told = claims(trials.task, answers, labels, probabilities, confidence)
-    given, right, n = told.given, told.right, len(answers)
+    report = reported(trials.task, answers, labels, probabilities, confidence)
+    given, right, n = report.given, report.right, len(answers)
     n_right = int(np.count_nonzero(right & given))
     n_errors = int(np.count_nonzero(given)) - n_right
     if not n_right or not n_errors:
         raise ValueError(
-            f"answers has {n_right} right and {n_errors} wrong ones of those given; both are needed to tell apart"
+            f"answers has {n_right} right and {n_errors} wrong ones of those given; some of both are needed"
         )
-    ranked = _Ranked(told.confidence)
+    ranked = _Ranked(report.confidence)
     value = ranked.auroc(right, given.astype(float))
-    # To hand confidence to other trials is to hand right and wrong to other trials.
+    # To permute confidence is to permute right and wrong.
     orders = shuffles(n, context, n_null, rng)
     null = np.array([ranked.auroc(right[o], (given & given[o]).astype(float)) for o in orders]).reshape(n_null)
     samples = resampled(n, n_bootstrap, rng)
@@ -132,9 +124,9 @@ def metacognition(
     p = ideal_at(trials, steps_taken(response_steps, trials))
     m, up, there = len(p), labels > 0, given[: len(p)]
     ideal_right, graded = (p >= 0.5) == up[:m], np.maximum(p, 1 - p)
-    levels = np.minimum((2 * told.n_levels * (graded - 0.5)).astype(np.int64), max(told.n_levels - 1, 0))
-    ideal = levels.astype(float) if told.n_levels else graded
-    of_levels = np.where(right == up, told.confidence, 1 - told.confidence)
+    levels = np.minimum((2 * report.n_levels * (graded - 0.5)).astype(np.int64), max(report.n_levels - 1, 0))
+    ideal = levels.astype(float) if report.n_levels else graded
+    of_levels = np.where(right == up, report.confidence, 1 - report.confidence)
     own = (of_levels if probabilities is None else probabilities.astype(float))[:m]
     line = _Line(p, own, there)
     lines = line.fits(samples[:, :m])
@@ -147,9 +139,9 @@ def metacognition(
         interval=interval(many),
         ideal=_Ranked(ideal).auroc(ideal_right, there.astype(float)),
         ideal_graded=_Ranked(graded).auroc(ideal_right, there.astype(float)),
-        value_there=_Ranked(told.confidence[:m]).auroc(right[:m], there.astype(float)),
+        value_there=_Ranked(report.confidence[:m]).auroc(right[:m], there.astype(float)),
         n_ideal=m,
-        task_aurocs=_by_task(told.confidence, right, given, context, trials.task.n_tasks),
+        task_aurocs=_by_task(report.confidence, right, given, context, trials.task.n_tasks),
         slope=line.slope,
         intercept=line.intercept,
         slope_interval=interval(lines[0]),
@@ -157,16 +149,16 @@ def metacognition(
         logit_r2=line.r2,
         n_errors=n_errors,
         n_right=n_right,
-        **dict(zip(("hits", "false_alarms"), _roc(told.confidence, right, given), strict=True)),
+        **dict(zip(("hits", "false_alarms"), _roc(report.confidence, right, given), strict=True)),
         **dict(zip(("ideal_hits", "ideal_false_alarms"), _roc(ideal, ideal_right, there), strict=True)),
-        bin_ideal=line.bins[0],
-        bin_agent=line.bins[1],
-        bin_sd=line.bins[2],
+        **dict(zip(("bin_ideal", "bin_agent", "bin_sd"), line.bins, strict=True)),
     )
 
 
 class _Ranked:
-    """Answers in the order of their confidence, sorted once for all areas under the curve."""
+    """Answers in the order of their confidence, sorted once for all areas: a bootstrap sample takes a sixth of the time
+    of `sklearn.metrics.roc_auc_score` (`tests/benchmarks/test_behavior_speed.py`).
+    """
 
     def __init__(self, confidence: Float[np.ndarray, "N A"]) -> None:
         flat = confidence.ravel()
@@ -174,7 +166,7 @@ class _Ranked:
         self.starts = np.flatnonzero(np.diff(flat[self.order], prepend=-1))
 
     def auroc(self, right: Bool[np.ndarray, "N A"], weight: np.ndarray) -> float:
-        """The area under the type-2 ROC of answers that count `weight` times; NaN without right or without wrong."""
+        """The area under the type-2 ROC with weights; NaN without right or without wrong answers."""
         w = weight.ravel()[self.order]
         hit = w * right.ravel()[self.order]
         hit, both = np.add.reduceat(hit, self.starts), np.add.reduceat(w, self.starts)
@@ -193,14 +185,12 @@ def _by_task(
 
 
 def _roc(confidence: np.ndarray, right: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of right and of wrong answers at or above each value of confidence, from (0, 0) to (1, 1)."""
-    code = np.zeros(given.shape, np.int64)
-    code[given] = np.unique(confidence[given], return_inverse=True)[1]
-    n = int(code.max()) + 1
-    curves = [np.cumsum(np.bincount(code[given & kind], minlength=n)[::-1]) for kind in (right, ~right)]
-    hits, false_alarms = (np.concatenate([[0.0], curve / max(curve[-1], 1)]) for curve in curves)
-    # What a figure can show: the curve at 101 even places of it, and at all values where there are fewer.
-    kept = np.unique(np.searchsorted(hits + false_alarms, np.linspace(0, 2, 101)).clip(0, n))
+    """Shares of right and of wrong answers at or above a confidence, from (0, 0) to (1, 1), at 101 places at most."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)  # of only right, or only wrong answers
+        curve = roc_curve(right[given], confidence[given], drop_intermediate=False)
+    false_alarms, hits = (np.nan_to_num(each) for each in curve[:2])
+    kept = np.unique(np.searchsorted(hits + false_alarms, np.linspace(0, 2, 101)).clip(0, len(hits) - 1))
     return hits[kept], false_alarms[kept]
 
 
@@ -227,7 +217,7 @@ class _Line:
             self.bins = np.stack([mean_x, mean_y, np.sqrt(np.maximum(square - mean_y**2, 0))])
 
     def fits(self, weights: Float[np.ndarray, "R M"]) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes and intercepts where each trial counts as often as `weights` says."""
+        """Slopes and intercepts with each trial counted `weights` times."""
         intercept, slope = self._solve(self.sums @ weights.T)
         return slope, intercept
 

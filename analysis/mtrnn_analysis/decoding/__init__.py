@@ -1,26 +1,40 @@
 """Is x* in the states, linearly, and does it carry over to regions and questions that were not fitted?
 
-`linear` (x* in and out of distribution), `planes` (two latents at a time, for any number of them), `course` (at every
-step), `transfer` (questions that were never trained), `released` (the faulty test of the public code, to be seen beside
-the right one); regressions in `ridge` and `logistic`, what is left out in `holdout`, what needs no training in
-`controls`.
+`decode` (x* in and out of distribution), `plane_decoding` (two latents at a time, for any number of them),
+`decoding_course` (at every step), `evidence_course` (after each sample), `transfer` (new questions), `released_holdout`
+(the sampling error in the public code, beside the right test). Regressions are in `ridge`, held-out regions in
+`holdout`, states that need no training in `controls`.
 """
 
-from mtrnn_analysis.decoding.decoding import Decoding, decode, r2_local, r2_prior
-from mtrnn_analysis.decoding.plane_decoding import Planes, plane_decoding
-from mtrnn_analysis.decoding.released_holdout import Released, released_holdout
+from mtrnn_analysis.decoding.controls import control_states, states_of
+from mtrnn_analysis.decoding.decoding import Control, Decoding, Scores, decode, mean_r2, r2_prior
+from mtrnn_analysis.decoding.decoding_course import DecodingCourse, decoding_course
+from mtrnn_analysis.decoding.evidence_course import EvidenceCourse, evidence_course
+from mtrnn_analysis.decoding.plane_decoding import PlaneDecoding, plane_decoding
+from mtrnn_analysis.decoding.released_holdout import ReleasedHoldout, released_holdout
 from mtrnn_analysis.decoding.ridge import PENALTIES, Ridge, ridge
+from mtrnn_analysis.decoding.transfer import Transfer, transfer
 
 __all__ = [
     "PENALTIES",
+    "Control",
     "Decoding",
-    "Planes",
-    "Released",
+    "DecodingCourse",
+    "EvidenceCourse",
+    "PlaneDecoding",
+    "ReleasedHoldout",
     "Ridge",
+    "Scores",
+    "Transfer",
+    "control_states",
     "decode",
+    "decoding_course",
+    "evidence_course",
+    "mean_r2",
     "plane_decoding",
-    "r2_local",
     "r2_prior",
     "released_holdout",
     "ridge",
+    "states_of",
+    "transfer",
 ]

@@ -1,15 +1,15 @@
-"""States to hold an agent's against, in the same trials: what a decoder finds there, the agent has not earned.
+"""Control states of the same trials: their code of x* is not an achievement of the agent.
 
 | name | state | needs training |
 |---|---|---|
 | "untrained" | of the agent before training | no |
-| "last input" | what the agent sees at the last step with evidence: with an encoder, its output | no |
-| "mean input" | the mean of what it sees over the steps with evidence | no |
+| "last input" | the agent's input at the last step with evidence: with an encoder, its output | no |
+| "mean input" | the mean of its input over the steps with evidence | no |
 | "mean evidence" | the sufficient statistic of the evidence itself (its mean), where an encoder hides it | yes |
 | "ideal" | the ideal observer's posterior mean of x* | yes |
 
-The mean of a random encoder's outputs is a good code of x* out of distribution: summing up the input is all that it
-takes. Axis letters: N trials, T steps, S stimulus steps, F features, H units, D latents.
+The mean of a random encoder's outputs is a good code of x* out of distribution: summing up the input is enough.
+Axis letters: N trials, T steps, S stimulus steps, F features, H units, D latents.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ from jaxtyping import Float, Int
 from mtrnn_envs import observe
 from mtrnn_envs.components.latents import in_orthants
 from mtrnn_envs.ideal_observer.observer import posterior, running_means
+from mtrnn_envs.protocols import Agent
 from mtrnn_envs.recording import hidden_of
 from mtrnn_envs.trials import samples_seen
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
 
-# Controls that no training is needed for.
+# Controls that need no training.
 UNTRAINED = ("untrained", "last input", "mean input")
 
 
-def states_of(agent: Any, trials: Trials) -> Float[np.ndarray, "N T H"]:
-    """The states that `agent` passes through on the observations of `trials`, as `mtrnn_envs.record` takes them.
+def states_of(agent: Agent, trials: Trials) -> Float[np.ndarray, "N T H"]:
+    """The states of `agent` on the observations of `trials`, as `mtrnn_envs.record` takes them.
 
-    All steps of the longest trial are gone through, whatever the agent answers: in reaction-time tasks it sees what it
-    would have seen had it waited.
+    They are of all steps of the longest trial, whatever the agent answers: in reaction-time tasks it sees what it would
+    have seen had it waited.
 
     Raises:
         ValueError: if the agent has no state that could be recorded.
@@ -51,12 +52,12 @@ def states_of(agent: Any, trials: Trials) -> Float[np.ndarray, "N T H"]:
     return np.stack(path, axis=1)
 
 
-def replayed(agent: Any, trials: Trials) -> Iterator[Any]:
-    """What `agent.predict` returns as its state after each step of `trials`, all steps of the longest one."""
+def replayed(agent: Agent, trials: Trials) -> Iterator[Any]:
+    """The state that `agent.predict` returns after each step of `trials`, all steps of the longest one."""
     state = None
-    for t, shown in enumerate(np.asarray(observe(trials)).swapaxes(0, 1)):
+    for t, observed in enumerate(np.asarray(observe(trials)).swapaxes(0, 1)):
         begins = np.full(len(trials), t == 0)
-        _, state = agent.predict(shown, state=state, episode_start=begins, deterministic=True)
+        _, state = agent.predict(observed, state=state, episode_start=begins, deterministic=True)
         yield state
 
 
@@ -65,7 +66,7 @@ def posterior_mean(
 ) -> Float[np.ndarray, "N *S D"]:
     """The ideal observer's estimate of x* from the sufficient statistic of `n_samples` samples; 0 before the first.
 
-    Its prior is that of the trials: orthants that are left out of training count if trials of them are there.
+    Its prior is that of the trials: orthants excluded from training count if trials of them are there.
 
     Raises:
         ValueError: if the ideal observer of the task is not computed.
@@ -80,11 +81,11 @@ def posterior_mean(
 
 
 def control_states(
-    trials: Trials, steps: Int[np.ndarray, " N"] | None = None, untrained: Any = None
+    trials: Trials, steps: Int[np.ndarray, " N"] | None = None, untrained: Agent | None = None
 ) -> dict[str, Float[np.ndarray, "N _"]]:
     """The states of the table of this module, by name, at step `steps` of each trial.
 
-    "ideal" is left out where the ideal observer is not computed (noise behind the encoder), "untrained" where no such
+    "ideal" is absent where the ideal observer is not computed (noise behind the encoder), "untrained" where no such
     agent is given.
 
     Arguments:

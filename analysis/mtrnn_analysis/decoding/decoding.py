@@ -19,27 +19,25 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.decoding.controls import UNTRAINED, control_states
-from mtrnn_analysis.decoding.holdout import dealt, fold_splits, region_splits, regions
+from mtrnn_analysis.decoding.holdout import N_FOLDS, dealt, fold_splits, region_splits, regions
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Split, Tested, cross_validate
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import Orthants, checked, orthants
-from mtrnn_analysis.result import NO_NULL, ProbeResult
+from mtrnn_analysis.result import NO_NULL, ProbeResult, ShortRepr
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
+from mtrnn_envs.protocols import Agent
 from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     from mtrnn_envs import EvidenceTask, Trials
 
-# Shuffled targets that are decoded at once: columns times cells (4 folds of 2^D orthants). The sums of products, a
-# number for each cell, unit and column, are some 16 MB with 64 units.
-COLUMNS = 2**15
 # What r2 of the same code may differ by, computed from trials and from sums of products.
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Scores:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Scores(ShortRepr):
     """How well x* was decoded on trials that the decoder was not fitted to.
 
     Attributes:
@@ -49,7 +47,7 @@ class Scores:
         r2_local_by_orthant: `[Q]`, likewise.
         predictions: the decoded latents of every trial, by the decoder (or the mean of those) not fitted to it,
             `[N, D]`.
-        regions: what was left out for each decoder: "fold 1", or signs ("+-": x_1 > 0, x_2 <= 0; "+.": x_1 > 0).
+        regions: the held-out region of each decoder: "fold 1", or signs ("+-": x_1 > 0, x_2 <= 0; "+.": x_1 > 0).
         penalties: the relative penalties chosen, one for each decoder, `[G]`.
         null: `r2_prior` of latents shuffled within orthants, `[R]`.
         p: the share of `null` and `r2_prior` together that is `r2_prior` or more; NaN without a null.
@@ -68,7 +66,7 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Control:
-    """What the same decoder makes of other states in the same trials: `r2_prior` and `r2_local`, ID and OOD.
+    """Decoding of other states in the same trials: `r2_prior` and `r2_local`, in and out of distribution.
 
     Attributes:
         ood: `r2_prior` out of distribution.
@@ -83,7 +81,7 @@ class Control:
     id_local: float
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Decoding(ProbeResult):
     """Decoding of x* in and out of distribution; `value` and `null` are `r2_prior` out of distribution.
 
@@ -92,12 +90,12 @@ class Decoding(ProbeResult):
         out_of_distribution: fitted to all trials outside a region, tested on those in it.
         orthants: the orthants, as signs ("+-": x_1 > 0, x_2 <= 0), `Q` of them, in the order of the scores.
         n_trials: trials of each, `[Q]`.
-        latents: x* of the trials, `[N, D]`, that `predictions` are held against.
+        latents: x* of the trials, `[N, D]`, that `predictions` are compared with.
         controls: other states in the same trials, by name, see `controls`; empty without trials.
-        best_untrained: the name of the control with the highest `ood` among those that no training is needed for;
-            empty without controls.
+        best_untrained: the name of the control with the highest `ood` among those that need no training; empty without
+            controls.
         above_untrained: `value` less that `ood`: what training has added to the code of x*. NaN without controls.
-            At 0 or below, a code as good is had from the agent's input without training.
+            At 0 or below, the agent's input gives a code as good without training.
     """
 
     in_distribution: Scores
@@ -116,22 +114,20 @@ def decode(
     rng: np.random.Generator,
     valid: Bool[np.ndarray, "N T"] | None = None,
     trials: Trials | None = None,
-    untrained: Any = None,
+    untrained: Agent | None = None,
     *,
     holdout: str = "orthant",
-    n_folds: int = 4,
-    penalties: tuple[float, ...] = PENALTIES,
     n_null: int = 100,
 ) -> Decoding:
     """Decodes x* from states by ridge regression, in distribution (ID) and out of distribution (OOD).
 
     OOD: for each region of x*, a decoder is fitted to the trials of all orthants outside it and tested on it. Its
-    penalty is chosen outside it alone: each orthant there (from D = 5 on, each of 16 sets of orthants, without the set
-    that the region is in) is left out in turn, and the penalty with the least squared error there is taken. ID: the
-    trials are dealt into `n_folds` folds, evenly within each orthant; each fold is decoded from the others, the penalty
-    chosen in the same way with folds in place of orthants. With 4 folds and D = 2 both are fitted to three quarters of
-    the trials. With one latent an orthant is a half-space: the decoder is fitted to one sign of x* and tested on the
-    other, which is extrapolation and nothing else, and folds choose its penalty.
+    penalty (`ridge.PENALTIES`) is chosen outside it alone: each orthant there (from D = 5 on, each of 16 sets of
+    orthants, without the set that the region is in) is left out in turn, and the penalty with the least squared error
+    there is taken. ID: the trials are dealt into 4 folds, evenly within each orthant; each fold is decoded from the
+    others, the penalty chosen in the same way with folds in place of orthants. With D = 2 both are fitted to three
+    quarters of the trials. With one latent an orthant is a half-space: the decoder is fitted to one sign of x* and
+    tested on the other, which is extrapolation and nothing else, and folds choose its penalty.
 
     Null hypothesis: given the orthant of x*, states and x* are independent, "the states tell the orthant at most".
     Under it x* of trials of the same orthant can be exchanged, which leaves `n_null` draws of the whole procedure, the
@@ -139,11 +135,12 @@ def decode(
     known, and its MSE is 1/48), and most codes of signs that do not carry over are below 0.
 
     Why the least error: taking the largest penalty within a standard error of it, over orthants, lowers r2 OOD of good
-    codes, and a floor under the penalties changes next to nothing. What no penalty saves is a network whose states
-    explode on few trials (seen with one task): its r2 can be far below 0, and is no error of the decoder.
+    codes, and a floor under the penalties changes next to nothing. No penalty saves a network whose states explode on
+    few trials (seen with one task): its r2 can be far below 0, which is not an error of the decoder.
 
-    Closed form: one eigendecomposition of a sum of Gram matrices, one matrix a cell of `holdout`, gives
-    a fit for all penalties (see `PENALTIES` for their unit) and all shuffles.
+    Closed form: one eigendecomposition of a sum of Gram matrices, one matrix a cell of `holdout`, gives a fit for all
+    penalties and all shuffles. With its nulls it takes less time than scikit-learn's loop without any
+    (`tests/benchmarks/test_decoding_speed.py`).
 
     Arguments:
         states: of N trials, for example at the decision step.
@@ -155,25 +152,21 @@ def decode(
         untrained: the agent before training, for one of the controls.
         holdout: the regions left out: each "orthant" of x*, each "half-space" x_d > 0 and x_d <= 0, or each pair of
             "opposite" orthants.
-        n_folds: 3 or more.
-        penalties: relative penalties tried.
         n_null: shuffles.
 
     Raises:
-        ValueError: if an argument is out of its range, an orthant has fewer than 2 n_folds trials, or there are too few
+        ValueError: if an argument is out of its range, an orthant has fewer than 8 trials, or there are too few
             orthants with trials for `holdout`.
     """
     states, latents = checked(states, latents)
     others = {} if trials is None else others_of(trials, latents, valid, untrained)
-    return decode_beside(
-        states, latents, rng, others, holdout=holdout, n_folds=n_folds, penalties=penalties, n_null=n_null
-    )
+    return decode_beside(states, latents, rng, others, holdout, n_null)
 
 
 def others_of(
-    trials: Trials, latents: Float[np.ndarray, "N D"], valid: Bool[np.ndarray, "N T"] | None, untrained: Any
+    trials: Trials, latents: Float[np.ndarray, "N D"], valid: Bool[np.ndarray, "N T"] | None, untrained: Agent | None
 ) -> dict[str, Float[np.ndarray, "N _"]]:
-    """The states that those of the last valid step are held against, see `controls`.
+    """The control states at the last valid step, see `controls`.
 
     Raises:
         ValueError: if `trials` are not those of `latents`, or no sample has been seen in one of them.
@@ -189,35 +182,28 @@ def decode_beside(
     latents: Float[np.ndarray, "N D"],
     rng: np.random.Generator,
     others: Mapping[str, np.ndarray],
-    *,
     holdout: str,
-    n_folds: int,
-    penalties: tuple[float, ...],
     n_null: int,
 ) -> Decoding:
     """`decode` of states and, in the same folds, of the other states of its controls, by name, each `[N, _]`."""
-    check_int("n_folds", n_folds, 3)
     check_int("n_null", n_null, 0)
-    if not penalties or not all(0 < penalty < np.inf for penalty in penalties):
-        raise ValueError(f"penalties={penalties!r} must be one or more numbers above 0")
-    groups = orthants(latents, least=2 * n_folds)
+    groups = orthants(latents, least=2 * N_FOLDS)
     for q, name in enumerate(groups.names):
         if not np.ptp(latents[groups.which == q], axis=0).all():
             raise ValueError(f"latents do not vary within orthant {name}: r2_local is relative to their variance there")
-    cell = dealt(groups, n_folds, rng)
-    orders = permutations_within(groups.which, n_null, rng)
+    cell = dealt(groups, N_FOLDS, rng)
+    orders = np.concatenate([np.arange(len(latents))[None], permutations_within(groups.which, n_null, rng)])
     outside = regions(holdout, groups)
     splits = {
-        "id": (fold_splits(len(groups.names), n_folds), tuple(f"fold {f + 1}" for f in range(n_folds))),
-        "ood": (region_splits(outside, n_folds), tuple(region.name for region in outside)),
+        "id": (fold_splits(len(groups.names), N_FOLDS), tuple(f"fold {f + 1}" for f in range(N_FOLDS))),
+        "ood": (region_splits(outside, N_FOLDS), tuple(region.name for region in outside)),
     }
-    inside, out = (_scores(states, latents, orders, groups, cell, *splits[kind], penalties) for kind in ("id", "ood"))
+    inside, out = (_scores(states, latents, orders, groups, cell, *splits[kind]) for kind in ("id", "ood"))
     controls = {}
     for name, control in others.items():
         # The folds are those of the states, so that differences are not of the dealing.
         two = [
-            _scores(np.asarray(control, float), latents, orders[:0], groups, cell, *splits[kind], penalties)
-            for kind in ("id", "ood")
+            _scores(np.asarray(control, float), latents, orders[:1], groups, cell, *each) for each in splits.values()
         ]
         controls[name] = Control(two[1].r2_prior, two[0].r2_prior, two[1].r2_local, two[0].r2_local)
     best, above = above_untrained(out.r2_prior, controls)
@@ -226,7 +212,7 @@ def decode_beside(
         null=out.null,
         p=out.p,
         n=len(states),
-        settings={"holdout": holdout, "n_folds": n_folds, "penalties": tuple(penalties), "n_null": n_null},
+        settings={"holdout": holdout, "n_folds": N_FOLDS, "penalties": PENALTIES, "n_null": n_null},
         in_distribution=inside,
         out_of_distribution=out,
         orthants=groups.names,
@@ -239,7 +225,7 @@ def decode_beside(
 
 
 def above_untrained(value: float, controls: Mapping[str, Control]) -> tuple[str, float]:
-    """The best of the controls that no training is needed for, and `value` less its `ood`; "" and NaN without any."""
+    """The best of the controls that need no training, and `value` less its `ood`; "" and NaN without any."""
     free = {name: control.ood for name, control in controls.items() if name in UNTRAINED}
     best = max(free, key=lambda name: free[name]) if free else ""
     return best, value - free[best] if free else float("nan")
@@ -255,23 +241,10 @@ def mean_r2(task: EvidenceTask, n_samples: Any) -> Any:
 
     Exact for Gaussian noise (AR(1): t is the effective number of samples, of the generalised least squares mean) and
     for the plain mean of any other. Below 0 for noise that is larger than the prior is wide: the mean of the evidence
-    is no shrunk estimate; see `mtrnn_analysis.theory.sample_curve.ideal_r2`.
+    is not a shrunk estimate; see `mtrnn_analysis.theory.sample_curve.ideal_r2`.
     """
     variance = np.mean(np.square(task.sigmas))
     return 1 - variance / PRIOR_VARIANCE / effective_samples(task, n_samples)
-
-
-def r2_local(latents: Float[np.ndarray, "N D"], predictions: Float[np.ndarray, "N D"]) -> float:
-    """1 - MSE / variance of the latents given, for each latent, and the mean of these (scikit-learn's `r2_score`).
-
-    Raises:
-        ValueError: if a latent does not vary.
-    """
-    if not (variance := np.var(latents, axis=0)).all():
-        raise ValueError(
-            f"latents do not vary over {len(latents)} trials: r2_local is relative to their variance there"
-        )
-    return float(np.mean(1 - np.mean((latents - predictions) ** 2, axis=0) / variance))
 
 
 def _scores(
@@ -282,21 +255,16 @@ def _scores(
     cell: np.ndarray,
     splits: list[Split],
     names: tuple[str, ...],
-    penalties: tuple[float, ...],
 ) -> Scores:
-    """Decodes each region or fold from the rest, x* as it is and shuffled; scores by orthant."""
+    """Decodes each region or fold from the rest, for x* in each of `orders`, of which the first is as it is."""
     n_latents, n_orthants = latents.shape[1], len(groups.names)
-    n_folds = len(splits[0].fit) // n_orthants
-    cells, parts = Cells(states, cell), np.repeat(np.eye(n_orthants, dtype=bool), n_folds, axis=1)
-    sets = np.concatenate([np.arange(len(latents))[None], orders])  # the latents as they are come first
-    block = max(1, COLUMNS // (len(splits[0].fit) * n_latents))
+    cells, parts = Cells(states, cell), np.repeat(np.eye(n_orthants, dtype=bool), N_FOLDS, axis=1)
     r2s: list[np.ndarray] = []
     first: list[Tested] = []
-    for some in (sets[i : i + block] for i in range(0, len(sets), block)):
-        targets = cells.targets(latents[some].transpose(1, 0, 2).reshape(len(latents), -1))
-        tested = cross_validate(cells, targets, splits, parts, penalties, n_latents)
+    for targets in cells.shuffled(latents, orders):
+        tested = cross_validate(cells, targets, splits, parts, n_latents)
         first = first or tested
-        errors = np.sum([each.errors for each in tested], axis=0).reshape(n_orthants, len(some), n_latents).sum(axis=2)
+        errors = np.sum([each.errors for each in tested], axis=0).reshape(n_orthants, -1, n_latents).sum(axis=2)
         counts = np.sum([each.counts for each in tested], axis=0)[:, None] * n_latents
         r2s.append(np.mean(1 - errors / counts / PRIOR_VARIANCE, axis=0))
     predictions, squares, times = np.zeros_like(latents), np.zeros_like(latents), np.zeros((len(latents), 1))
@@ -319,7 +287,7 @@ def _scores(
         r2_local_by_orthant=local,
         predictions=predictions / times,
         regions=names,
-        penalties=np.array([penalties[each.chosen[0]] for each in first]),
+        penalties=np.array([PENALTIES[each.chosen[0]] for each in first]),
         null=null,
         # Draws that differ by rounding alone, as of states that do not vary, count as extreme.
         p=p_value(value - ROUNDING, null),

@@ -1,4 +1,4 @@
-"""How well a linear decoder of x* does at every step of a trial, beside what is possible at that step.
+"""How well a linear decoder of x* does at every step of a trial, beside the best that is possible at that step.
 
 Axis letters: N trials, T steps, H units, D latents.
 """
@@ -13,20 +13,23 @@ from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.decoding.controls import posterior_mean
 from mtrnn_analysis.decoding.decoding import decode, mean_r2
+from mtrnn_analysis.decoding.holdout import N_FOLDS
 from mtrnn_analysis.decoding.ridge import PENALTIES
 from mtrnn_analysis.orthants import orthants
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.ideal_observer.observer import running_means
 from mtrnn_envs.trials import samples_seen
-from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:
     from mtrnn_envs import Trials
 
+# Trials that each orthant must have at a step that is decoded.
+LEAST = 50
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Course(ProbeResult):
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class DecodingCourse(ProbeResult):
     """Decoding of x* at every step; `value` is `r2_prior` out of distribution at the last step that has one.
 
     Attributes:
@@ -52,7 +55,7 @@ class Course(ProbeResult):
     dt: float
 
 
-def course(
+def decoding_course(
     hidden: Float[np.ndarray, "N T H"],
     valid: Bool[np.ndarray, "N T"],
     latents: Float[np.ndarray, "N D"],
@@ -60,34 +63,26 @@ def course(
     trials: Trials | None = None,
     *,
     holdout: str = "orthant",
-    n_folds: int = 4,
-    penalties: tuple[float, ...] = PENALTIES,
-    least: int = 50,
-) -> Course:
+) -> DecodingCourse:
     """`r2_prior` of x* decoded at every step of the trials, by decoders fitted at that step (`decoding.decode`).
 
     Steps are counted from the start of the trial. Where periods are drawn per trial, the same step is then of trials
-    that have seen different numbers of samples, and the ceilings are means over them. Only trials that have not ended
-    are decoded at a step: in reaction-time tasks those that the agent found hard, so that late steps are not those of
-    all trials; the ideal observer is held against the agent on these same trials (theory, which knows nothing of the
-    choice of trials, is not). There is no null here; that of
-    the last step is the probe "decoding"'s.
+    that have seen different numbers of samples, and the upper bounds are means over them. Only trials that have not
+    ended are decoded at a step: in reaction-time tasks those that the agent found hard, so that late steps are not
+    those of all trials; the ideal observer is compared with the agent on these same trials (theory, which knows nothing
+    of the choice of trials, is not). There is no null here; that of the last step is the probe "decoding"'s.
 
     Arguments:
         hidden: states after each step, NaN beyond the end of a trial.
         valid: which steps belong to the trial.
         latents: x*.
         rng: deals the trials into folds.
-        trials: the same trials, for the ceilings.
-        holdout: the regions left out, see `decoding.decode`.
-        n_folds: 3 or more.
-        penalties: relative penalties tried.
-        least: trials that each orthant must have at a step; with fewer, the step is left out (NaN).
+        trials: the same trials, for the upper bounds.
+        holdout: as in `decode`.
 
     Raises:
-        ValueError: if an argument is out of its range, or no step has enough trials.
+        ValueError: if no step has 50 trials in each orthant, trials differ, or as `decode`.
     """
-    check_int("least", least, 2 * n_folds)
     if not len(hidden) == len(valid) == len(latents):
         raise ValueError(f"hidden has {len(hidden)} trials, valid {len(valid)}, latents {len(latents)}")
     if trials is not None and not np.array_equal(trials.latents, latents):
@@ -95,16 +90,14 @@ def course(
     groups = orthants(latents)
     n_steps, n_orthants = hidden.shape[1], len(groups.names)
     members = [np.bincount(groups.which[rows], minlength=n_orthants) for rows in valid.T]
-    steps = [t for t in range(n_steps) if members[t].min() >= least]
+    steps = [t for t in range(n_steps) if members[t].min() >= LEAST]
     if not steps:
-        raise ValueError(f"least={least!r}: no step has as many trials in each orthant; the most is {members[0].min()}")
+        raise ValueError(f"no step has {LEAST} trials or more in each orthant; the most is {members[0].min()}")
     inside, outside, ideal = np.full((3, n_steps), np.nan)
     for t in steps:
         rows = valid[:, t]
-        found = decode(
-            hidden[rows, t], latents[rows], rng, holdout=holdout, n_folds=n_folds, penalties=penalties, n_null=0
-        )
-        inside[t], outside[t] = found.in_distribution.r2_prior, found.value
+        result = decode(hidden[rows, t], latents[rows], rng, holdout=holdout, n_null=0)
+        inside[t], outside[t] = result.in_distribution.r2_prior, result.value
     seen, mean = np.full((2, n_steps), np.nan)
     if trials is not None:
         counts = np.stack([samples_seen(trials, np.full(len(latents), t)) for t in range(n_steps)], axis=1)
@@ -113,10 +106,10 @@ def course(
         if trials.task.encoder_noise == 0:
             ideal = _ideal(trials, counts, valid, groups.which, steps)
     after = np.isfinite(mean) & np.isfinite(ideal)
-    return Course(
+    return DecodingCourse(
         value=float(outside[steps[-1]]),
         n=len(latents),
-        settings={"holdout": holdout, "n_folds": n_folds, "penalties": tuple(penalties), "least": least},
+        settings={"holdout": holdout, "n_folds": N_FOLDS, "penalties": PENALTIES, "least": LEAST},
         ood=outside,
         id=inside,
         n_trials=np.count_nonzero(valid, axis=0),
@@ -141,8 +134,8 @@ def _ideal(trials: Trials, counts: np.ndarray, valid: np.ndarray, which: np.ndar
         means = running_means(trials)[:, :s]
         every = np.broadcast_to(np.arange(1, s + 1), (n, s))
         errors[:, 1:] = np.mean((posterior_mean(trials, means, every) - trials.latents[:, None]) ** 2, axis=2)
-    found = np.full(valid.shape[1], np.nan)
+    r2 = np.full(valid.shape[1], np.nan)
     for t in steps:
         by_trial = errors[np.arange(n), counts[:, t]]
-        found[t] = 1 - np.mean([by_trial[valid[:, t] & (which == q)].mean() for q in np.unique(which)]) / PRIOR_VARIANCE
-    return found
+        r2[t] = 1 - np.mean([by_trial[valid[:, t] & (which == q)].mean() for q in np.unique(which)]) / PRIOR_VARIANCE
+    return r2

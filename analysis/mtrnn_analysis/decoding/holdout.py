@@ -1,4 +1,4 @@
-"""Which trials a decoder is fitted to and which it is tested on: folds in distribution, regions of x* out of it.
+"""Splits of trials for decoders: folds in distribution, held-out regions of x* out of it.
 
 Trials are put into cells, the part of an orthant that is in a fold; splits are of cells (module `ridge`).
 Axis letters: N trials, D latents, Q orthants, F folds, C = Q F cells.
@@ -15,6 +15,8 @@ from jaxtyping import Bool, Int
 from mtrnn_analysis.decoding.ridge import Split
 from mtrnn_analysis.orthants import Orthants
 
+# Folds that the trials of each orthant are dealt into.
+N_FOLDS = 4
 # Most sets of orthants among which a penalty is chosen; beyond, whole orthants are put together (from D = 5 on).
 MOST_INNER = 16
 
@@ -60,7 +62,7 @@ HOLDOUTS: dict[str, Callable[[Orthants], list[Region]]] = {
 
 
 def regions(holdout: str, groups: Orthants) -> list[Region]:
-    """The regions that are left out, one after the other.
+    """The held-out regions, one after the other.
 
     Raises:
         ValueError: if `holdout` is none of `HOLDOUTS`, or trials are lacking for it.

@@ -11,19 +11,24 @@ Axis letters: N trials, H units, C cells, K targets, P penalties, G splits, V va
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mtrnn_analysis.result import ShortRepr
+
 # Penalties that are tried, relative to the mean variance of a unit times the number of trials fitted.
 PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-7, 1.1, 0.5))
+# Shuffled targets that are decoded at once: columns times cells (4 folds of 2^D orthants). The sums of products, a
+# number for each cell, unit and column, are some 16 MB with 64 units.
+COLUMNS = 2**15
 
 
-@dataclass(frozen=True, eq=False)
-class Ridge:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ridge(ShortRepr):
     """An affine decoder: prediction = states @ weights + intercept.
 
     Attributes:
@@ -42,7 +47,7 @@ class Ridge:
 
 
 class Split(NamedTuple):
-    """Which cells a decoder is fitted to, and how its penalty is chosen without the cells that it is tested on.
+    """The cells that a decoder is fitted to, and those that choose its penalty, without the cells that it is tested on.
 
     Attributes:
         fit: the cells fitted with the penalty chosen, `[C]`.
@@ -92,7 +97,7 @@ class Path(NamedTuple):
     vectors: Float[np.ndarray, "H H"]
 
     def scale(self) -> float:
-        """What relative penalties are relative to: the trials' number times the mean variance of a unit."""
+        """The unit of relative penalties: the trials' number times the mean variance of a unit."""
         return max(float(self.values.mean()), float(np.finfo(float).tiny))
 
     def gains(self, penalties: Float[np.ndarray, "*P"]) -> Float[np.ndarray, "*P H"]:
@@ -125,6 +130,12 @@ class Cells:
         hx = np.stack([part.T @ x for part, x in zip(self.states, parts, strict=True)])
         return Targets(np.stack([x.sum(axis=0) for x in parts]), np.stack([(x**2).sum(axis=0) for x in parts]), hx)
 
+    def shuffled(self, targets: Float[np.ndarray, "N D"], orders: Int[np.ndarray, "R N"]) -> Iterator[Targets]:
+        """The sums of targets in several orders of the trials, in blocks of orders that stay small."""
+        block = max(1, COLUMNS // (len(self.count) * targets.shape[1]))
+        for some in (orders[i : i + block] for i in range(0, len(orders), block)):
+            yield self.targets(targets[some].transpose(1, 0, 2).reshape(len(targets), -1))
+
     def path(self, fit: Bool[np.ndarray, " C"]) -> Path:
         """The decomposition for fits to the trials of `fit`."""
         key = fit.tobytes()
@@ -141,7 +152,7 @@ class Cells:
         return Fit(path, path.vectors.T @ (hx - path.mean[:, None] * x), x / path.n_trials)
 
     def error(self, fit: Fit, targets: Targets, test: Bool[np.ndarray, " C"]) -> Error:
-        """What the squared errors of fits on the trials of `test` follow from."""
+        """The sums that squared errors of fits on the trials of `test` follow from."""
         (count, h, hh), (x, xx, hx) = self._over(test), targets.over(test)
         path, mean = fit.path, fit.path.mean
         # Sums of products about the means of the trials fitted, along the eigenvectors of their Gram matrix.
@@ -221,7 +232,7 @@ def decoder(fit: Fit, penalties: Float[np.ndarray, " K"], shift: Float[np.ndarra
 def choose(
     cells: Cells, targets: Targets, split: Split, penalties: Float[np.ndarray, " P"], n_together: int
 ) -> Int[np.ndarray, " R"]:
-    """Which of the relative penalties has the least squared error on cells left out in turn.
+    """The index of the relative penalty with the least squared error on cells left out in turn.
 
     Each `n_together` targets that follow each other (the latents of one shuffle) share a penalty; the errors of all
     trials left out are added up.
@@ -238,7 +249,7 @@ def choose(
 
 
 class Tested(NamedTuple):
-    """What came of one split.
+    """The result of one split.
 
     Attributes:
         chosen: index of the penalty chosen, `[R]`.
@@ -258,7 +269,6 @@ def cross_validate(
     targets: Targets,
     splits: Sequence[Split],
     groups: Bool[np.ndarray, "Q C"],
-    penalties: Sequence[float],
     n_together: int,
 ) -> list[Tested]:
     """Nested cross-validation of many targets: for each split a penalty is chosen, a decoder fitted, and tested.
@@ -268,10 +278,9 @@ def cross_validate(
         targets: of them, sets of `n_together` that share their penalty.
         splits: of the cells.
         groups: sets of cells that errors are added up over.
-        penalties: relative ones, see `PENALTIES`.
         n_together: targets in a set.
     """
-    grid, choices, tested = np.asarray(penalties, float), {}, []
+    grid, choices, tested = np.array(PENALTIES), {}, []
     for split in splits:
         key = split.validations.tobytes() + split.pool.tobytes()
         if key not in choices:

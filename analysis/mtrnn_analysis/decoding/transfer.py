@@ -1,19 +1,21 @@
-"""Can a question that was never trained be answered from the states, in an orthant where it was never asked?
+"""Linear read-outs of new questions, tested in an orthant of x* that they were not fitted to.
 
 Axis letters: N trials, H units, D latents, Q orthants, L new questions, J pairs of question and orthant, R shuffles.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 
 from mtrnn_analysis.decoding.decoding import decode
 from mtrnn_analysis.decoding.holdout import region_splits, single
-from mtrnn_analysis.decoding.logistic import logistic_path
 from mtrnn_analysis.decoding.ridge import Split
 from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import Orthants, checked, orthants
@@ -29,30 +31,31 @@ if TYPE_CHECKING:
 PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(0, -6.1, -1))
 # Sets of orthants among which a penalty is chosen.
 MOST_INNER = 4
+# The least share of the rarer label in an orthant where a question is tested; half of it where it is fitted.
+LEAST_SHARE = 0.1
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Transfer(ProbeResult):
-    """Accuracy on questions never trained, in an orthant left out; `value` is the mean over pairs.
+    """Accuracy on new questions in a held-out orthant; `value` is the mean over pairs of question and orthant.
 
     Attributes:
         chance: accuracy of giving the more frequent answer of the orthant tested, mean over the same pairs.
         ideal: accuracy of the ideal observer, which knows the new questions, on the same pairs and trials; NaN without
             trials, or where it is not computed.
         nearest: accuracy of the trained question, or its opposite, that agrees best with the new one on the trials
-            fitted: what could be had by an old answer for a new question, if it were always right; NaN without trials.
-        through_latents: accuracy of putting the new question to x* as decoded from the states, by a ridge regression
-            fitted to x* itself on the same trials (`decoding.decode`): what a linear read-out can have that is told
-            more than labels.
+            fitted: the reach of an old answer to a new question, if it were always right; NaN without trials.
+        through_latents: accuracy of answering the new question from decoded x*, by a ridge regression fitted to x*
+            itself on the same trials (`decoding.decode`): the reach of a linear read-out that knows more than labels.
         normals: of the new questions, unit vectors, `[L, D]`.
         offsets: their distances from the origin, `[L]`; +1 is the answer where normals · x* > offsets.
         question: of each pair, `[J]`.
-        orthant: that was left out, of each pair, `[J]`, an index into `orthants`.
+        orthant: the held-out one of each pair, `[J]`, an index into `orthants`.
         accuracy: of each pair, `[J]`.
         chance_by_pair: `[J]`.
         ideal_by_pair: `[J]`; NaN as `ideal` is.
         orthants: as signs ("+-": x_1 > 0, x_2 <= 0).
-        penalties: chosen for each orthant left out, `[Q]`.
+        penalties: chosen for each held-out orthant, `[Q]`.
     """
 
     chance: float
@@ -77,25 +80,24 @@ def transfer(
     trials: Trials | None = None,
     *,
     n_questions: int = 12,
-    least_share: float = 0.1,
     n_null: int = 100,
 ) -> Transfer:
     """A linear read-out of new questions, fitted to all orthants but one and tested on that one.
 
     New questions are hyperplanes that miss the origin, as those of boundaries="affine" (unit normals uniform on the
     sphere, each plane through its own point uniform on [-0.3, 0.3]^D), drawn from `rng`: none of them was trained. For
-    each orthant left out, a logistic regression is fitted to their labels on the trials of the others; accuracy is
-    taken on the trials left out. Only pairs count where the plane cuts the orthant (the rarer label has a share of
-    `least_share` or more there), and where the trials fitted have both labels, the rarer with half that share or more:
-    elsewhere one answer would be right for (nearly) all trials.
+    each held-out orthant, a logistic regression is fitted to their labels on the trials of the others; accuracy is
+    taken on the trials left out. Only pairs count where the plane cuts the orthant (the rarer label has a share of 0.1
+    or more there), and where the trials fitted have both labels, the rarer with a share of 0.05 or more: elsewhere one
+    answer would be right for (nearly) all trials.
 
     Why logistic: the labels are those of a half-space, so their log odds are near linear in x*, and the normal is found
-    wherever x* was sampled. Least squares on labels is not: what it finds depends on the region. One penalty serves all
+    wherever x* was sampled. Least squares on labels is not: its normal depends on the region. One penalty serves all
     questions of an orthant: that with the highest accuracy where the other orthants (of more than 4, sets of them) are
     left out in turn.
 
-    Null hypothesis: in the orthant left out, x* is independent of what the read-outs say there. Under it x* can be
-    exchanged among the trials tested, with the read-outs as they are; a read-out that says the same to all of them ties
+    Null hypothesis: in the held-out orthant, x* is independent of the answers of the read-outs. Under it x* can be
+    exchanged among the trials tested, with the read-outs as they are; a read-out with one answer to all of them ties
     with every shuffle, and ties count as extreme. States that tell the orthant and nothing more fulfil it; those that
     code x* in each orthant in another way do not. So p says whether something carries over, `chance` and `ideal` how
     much: `value` can be above its null and below `chance`.
@@ -106,7 +108,6 @@ def transfer(
         rng: draws the questions, and shuffles.
         trials: the same trials, for the ideal observer and the trained questions.
         n_questions: new questions, 1 or more.
-        least_share: above 0, below 1/2.
         n_null: shuffles.
 
     Raises:
@@ -116,8 +117,6 @@ def transfer(
     states, latents = checked(states, latents)
     check_int("n_questions", n_questions, 1)
     check_int("n_null", n_null, 0)
-    if not 0 < least_share < 0.5:
-        raise ValueError(f"least_share={least_share!r} is not a number in (0, 0.5)")
     if trials is not None and not np.array_equal(trials.latents, latents):
         raise ValueError("trials are not those of latents: their x* differ")
     groups = orthants(latents)
@@ -127,29 +126,29 @@ def transfer(
     planes: Linear = affine(n_questions, latents.shape[1], seed)
     right = labels(planes, latents)
     splits = region_splits(single(groups), 1, MOST_INNER)
-    said, penalties = _read_outs(_scaled(states), right, groups, splits, least_share)
-    pairs = [(k, q) for q, split in enumerate(splits) for k in np.flatnonzero(_cut(right, groups, split, least_share))]
+    answers, penalties = _read_outs(_scaled(states), right, groups, splits)
+    pairs = [(k, q) for q, split in enumerate(splits) for k in np.flatnonzero(_cut(right, groups, split))]
     if not pairs:
         raise ValueError(
             f"n_questions={n_questions}: none divides an orthant so that the rarer label has a share of "
-            f"least_share={least_share} there, and half of it elsewhere"
+            f"{LEAST_SHARE} there, and half of it elsewhere; ask more questions"
         )
     question, orthant = np.array(pairs).T
     tested = [(groups.which == q, question[orthant == q]) for q in range(len(splits))]
     orders = permutations_within(groups.which, n_null, rng)
 
-    def by_pair(answers: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.mean(answers[rows][:, k] == truth[rows][:, k], axis=0) for rows, k in tested])
+    def by_pair(given: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.mean(given[rows][:, k] == truth[rows][:, k], axis=0) for rows, k in tested])
 
-    accuracy = by_pair(said, right)
-    value, null = float(accuracy.mean()), np.array([by_pair(said, right[order]).mean() for order in orders])
+    accuracy = by_pair(answers, right)
+    value, null = float(accuracy.mean()), np.array([by_pair(answers, right[order]).mean() for order in orders])
     decoded = decode(states, latents, rng, n_null=0).out_of_distribution.predictions
     positive = by_pair(np.ones_like(right), right)
     chance, ideal, nearest = np.maximum(positive, 1 - positive), np.full(len(pairs), np.nan), float("nan")
     if trials is not None:
         nearest = float(by_pair(_nearest(trials.labels, right, groups), right).mean())
         if trials.task.encoder_noise == 0:
-            # The new questions, put to the ideal observer of the task: all of its trials, with other boundaries.
+            # The ideal observer of the same trials under a task with the new questions as its boundaries.
             excluded = () if set(groups.names) & set(trials.task.excluded_orthants) else trials.task.excluded_orthants
             asked = replace(
                 trials.task,
@@ -159,14 +158,14 @@ def transfer(
                 cueing="all",
                 excluded_orthants=excluded,
             )
-            answers = trial_probabilities(replace(trials, task=asked, context=None))
-            ideal = by_pair(np.where(answers > 0.5, 1, -1), right)
+            positive = trial_probabilities(replace(trials, task=asked, context=None))
+            ideal = by_pair(np.where(positive > 0.5, 1, -1), right)
     return Transfer(
         value=value,
         null=null,
         p=p_value(value, null),
         n=len(states),
-        settings={"n_questions": n_questions, "least_share": least_share, "n_null": n_null},
+        settings={"n_questions": n_questions, "least_share": LEAST_SHARE, "n_null": n_null},
         chance=float(chance.mean()),
         ideal=float(ideal.mean()),
         nearest=nearest,
@@ -191,6 +190,8 @@ def _scaled(states: np.ndarray) -> np.ndarray:
     centred = states - states.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred / len(states))
     live = values > max(values.max(), 0) * len(values) * np.finfo(float).eps
+    if not live.any():
+        return np.zeros((len(states), 1))
     return centred @ vectors[:, live] / np.sqrt(max(values.clip(0).mean(), np.finfo(float).tiny))
 
 
@@ -200,46 +201,60 @@ def _rarer(right: np.ndarray) -> np.ndarray:
     return np.minimum(positive, 1 - positive)
 
 
-def _cut(right: np.ndarray, groups: Orthants, split: Split, least_share: float) -> Bool[np.ndarray, " L"]:
-    """Which questions divide the trials tested, and those fitted."""
+def _cut(right: np.ndarray, groups: Orthants, split: Split) -> Bool[np.ndarray, " L"]:
+    """True for the questions that divide the trials tested, and those fitted."""
     here, elsewhere = (_rarer(right[cells[groups.which]]) for cells in (split.test, split.fit))
-    return (here >= least_share) & (elsewhere >= least_share / 2)
+    return (here >= LEAST_SHARE) & (elsewhere >= LEAST_SHARE / 2)
 
 
 def _read_outs(
-    states: np.ndarray, right: np.ndarray, groups: Orthants, splits: list[Split], least_share: float
+    states: np.ndarray, right: np.ndarray, groups: Orthants, splits: list[Split]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The answers by read-outs not fitted to the trial's orthant, and the penalties.
 
     +1 or -1; 0 to the questions that do not divide the orthant.
     """
-    grid, n_questions = np.array(PENALTIES), right.shape[1]
-    paths: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-    said, penalties = np.zeros_like(right), np.zeros(len(splits))
+    paths: dict[bytes, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
+    answers, penalties = np.zeros_like(right), np.zeros(len(splits))
 
-    def path(fit: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weights `[P, H, L]` and intercepts `[P, 1, L]` of the questions wanted; each is fitted once."""
-        shapes = (len(grid), states.shape[1], n_questions), (len(grid), 1, n_questions)
-        weights, intercepts = paths.setdefault(fit.tobytes(), (np.full(shapes[0], np.nan), np.full(shapes[1], np.nan)))
-        if (lacking := wanted & np.isnan(intercepts[0, 0])).any():
-            rows = fit[groups.which]
-            found = logistic_path(states[rows], right[rows][:, lacking].astype(np.int64), grid)
-            weights[:, :, lacking], intercepts[:, 0, lacking] = found
-        return weights[:, :, wanted], intercepts[:, :, wanted]
+    def scores(split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log odds of the trials tested, `[P, N, L]`, for the questions that divide them; these trials and questions.
+
+        Each question is fitted once to a set of trials.
+        """
+        rows, fitted = split.test[groups.which], split.fit[groups.which]
+        path, cut = paths.setdefault(split.fit.tobytes(), {}), np.flatnonzero(_cut(right, groups, split)).tolist()
+        for k in cut:
+            if k not in path:
+                path[k] = _logistic_path(states[fitted], right[fitted, k])
+        weights = np.stack([path[k][0] for k in cut], axis=2) if len(cut) else np.empty((1, states.shape[1], 0))
+        intercepts = np.stack([path[k][1] for k in cut], axis=1) if len(cut) else np.empty((1, 0))
+        return states[rows] @ weights + intercepts[:, None], np.flatnonzero(rows), np.array(cut, np.int64)
 
     for q, split in enumerate(splits):
-        found = np.zeros(len(grid))
+        hits = np.zeros(len(PENALTIES))
         for left_out in split.validations:
-            inner = Split(split.pool & ~left_out, left_out, split.validations, split.pool)
-            rows, cut = left_out[groups.which], _cut(right, groups, inner, least_share)
-            weights, intercepts = path(inner.fit, cut)
-            found += np.sum((states[rows] @ weights + intercepts > 0) == (right[rows][:, cut] > 0), axis=(1, 2))
-        best = int(found.argmax())
-        penalties[q] = grid[best]
-        rows, cut = split.test[groups.which], _cut(right, groups, split, least_share)
-        weights, intercepts = path(split.fit, cut)
-        said[np.ix_(rows, cut)] = np.where(states[rows] @ weights[best] + intercepts[best] > 0, 1, -1)
-    return said, penalties
+            odds, rows, cut = scores(Split(split.pool & ~left_out, left_out, split.validations, split.pool))
+            hits += np.sum((odds > 0) == (right[np.ix_(rows, cut)] > 0), axis=(1, 2))
+        best = int(hits.argmax())
+        penalties[q] = PENALTIES[best]
+        odds, rows, cut = scores(split)
+        if len(cut):
+            answers[np.ix_(rows, cut)] = np.where(odds[best] > 0, 1, -1)
+    return answers, penalties
+
+
+def _logistic_path(states: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights `[P, H]` and intercepts `[P]` for all penalties, each fit starting from that of the next larger one."""
+    model: Any = LogisticRegression(solver="newton-cholesky", warm_start=True, tol=1e-6)
+    path = []
+    with warnings.catch_warnings():
+        # Newton's line search has nothing to gain at an optimum: scikit-learn then warns, and turns to L-BFGS.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for penalty in PENALTIES:
+            model.set_params(C=1 / (len(states) * penalty)).fit(states, labels)
+            path.append((model.coef_[0].copy(), model.intercept_[0]))
+    return np.stack([weights for weights, _ in path]), np.array([intercept for _, intercept in path])
 
 
 def _nearest(trained: np.ndarray, right: np.ndarray, groups: Orthants) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""How well subspaces go with coding axes, and others that the data vary along. Axis letters: P subspaces, S components
-of the state, D dimensions, R draws (K where there may be none).
+"""Alignment of slow directions with the coding axes of x*, and with random axes that the states vary along.
+
+Axis letters: P subspaces, S components of the state, D dimensions, R draws (K where there may be none).
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from mtrnn_analysis.result import NO_NULL
 def alignment_of(
     directions: Sequence[np.ndarray | None], axes: Float[np.ndarray, "S D"], random_axes: Float[np.ndarray, "R S D"]
 ) -> tuple[float, Float[np.ndarray, " K"]]:
-    """The mean squared cosine of the principal angles between subspaces and the span of some axes, averaged over the
-    subspaces, and the same with each of R other sets of axes. Bases are orthonormal; what is None is left out; NaN, and
-    no draws, if nothing is left.
+    """The mean squared cosine of the principal angles between subspaces and the span of `axes`, averaged over the
+    subspaces, and the same with each of the R `random_axes`. All bases are orthonormal. None is skipped; if nothing is
+    left, the mean is NaN and the draws are empty.
     """
     known = [each for each in directions if each is not None]
     if not known:
         return math.nan, NO_NULL
-    # The sum over points goes first: that of squared cosines is linear in the projectors.
+    # Squared cosines are linear in the projectors, so the sum over subspaces comes first.
     projector = np.mean([each @ each.T for each in known], axis=0)
     each = np.concatenate([axes[None], random_axes])
     found = (each * (projector @ each)).sum(axis=(1, 2)) / axes.shape[1]
@@ -38,8 +39,8 @@ def local_alignment(
     n_null: int,
     rng: np.random.Generator,
 ) -> tuple[float, Float[np.ndarray, " K"]]:
-    """`alignment_of` with the coding axes of the orthant of x* that each of `directions` is from, as `which` says, and
-    with others drawn from the covariance of the states of that orthant, for each by itself; averaged over all.
+    """`alignment_of` by orthants of x*: each subspace against the coding axes of its own orthant (`which`), and axes
+    drawn from the covariance of the states of that orthant; averaged over all subspaces.
     """
     total, null, count = 0.0, np.zeros(n_null), 0
     for q in np.unique(which):

@@ -1,4 +1,4 @@
-"""A verdict on the continuous attractor that lists its evidence. Axis letter: D latents."""
+"""A conclusion about the continuous attractor, with its evidence. Axis letter: D latents."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtrnn_analysis.dynamics.fixed_points import FixedPoints, affordable_starts, fixed_points
-from mtrnn_analysis.dynamics.perturbations import Perturbations, perturbations
+from mtrnn_analysis.dynamics.fixed_points import fixed_points
+from mtrnn_analysis.dynamics.perturbations import perturbations
 from mtrnn_analysis.dynamics.rollout import Rollout, rollout
+from mtrnn_analysis.dynamics.search import affordable_starts
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.trials import Trials
@@ -22,18 +23,30 @@ NO_MEMORY = "no memory"
 HALF = 0.5
 # Of r2_prior: the error is twice the prior's variance, as with another trial's x*. A decoder that always says 0 has 0.
 ASTRAY = -1.0
+# See `attractor` for their reasons. Evidence counts from the threshold up, or up to it for those in `AT_MOST`.
+THRESHOLDS = {"decodable": 0.5, "continuum": 0.5, "tangent": 0.5, "kept": 0.9, "moved": 0.2, "remaining": 0.2}
+AT_MOST = ("moved", "remaining")
+WHY = {
+    "decodable": "r² of the worst direction of x* at the end of the stimulus: what is not in the state cannot be held",
+    "continuum": "share of starts that end at a point near the data with exactly D slow eigenvalues, and a gap: "
+    "neutral in as many directions as x* has, and in no other",
+    "tangent": "mean cos² between the slow directions and the coding axes of x*: it is x* that is held",
+    "kept": "share of that r² left after {} steps with nothing shown, by the same decoder",
+    "moved": "how far, of a step, the decoded x* is from where a push along the coding axes put it, a trial later",
+    "remaining": "what remains of a push across the coding axes, a trial later: an attractor attracts",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """One thing that is true of a continuous attractor, and whether it is of this network.
+    """One property of a continuous attractor, measured in this network.
 
     Attributes:
-        name: in short.
-        value: what was found; NaN where it was not asked.
-        threshold: what it is held against.
+        name: of the property.
+        value: as measured; NaN where it was not.
+        threshold: compared with `value`.
         at_least: whether `value` must be `threshold` or more; otherwise `threshold` or less.
-        why: what the value is, and why it tells.
+        why: the meaning of the value, and why it tells.
     """
 
     name: str
@@ -44,19 +57,20 @@ class Evidence:
 
     @property
     def holds(self) -> bool:
-        """Whether it is as it is on a continuous attractor. A value that is NaN is not."""
+        """Whether `value` is on the attractor's side of `threshold`; False for NaN."""
         return self.value >= self.threshold if self.at_least else self.value <= self.threshold
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Attractor(ProbeResult):
-    """The verdict. `value` is the share of the evidence that holds; it has no null: see `attractor`.
+    """Whether the network holds x* on a continuous attractor. `value` is the share of the evidence that holds; it has
+    no null (see `attractor`).
 
     Attributes:
-        verdict: in words.
-        evidence: row by row.
+        verdict: the conclusion, in words.
+        evidence: its rows.
         values: the rows' values by name.
-        time_constant: of the fastest decay of the decoded x* in steps; see `mtrnn_analysis.dynamics.rollout.Rollout`.
+        time_constant: of the fastest decay of the decoded x* in steps; see `mtrnn_analysis.dynamics.Rollout`.
         half_life: steps until half of r2 is gone, likewise.
     """
 
@@ -72,12 +86,6 @@ def attractor(
     trials: Trials,
     rng: np.random.Generator,
     *,
-    decodable: float = 0.5,
-    continuum: float = 0.5,
-    tangent: float = 0.5,
-    kept: float = 0.9,
-    moved: float = 0.2,
-    remaining: float = 0.2,
     multiples: tuple[int, ...] = (1, 2, 10),
     cue: float | None = None,
     n_trials: int = 1000,
@@ -86,29 +94,30 @@ def attractor(
 ) -> Attractor:
     """Whether the network holds x* on a continuous attractor of D dimensions at the end of the stimulus.
 
-    No number alone shows one. A decoder finds x* in networks that forget it at once; a slow point is a matter of one
-    state; and a network that is slow in every direction holds x* too, with all its noise. So all of these are asked:
+    No single number shows one: a decoder finds x* in networks that forget it at once, a slow point concerns one state,
+    and a network that is slow in every direction holds x* with all its noise. So the probe measures all of these:
 
-    | evidence | what | threshold |
+    | evidence | measure | threshold |
     |---|---|---|
-    | decodable | r2_prior of the direction of x* decoded worst, at the end of the stimulus | at least `decodable` |
-    | spectrum | share of starts that lead to a point near the data with D slow eigenvalues and a gap | `continuum` |
-    | tangent | mean squared cosine of slow directions and coding axes at those points | `tangent` |
-    | held 1x, 2x, 10x | what is left of that r2 after so many trial lengths, frozen decoder | at least `kept` |
-    | along | how far the decoded x* is from where a push along the axes put it, one trial later | at most `moved` |
-    | across | what remains of a push across, one trial later | at most `remaining` |
+    | decodable | r2_prior of the direction of x* decoded worst, at the end of the stimulus | at least 0.5 |
+    | spectrum | share of starts that lead to a point near the data with D slow eigenvalues and a gap | at least 0.5 |
+    | tangent | mean squared cosine of slow directions and coding axes at those points | at least 0.5 |
+    | held 1x, 2x, 10x | share of that r2 left after so many trial lengths, frozen decoder | at least 0.9 |
+    | along | distance of the decoded x* from where a push along the axes put it, one trial later | at most 0.2 |
+    | across | share of a push across that remains, one trial later | at most 0.2 |
 
-    Why these thresholds: a network that knows less than half of the variance of some direction of x* has no D latents
-    to hold. A majority of points must agree on the spectrum, and the slow directions be nearer to the coding axes than
-    to what is across (45 degrees). A tenth of r2, or a fifth of a step, may be lost: an attractor that training made is
-    a row of near-fixed points. A fifth of a push across after one trial is a time constant of 14 steps in a trial of
-    22, less than that of what counts as slow (the length of the stimulus). All are settings; the values are told.
+    Reasons for the thresholds: a network that knows less than half of the variance of some direction of x* has no D
+    latents to hold. A majority of points must agree on the spectrum, and the slow directions must be nearer to the
+    coding axes than to what is across (45 degrees). A tenth of r2, or a fifth of a step, may be lost: an attractor that
+    training made is a row of near-fixed points. A fifth of a push across after one trial is a time constant of 14 steps
+    in a trial of 22, less than that of what counts as slow (the length of the stimulus). For other thresholds compare
+    `values` with them.
 
-    The verdict is the first of these that is true:
+    The conclusion is the first of these that is true:
 
-    - "x* is not in the state": it is not decodable. Nothing else is asked then.
+    - "x* is not in the state": it is not decodable. Nothing else is measured then.
     - "continuous attractor": all rows hold.
-    - "x* is held, but ...": all memory rows hold, and others, which are named, do not.
+    - "x* is held, but ...": all memory rows hold; others, which are named, do not.
     - "no memory: the decoded x* goes astray": after the first multiple of the trial's length r2 of some direction is
       below -1, where another trial's x* would be as good; or none is left and no direction decays.
     - "no memory": less than half of r2 is left there in every direction; "memory of ... of D directions of x*": in
@@ -116,70 +125,50 @@ def attractor(
     - "slow manifold that leaks (time constant ...)", or "... that drifts away (half-life ...)" where no direction
       decays; with "pushes across remain" where they do: then it is slow in other directions too.
 
-    A share of evidence has no null distribution; rows rest on probes that have (`rollout`, `perturbations`,
-    `fixed_points`), and whose findings should be looked at beside this one.
+    A share of evidence has no null distribution. The rows rest on probes that have one (`rollout`, `perturbations`,
+    `fixed_points`); read their results beside this one.
 
     Arguments:
-        dynamics: of the network.
-        trials: at least 20.
-        rng: for all that is drawn.
-        decodable: a threshold, see above.
-        continuum: a threshold, see above.
-        tangent: a threshold, see above.
-        kept: a threshold, see above.
-        moved: a threshold, see above.
-        remaining: a threshold, see above.
-        multiples: of the trial's length at which memory is asked, rising.
-        cue: shown while nothing is; None for what the task shows during the stimulus.
-        n_trials: how many trials are used at most.
-        n_starts: of the search for fixed points; None for half of what `fixed_points` takes by itself.
+        multiples: of the trial's length at which memory is measured, rising.
+        cue: of the resting observation; None for that of the stimulus.
+        n_trials: at most so many trials are used.
+        n_starts: of the search for fixed points; None for half of the default of `fixed_points`.
         n_directions: sets of directions across.
 
     Raises:
         ValueError: if an argument is out of its range, or one of these probes refuses.
     """
-    thresholds = {
-        "decodable": decodable,
-        "continuum": continuum,
-        "tangent": tangent,
-        "kept": kept,
-        "moved": moved,
-        "remaining": remaining,
-    }
-    for name, threshold in thresholds.items():
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"{name}={threshold!r} is not a number from 0 to 1")
     memory = rollout(dynamics, trials, rng, n_null=0, multiples=multiples, cue=cue, n_trials=n_trials)
-    cue = memory.settings["cue"]
-    points = pushes = None
+    cue, worst = memory.settings["cue"], memory.r2_directions[:, 0]
     n_starts = affordable_starts(dynamics, 64) if n_starts is None else n_starts
-    if memory.r2_directions[0, 0] >= decodable:
+    spectrum = tangent = along = across = math.nan
+    held = dict.fromkeys(memory.marks, math.nan)
+    if worst[0] >= THRESHOLDS["decodable"]:
         pushes = perturbations(dynamics, trials, rng, n_null=n_directions, cue=cue, n_trials=n_trials)
         points = fixed_points(dynamics, trials.task, trials, rng, n_starts=n_starts, cue=cue, n_null=0)
+        spectrum, tangent = float(np.mean(points.near & points.of_points.continuous)), points.alignment
+        along, across = abs(pushes.gain_left - 1), pushes.across_left
+        held = {mark: float(worst[np.searchsorted(memory.steps, mark)] / worst[0]) for mark in memory.marks}
     rows = (
-        Evidence(
-            name="decodable",
-            value=float(memory.r2_directions[0, 0]),
-            threshold=decodable,
-            at_least=True,
-            why="r² of the worst direction of x* at the end of the stimulus: what is not in the state cannot be held",
-        ),
-        *_of_points(points, continuum, tangent),
-        *_of_memory(memory, kept, multiples, asked=points is not None),
-        *_of_pushes(pushes, moved, remaining),
+        _row("decodable", float(worst[0]), "decodable"),
+        _row("spectrum", spectrum, "continuum"),
+        _row("tangent", tangent, "tangent"),
+        *(_row(f"held {times}x", held[mark], "kept", mark) for times, mark in zip(multiples, held, strict=True)),
+        _row("along", along, "moved"),
+        _row("across", across, "remaining"),
     )
     return Attractor(
         value=float(np.mean([row.holds for row in rows])),
         n=memory.n,
         settings={
-            **thresholds,
+            **THRESHOLDS,
             "multiples": tuple(multiples),
             "cue": cue,
             "n_trials": n_trials,
             "n_starts": n_starts,
             "n_directions": n_directions,
         },
-        verdict=_verdict(rows, memory),
+        verdict=_conclusion(rows, memory),
         evidence=rows,
         values={row.name: row.value for row in rows},
         time_constant=memory.time_constant,
@@ -187,68 +176,23 @@ def attractor(
     )
 
 
-def _of_points(points: FixedPoints | None, continuum: float, tangent: float) -> tuple[Evidence, ...]:
-    share = math.nan if points is None else float(np.mean(points.near & points.of_points.continuous))
-    return (
-        Evidence(
-            name="spectrum",
-            value=share,
-            threshold=continuum,
-            at_least=True,
-            why="share of starts that end at a point near the data with exactly D slow eigenvalues, and a gap: "
-            "neutral in as many directions as x* has, and in no other",
-        ),
-        Evidence(
-            name="tangent",
-            value=math.nan if points is None else points.alignment,
-            threshold=tangent,
-            at_least=True,
-            why="mean cos² between the slow directions and the coding axes of x*: it is x* that is held",
-        ),
+def _row(name: str, value: float, threshold: str, steps: int = 0) -> Evidence:
+    return Evidence(
+        name=name,
+        value=value,
+        threshold=THRESHOLDS[threshold],
+        at_least=threshold not in AT_MOST,
+        why=WHY[threshold].format(steps),
     )
 
 
-def _of_memory(memory: Rollout, kept: float, multiples: tuple[int, ...], asked: bool) -> tuple[Evidence, ...]:
-    at = np.searchsorted(memory.steps, memory.marks)
-    return tuple(
-        Evidence(
-            name=f"held {multiple}x",
-            value=float(memory.r2_directions[k, 0] / memory.r2_directions[0, 0]) if asked else math.nan,
-            threshold=kept,
-            at_least=True,
-            why=f"share of that r² left after {memory.steps[k]} steps with nothing shown, by the same decoder",
-        )
-        for multiple, k in zip(multiples, at, strict=True)
-    )
-
-
-def _of_pushes(pushes: Perturbations | None, moved: float, remaining: float) -> tuple[Evidence, ...]:
-    return (
-        Evidence(
-            name="along",
-            value=math.nan if pushes is None else abs(pushes.gain_left - 1),
-            threshold=moved,
-            at_least=False,
-            why="how far, of a step, the decoded x* is from where a push along the coding axes put it, a trial later",
-        ),
-        Evidence(
-            name="across",
-            value=math.nan if pushes is None else pushes.across_left,
-            threshold=remaining,
-            at_least=False,
-            why="what remains of a push across the coding axes, a trial later: an attractor attracts",
-        ),
-    )
-
-
-def _verdict(rows: tuple[Evidence, ...], memory: Rollout) -> str:
+def _conclusion(rows: tuple[Evidence, ...], memory: Rollout) -> str:
     if not rows[0].holds:
         return NOT_IN_STATE
     failing = [row.name for row in rows if not row.holds]
     if not failing:
         return CONTINUOUS
-    held = [row for row in rows if row.name.startswith("held")]
-    if all(row.holds for row in held):
+    if not any(name.startswith("held") for name in failing):
         return f"x* is held, but evidence of a continuous attractor is missing: {', '.join(failing)}"
     decaying, n_dims = math.isfinite(memory.time_constant), memory.r2_directions.shape[1]
     first = memory.r2_directions[np.searchsorted(memory.steps, memory.marks[0])]

@@ -1,4 +1,4 @@
-"""The states that trials put dynamics into, and the scales of what lies near them.
+"""States of the data, those that dynamics take during trials, and the scale of distances to them.
 
 Axis letters: N trials, T steps, S components of the state, K states of the data, D latents, R draws.
 """
@@ -26,16 +26,15 @@ class DataStates(NamedTuple):
         latents: x* of the trials.
         reference: all states of the first half of the trials, `[K, S]`.
         others: all of the other half.
-        own: the distance of each of `others` to the nearest of `reference`: how far states of the data are from what
-            is taken for the data.
+        own: the distance of each of `others` to the nearest of `reference`.
         unit: the median of these.
         deviations: standard deviation of each component over all states, `[S]`.
         scale: the square root of their summed squares, that of the trace of the covariance.
         coding: the coding axes cov(h, x*) cov(x*)^-1 at the last steps, `[S, D]` (Haufe et al. 2014,
-            doi:10.1016/j.neuroimage.2013.10.067): no rows of a decoder.
+            doi:10.1016/j.neuroimage.2013.10.067); not the rows of a decoder.
         orthants: the orthant of x* of each of `reference` and then `others`, `[K + L]`.
         local_coding: the coding axes of the trials of each orthant alone, `[Q, S, D]`: a curved code has others in
-            each. NaN where an orthant has less than D + 2 trials, which do not tell.
+            each. NaN where an orthant has fewer than D + 2 trials.
     """
 
     paths: Float[np.ndarray, "N T S"]
@@ -53,9 +52,7 @@ class DataStates(NamedTuple):
     def random_axes(
         self, n_draws: int, rng: np.random.Generator, orthant: int | None = None
     ) -> Float[np.ndarray, "R S D"]:
-        """As many axes as there are coding axes, drawn from a normal distribution with the covariance of the data, or
-        of those of one orthant.
-        """
+        """D axes, drawn from a normal distribution with the covariance of the data, or of the data of one orthant."""
         states = np.concatenate([self.reference, self.others])
         states = states if orthant is None else states[self.orthants == orthant]
         centred = (states - states.mean(axis=0)) / np.sqrt(len(states))
@@ -64,13 +61,11 @@ class DataStates(NamedTuple):
 
 
 def data_states(dynamics: Dynamics, trials: Trials, context: int | None = None) -> DataStates:
-    """The states that `trials` put `dynamics` into; with `context`, trials in which that task is asked.
-
-    Raises:
-        ValueError: if there are less than 4 trials, or D + 2, or states are not finite, or do not vary.
+    """The states that `dynamics` take during `trials`; with `context`, trials in which that task is cued. Raises
+    `ValueError` if there are fewer than 4 trials, or D + 2, or states are not finite, or do not vary.
     """
     if len(trials) < 4:
-        raise ValueError(f"trials are {len(trials)}; 4 or more are needed")
+        raise ValueError(f"trials has {len(trials)} trials; 4 or more are needed")
     if context is not None:
         trials = replace(trials, context=np.full(len(trials), context))
     n, when = len(trials), trials.timing
@@ -79,13 +74,13 @@ def data_states(dynamics: Dynamics, trials: Trials, context: int | None = None) 
     steps = np.arange(states.shape[1])
     counts = (steps >= on[:, None]) & (steps < end[:, None])
     if not np.isfinite(states[counts]).all():
-        raise ValueError("dynamics give states that are not finite in these trials: there is nothing to be near to")
+        raise ValueError("dynamics gives states that are not finite in these trials")
     first, second = (states[rows][counts[rows]] for rows in (slice(n // 2), slice(n // 2, n)))
     own, deviations = nearest(second, first), states[counts].std(axis=0)
     scale, unit = float(np.linalg.norm(deviations)), float(np.median(own))
     if not min(scale, unit) > 0:
         raise ValueError(
-            f"dynamics give states with standard deviation {scale:.3g}, half of them no farther than {unit:.3g} from "
+            f"dynamics gives states with standard deviation {scale:.3g}, half of them no farther than {unit:.3g} from "
             "those of other trials: they must vary"
         )
     last = states[np.arange(n), end - 1]

@@ -1,6 +1,6 @@
-"""How a decoded x* moves when nothing is shown: its bias field, its dispersion, and the drift that would be ideal.
+"""Drift of a decoded x* while nothing is shown: its bias field, its dispersion, and the ideal observers' drift.
 
-Axis letters: N trials, D latents, K consecutive steps, M steps shown, B bins, P points, V values.
+Axis letters: N trials, D latents, K consecutive steps, M steps reported, B bins.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from mtrnn_envs.ideal_observer.latent_posterior import running_statistic
 from mtrnn_envs.ideal_observer.observer import posterior
 from mtrnn_envs.trials import Trials
 
-# Latents are told apart to this, a billionth of their range; what differs by less differs by rounding.
+# A billionth of the range of latents; smaller differences are rounding.
 PRECISION = 1e-9
+FEWEST = 5  # steps in a bin of the bias field
 
 
 def ideal_r2(trials: Trials, steps: Int[np.ndarray, " M"]) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
-    """r2_prior of the ideal observers that are told, and not told, when the stimulus ends; see `rollout`.
+    """r2_prior of the ideal observers that know, and do not know, when the stimulus ends; see `rollout`.
 
-    Each is the mean of the exact posterior; the second's after `steps` samples more, all of them zeros. NaN where the
-    ideal observer is not computed (with noise behind the encoder).
+    Each estimate is the mean of the exact posterior; the second's after `steps` more samples, all of them zeros. NaN
+    where the ideal observer is not computed (with noise behind the encoder).
     """
     task = trials.task
     if task.encoder_noise:
@@ -52,13 +53,9 @@ class BiasField(NamedTuple):
     multipliers: Complex[np.ndarray, " D"]
 
 
-def bias_field(decoded: Float[np.ndarray, "N K D"], n_bins: int, fewest: int = 5) -> BiasField:
-    """The bias field of decoded paths: in bins of the cube of x* (D = 1, 2), and as a linear fit.
-
-    Arguments:
-        decoded: x* as decoded at consecutive steps.
-        n_bins: for each latent.
-        fewest: steps that a bin must rest on.
+def bias_field(decoded: Float[np.ndarray, "N K D"], n_bins: int) -> BiasField:
+    """The bias field of x* as decoded at consecutive steps: in `n_bins` bins along each latent (D = 1, 2), and as a
+    linear fit.
     """
     d = decoded.shape[2]
     decoded = np.where(np.isfinite(decoded), decoded, np.nan)
@@ -77,15 +74,15 @@ def bias_field(decoded: Float[np.ndarray, "N K D"], n_bins: int, fewest: int = 5
         nothing = np.empty((0, d))
         return BiasField(nothing, nothing, np.empty(0, np.int64), slopes, offset, multipliers)
     inside = (np.abs(here) <= 0.5).all(axis=1)
-    here, change = here[inside], change[inside]
-    counts, sums = _binned(here, n_bins, np.concatenate([here, change], axis=1))
-    full = counts >= fewest
-    means = sums[full] / counts[full, None]
+    index, moved = _bins(here[inside], n_bins), np.concatenate([here, change], axis=1)[inside]
+    counts = np.bincount(index, minlength=n_bins**d)
+    full = counts >= FEWEST
+    means = np.stack([np.bincount(index, each, n_bins**d) for each in moved.T], axis=1)[full] / counts[full, None]
     return BiasField(means[:, :d], means[:, d:], counts[full], slopes, offset, multipliers)
 
 
 def time_constant(multipliers: Complex[np.ndarray, " D"]) -> float:
-    """-1 / ln min |mu|, in steps: how long the direction that decays fastest is kept. inf if none decays."""
+    """-1 / ln min |mu|, in steps: the time constant of the direction that decays fastest; inf if none decays."""
     least = float(np.abs(multipliers).min())
     if math.isnan(least):
         return least
@@ -107,9 +104,8 @@ def half_life(r2: Float[np.ndarray, " K"]) -> float:
 
 
 def dispersion(decoded: Float[np.ndarray, "N M D"]) -> Float[np.ndarray, " M"]:
-    """The variance per latent of decoded x* about a linear fit to where it was at first, within bins of that.
-
-    NaN if there are too few trials, inf where decoded values are not finite.
+    """The variance per latent of decoded x* about a linear fit to its first place, within bins of that; NaN with too
+    few trials, inf where decoded values are not finite.
     """
     start, d = decoded[:, 0], decoded.shape[2]
     finite = np.asarray(np.isfinite(decoded).all(axis=(0, 2)))
@@ -130,22 +126,14 @@ def dispersion(decoded: Float[np.ndarray, "N M D"]) -> Float[np.ndarray, " M"]:
 
 
 def growth(steps: Int[np.ndarray, " M"], values: Float[np.ndarray, " M"], window: int) -> float:
-    """The slope of `values` per step, from step 1 to `window`; NaN if fewer than two steps are shown there."""
+    """The slope of `values` per step, from step 1 to `window`; NaN with fewer than two steps there."""
     rows = (steps >= 1) & (steps <= window)
     if np.count_nonzero(rows) < 2 or not np.isfinite(values[rows]).all():
         return float("nan")
     return float(np.polyfit(steps[rows], values[rows], 1)[0])
 
 
-def _binned(points: np.ndarray, n_bins: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many of `points` `[P, D]` lie in each bin of the cube of x*, `[B]`, and sums of `values`, `[B, V]`."""
-    index = _bins(points, n_bins)
-    n = n_bins ** points.shape[1]
-    sums = np.stack([np.bincount(index, column, n) for column in values.T], axis=1)
-    return np.bincount(index, minlength=n), sums
-
-
 def _bins(points: np.ndarray, n_bins: int) -> np.ndarray:
-    """The bin of each point; those outside the cube of x* go to the nearest."""
+    """The bin of each point of the cube of x*; points outside go to the nearest."""
     each = np.clip(((points + 0.5) * n_bins).astype(np.int64), 0, n_bins - 1)
     return each @ n_bins ** np.arange(points.shape[1])

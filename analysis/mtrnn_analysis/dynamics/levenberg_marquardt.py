@@ -1,6 +1,6 @@
 """Fixed and slow points of dynamics by batched Levenberg-Marquardt. Axis letters: N points, S components of the state.
 
-Each point is a problem of its own; they are worked on together because a step of them all is a few calls.
+Each point is a separate problem; a step of all of them together is a few calls of numpy.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from mtrnn_envs.protocols import Dynamics
 
 # Damping of the first step, and the least; both for |J - I| of about 1, as that of any stable network is.
 FIRST_DAMPING, LEAST_DAMPING = 1e-3, 1e-14
-# A point rests once a step would take less than this share of its q away, or this many in a row took nothing.
+# A point is done once a step would take away less than this share of its q, or this many in a row took nothing.
 LEAST_GAIN, MOST_FAILURES = 1e-8, 14
 
 
 class Minima(NamedTuple):
-    """Where the minimisation ended.
+    """The points at which the minimisation ended.
 
     Attributes:
         states: the points.

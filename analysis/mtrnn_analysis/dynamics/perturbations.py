@@ -1,4 +1,4 @@
-"""Pushes of the state along the coding axes of x* and across them, and what remains of them.
+"""Pushes of the state along the coding axes of x* and across them, and the share of each that remains.
 
 Axis letters: N trials, S components of the state, D latents, K steps, R draws.
 """
@@ -22,25 +22,24 @@ from mtrnn_envs.trials import Trials
 from mtrnn_envs.utils.validation import check_choice, check_int
 
 ACROSS = ("data", "isotropic")
-# Directions in which states vary by less, relative to the direction in which they vary most, are ones in which they do
-# not vary but for rounding.
+# Relative to the direction in which states vary most; less variation is rounding.
 RELATIVE_VARIATION = 1e-7
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Perturbations(ProbeResult):
-    """What `perturbations` found; `value` is what remains of pushes along the coding axes, less that of pushes across.
+    """Whether pushes along the coding axes of x* persist where pushes across them decay. `value` is the share that
+    remains of pushes along, less the share that remains of pushes across.
 
     Attributes:
-        along: what remains of pushes along after 0, ..., K steps, as a share of their norm: medians over trials,
-            `[K+1]`.
+        along: the share of the norm of pushes along that remains after 0, ..., K steps: medians over trials, `[K+1]`.
         along_quartiles: the quartiles over trials, `[2, K+1]`.
         across: the same of pushes across, for each set of directions drawn, `[R, K+1]`.
-        gain: the shift of the decoded x* in the direction asked, as a share of the step asked, medians over trials,
-            `[K+1]`: 1 where x* was moved as asked and stays so.
+        gain: the shift of the decoded x* in the direction of the intended step d, as a share of its length, medians
+            over trials, `[K+1]`: 1 where x* was moved by d and stays there.
         gain_quartiles: `[2, K+1]`.
         leak: the length of the shift of the decoded x* that pushes across bring about, as a share of the step that a
-            push along of that norm asks for; medians over trials, then over draws, `[K+1]`.
+            push along of that norm intends; medians over trials, then over draws, `[K+1]`.
         along_left: `along` at the last step.
         across_left: the median of `across` at the last step.
         gain_left: `gain` at the last step.
@@ -74,12 +73,12 @@ def perturbations(
     """Whether pushes along the coding axes persist where pushes across them decay, as on a continuous attractor.
 
     At the end of the stimulus the state s of a trial is pushed and, beside an unpushed copy, left to itself with the
-    resting observation. What remains after k steps is |s_pushed(k) - s(k)| / |push|.
+    resting observation. The share that remains after k steps is |s_pushed(k) - s(k)| / |push|.
 
     - *Along*: the push is A d, with A = cov(s, x*) cov(x*)^-1 `[S, D]` the coding axes (Haufe et al. 2014,
       doi:10.1016/j.neuroimage.2013.10.067) and d a step of x* of length `size` in a random direction, turned inwards
       where it would leave the cube of x*. On a continuous attractor it remains, and the decoded x* (by a frozen
-      decoder; see `mtrnn_analysis.dynamics.rollout.rollout`) has moved by d: `gain` 1.
+      decoder; see `mtrnn_analysis.dynamics.rollout`) has moved by d: `gain` 1.
     - *Across*: A is exchanged for directions O orthogonal to it: the push is O (A'A)^(1/2) d, with the same d and the
       same norm as the push along. O is drawn for each of R = `n_null` draws: with across="data" it is D random
       directions from the states' covariance (less the coding axes), made orthonormal; with "isotropic" any, as long as
@@ -89,37 +88,31 @@ def perturbations(
     The states of a curved manifold vary across its mean axes too; there "data" directions lie partly along the
     manifold, and persist: this is the harder comparison. Isotropic directions are mostly ones that no trial takes.
 
-    `value` is the median of what remains along minus the median of what remains across, after `multiple` times a
-    trial's length. Null hypothesis: the coding axes are to the dynamics like any D other directions of the same kind.
-    Then what remains along and each draw of what remains across are exchangeable; `null` is what remains across in each
-    draw minus the same median.
+    `value` is the median share that remains along minus the median across, after `multiple` times a trial's length.
+    Null hypothesis: the coding axes are to the dynamics like any D other directions of the same kind. Then the share
+    along and each draw of the share across are exchangeable; `null` is the share across in each draw minus the same
+    median.
 
-    What remains may be more than 1: dynamics that are not normal amplify for a while, unstable ones for ever. Pushes
-    across may end up along (see `leak`) and then remain, as right and left eigenvectors of the dynamics differ. A value
-    near 0 with all of it remaining is a network that is slow in every direction.
+    The share may exceed 1: dynamics that are not normal amplify for a while, unstable ones for ever. Pushes across may
+    end up along (see `leak`) and then remain, as right and left eigenvectors of the dynamics differ. A value near 0
+    with all of it remaining is a network that is slow in every direction.
 
     Arguments:
-        dynamics: of the network.
-        trials: at least 20. Half of them give the axes and the decoder, others are pushed.
-        rng: deals trials, and draws directions.
         n_null: draws of directions across, 1 or more.
         size: of the step, in units of x*.
         across: "data" or "isotropic".
-        multiple: of the trial's length, how long is waited.
-        after: "stimulus" or "trial"; see `mtrnn_analysis.dynamics.rollout.rollout`.
+        multiple: waiting time, in trial lengths.
+        after: "stimulus" or "trial"; see `mtrnn_analysis.dynamics.rollout`.
         cue: see there.
-        n_trials: how many trials are used at most.
-        n_pushed: how many of these are pushed at most.
+        n_trials: at most so many trials are used.
+        n_pushed: at most so many of these are pushed.
 
     Raises:
         ValueError: if an argument is out of its range, the states do not vary with x*, or there are not 2 D components
             that vary.
     """
-    n_null, multiple, n_pushed = (
-        check_int("n_null", n_null, 1),
-        check_int("multiple", multiple, 1),
-        check_int("n_pushed", n_pushed, 1),
-    )
+    for name, count in (("n_null", n_null), ("multiple", multiple), ("n_pushed", n_pushed)):
+        check_int(name, count, 1)
     check_choice(across, ACROSS, "kind of direction", "pushes across")
     if not 0 < size <= 0.5:
         raise ValueError(f"size={size!r} is not a step of x* in (0, 0.5]")
@@ -169,7 +162,7 @@ def perturbations(
 
 
 class _Directions(NamedTuple):
-    """The coding axes `[S, D]`, the root of their products `[D, D]`, and rows that span what is across, `[C, S]`."""
+    """The coding axes `[S, D]`, the root of their products `[D, D]`, and rows that span the space across, `[C, S]`."""
 
     axes: np.ndarray
     root: np.ndarray
@@ -229,7 +222,7 @@ def _path(dynamics: Dynamics, start: Ends, n_steps: int) -> np.ndarray:
 def _left(
     dynamics: Dynamics, decoder: Ridge, start: Ends, path: np.ndarray, push: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What remains of a push, as a share of its norm, `[N, K+1]`, and the shift of the decoded x*, `[N, K+1, D]`."""
+    """The share of a push's norm that remains, `[N, K+1]`, and the shift of the decoded x*, `[N, K+1, D]`."""
     change = _path(dynamics, Ends(start.states + push, start.resting), path.shape[1] - 1) - path
     left = np.linalg.norm(change, axis=2) / np.linalg.norm(push, axis=1)[:, None]
     return left, change[:, :, : dynamics.n_units] @ decoder.weights

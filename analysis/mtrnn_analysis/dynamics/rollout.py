@@ -1,8 +1,8 @@
-"""What a network holds of x* when nothing more is shown: long rollouts with a decoder fitted once.
+"""Memory of x* while nothing is shown: long rollouts, decoded by a decoder that is fitted once.
 
-A decoder of x* fitted at every step anew finds x* in states that have long moved on; a memory that others can read is
+A decoder fitted anew at every step finds x* in states that have long moved on; a memory that other networks can read is
 one that a *frozen* decoder reads. Axis letters: N trials, S components of the state, H units, F features of an
-observation, D latents, K steps, M steps shown, B bins, R draws.
+observation, D latents, K steps, M steps reported, B bins, R draws.
 """
 
 from __future__ import annotations
@@ -33,29 +33,25 @@ FOLDS = 4
 
 
 class Ends(NamedTuple):
-    """Where rollouts start.
-
-    Attributes:
-        states: of the dynamics, `[N, S]`.
-        resting: the observation that is shown from then on, `[N, F]`.
-    """
+    """Where rollouts start: the states, and the observation that is held from then on."""
 
     states: Float[np.ndarray, "N S"]
     resting: Float[np.ndarray, "N F"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Rollout(ProbeResult):
-    """What `rollout` found; `value` is r2_prior of x* at the last step of the rollout.
+    """Memory of x* while nothing is shown. `value` is r2_prior of x* at the last step of the rollout, by a decoder that
+    is fitted once, at its start.
 
     Attributes:
-        steps: steps after the last observation of the trial that are shown below, 0 among them, `[M]`.
-        marks: those that are the multiples asked for of the trial's length.
+        steps: steps after the last observation of the trial that are reported below, 0 among them, `[M]`.
+        marks: the chosen multiples of the trial's length among them.
         r2: r2_prior of x*, by the frozen decoder, `[M]`; -inf where a state is no longer finite.
         r2_directions: the same of D orthogonal directions of x*, the one that is decoded worst first, `[M, D]`: 1 - 12
             times each eigenvalue of the matrix of mean squared errors. A line attractor keeps one direction of a plane,
             and loses the first of these.
-        r2_told: of the ideal observer that is told when the stimulus ends, `[M]`: constant. NaN if it is not computed.
+        r2_told: of the ideal observer that knows when the stimulus ends, `[M]`: constant. NaN if not computed.
         r2_untold: of the ideal observer that takes zeros for evidence, `[M]`.
         r2_start: `r2` at step 0.
         r2_after: `r2` at the marks, by their multiples ("1x").
@@ -65,14 +61,14 @@ class Rollout(ProbeResult):
         multipliers: mu, the eigenvalues of the linear map from the decoded x* of a step to that of the next, `[D]`.
         slopes: the linear fit to the bias field: drift per step = slopes @ decoded + offset, `[D, D]`, 1 / step.
         offset: `[D]`, x* per step.
-        positions: mean decoded x* in the bins of the bias field, `[B, D]`; none for D > 2.
+        positions: mean decoded x* in the bins of the bias field, `[B, D]`; empty for D > 2.
         drifts: mean change of the decoded x* in one step from there, `[B, D]`.
-        counts: how many steps of trials each bin rests on, `[B]`.
+        counts: steps of trials in each bin, `[B]`.
         window: the bias field is that of steps 0 to `window`: one trial's length (the first mark).
         dispersion: the variance, per latent, of the decoded x* of trials among those that started from the same decoded
             x*, `[M]`.
         diffusion: half the growth of `dispersion` per step within the window, x*² per step. The dynamics have no noise:
-            this is how much the future of the decoded x* depends on what the decoder does not see.
+            it measures how much the future of the decoded x* depends on components that the decoder does not see.
     """
 
     steps: Int[np.ndarray, " M"]
@@ -108,27 +104,26 @@ def rollout(
     n_trials: int = 1000,
     n_bins: int = 8,
 ) -> Rollout:
-    """How well x* is held when nothing more is shown, for up to 10 times a trial's length.
+    """How well x* is held while nothing is shown, for up to 10 times a trial's length.
 
     The network sees its trials up to the end of the stimulus, then the resting observation (zeros through the encoder,
     and the cue) at every step. A ridge decoder of x* is fitted once, to the states at the end of the stimulus of half
     of the trials; its penalty is chosen on these alone. The other half is rolled out, and decoded by it at every step.
 
     `value` is r2_prior = 1 - 12 MSE at the last step: at most 1; 0 for a decoder that always says 0; below 0, without
-    bound, where decoded values run away. It must be held against two ideal observers:
+    bound, where decoded values run away. Compare it with two ideal observers, computed from the exact posterior:
 
-    - one that is *told* when the stimulus ends keeps its posterior mean, and its r2, forever;
-    - one that is *not told* takes k zeros for k more samples: of t samples with the mean m its statistic becomes
+    - one that *knows* when the stimulus ends keeps its posterior mean, and its r2, forever;
+    - one that does *not* takes k zeros for k more samples: of t samples with the mean m its statistic becomes
       (t m + k 0) / (t + k), so its estimate shrinks as l = t / (t + k), a drift towards 0 that is optimal for it. For
-      Gaussian noise, and but for the edges of the prior, r2_prior = 1 - (1 - l)² - 12 l² sigma² / t. Here both are
-      computed from the exact posterior of these trials.
+      Gaussian noise, and but for the edges of the prior, r2_prior = 1 - (1 - l)² - 12 l² sigma² / t.
 
-    The drift of a leak is exponential and that of the untold ideal hyperbolic: 10 trial lengths tell them apart.
+    The drift of a leak is exponential and that of the second observer hyperbolic: 10 trial lengths tell them apart.
 
     *Bias field* (Burak & Fiete 2012, doi:10.1073/pnas.1117386109): the mean change of the decoded x* in a step as a
-    function of where it is, over all steps of the first mark; in bins of the cube of x* for D = 1 and 2 (bins with
-    fewer than 5 steps are left out), and as a linear fit for every D. *Dispersion*: the variance of the decoded x*
-    among trials that started from the same decoded x*, by a linear fit within bins of a quarter (D = 1, 2) or over all.
+    function of its place, over all steps of the first mark; in bins of the cube of x* for D = 1 and 2 (bins with fewer
+    than 5 steps are left out), and as a linear fit for every D. *Dispersion*: the variance of the decoded x* among
+    trials that started from the same decoded x*, by a linear fit within bins of a quarter (D = 1, 2) or over all.
 
     Null hypothesis: at the last step the state has nothing to do with x* of its trial. Then x* can be permuted among
     the trials tested; the decoder was fitted to others. A memory may be far too small to be of use and still be real:
@@ -138,15 +133,12 @@ def rollout(
     in a fixed format), nor with a slow point (`fixed_points`), which is local.
 
     Arguments:
-        dynamics: of the network.
-        trials: to be seen; at least 20.
-        rng: deals trials into the two halves, and permutes.
         n_null: draws of the null.
-        multiples: of the trial's length (its longest, in steps) at which memory is asked, rising.
+        multiples: of the trial's length (its longest, in steps) at which memory is measured, rising.
         after: "stimulus", or "trial": roll out from the end of the stimulus, or of the trial.
-        cue: shown while nothing is; None for what the task shows right after the stimulus (1 where answers do not count
-            yet, 0 in reaction-time tasks), or at the trial's end (0).
-        n_trials: how many trials are used at most.
+        cue: of the resting observation; None for that of the task right after the stimulus (1 where answers do not
+            count yet, 0 in reaction-time tasks), or at the trial's end (0).
+        n_trials: at most so many trials are used.
         n_bins: of the bias field, for each latent.
 
     Raises:
@@ -189,12 +181,7 @@ def rollout(
         r2_after={f"{m}x": float(r2[step]) for m, step in zip(multiples, marks, strict=True)},
         half_life=half_life(r2),
         time_constant=time_constant(field.multipliers),
-        multipliers=field.multipliers,
-        slopes=field.slopes,
-        offset=field.offset,
-        positions=field.positions,
-        drifts=field.drifts,
-        counts=field.counts,
+        **field._asdict(),
         window=marks[0],
         dispersion=spread,
         diffusion=growth(steps, spread, marks[0]) / 2,
@@ -202,16 +189,10 @@ def rollout(
 
 
 def ends(dynamics: Dynamics, trials: Trials, *, after: str = "stimulus", cue: float | None = None) -> Ends:
-    """The states in which the last observation of the stimulus (or of the trial) has been seen, and what comes next.
+    """The states after the last observation of the stimulus, or of the trial, and the resting observation that follows.
 
-    Arguments:
-        dynamics: of the network.
-        trials: each is seen up to its own end, where periods differ.
-        after: "stimulus" or "trial".
-        cue: shown from then on; None for what the task shows there.
-
-    Raises:
-        ValueError: if `after` is neither, or a state is not finite.
+    Periods may differ by trial. See `rollout` for `after` and `cue`. Raises `ValueError` if `after` is neither
+    "stimulus" nor "trial", or a state is not finite.
     """
     check_choice(after, AFTER, "end", "a rollout")
     task, when = trials.task, trials.timing
@@ -234,10 +215,7 @@ def ends(dynamics: Dynamics, trials: Trials, *, after: str = "stimulus", cue: fl
 
 
 def decoded_at_rest(dynamics: Dynamics, start: Ends, frozen: Ridge, n_steps: int) -> Float[np.ndarray, "N K D"]:
-    """x* as decoded at step 0 and after each of `n_steps` steps at rest, K = n_steps + 1.
-
-    The states themselves are not kept. What has grown beyond 1e100 is inf: an unstable network may leave the numbers.
-    """
+    """x* as decoded at step 0 and after each of `n_steps` steps at rest, K = n_steps + 1; inf beyond 1e100."""
     states, decoded = start.states, np.empty((len(start.states), n_steps + 1, len(frozen.intercept)))
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(n_steps + 1):
@@ -247,10 +225,8 @@ def decoded_at_rest(dynamics: Dynamics, start: Ends, frozen: Ridge, n_steps: int
 
 
 def halves(trials: Trials, rng: np.random.Generator, n_trials: int) -> tuple[Trials, Trials]:
-    """Two halves of at most `n_trials` of the trials, by chance: one to fit a decoder to, one to test it on.
-
-    Raises:
-        ValueError: if there are fewer than 20.
+    """Two random halves of at most `n_trials` of the trials: one to fit a decoder to, one to test it on. Raises
+    `ValueError` if there are fewer than 20.
     """
     n = min(len(trials), check_int("n_trials", n_trials, FEWEST_TRIALS))
     if n < FEWEST_TRIALS:
@@ -260,7 +236,7 @@ def halves(trials: Trials, rng: np.random.Generator, n_trials: int) -> tuple[Tri
 
 
 def decoder_at(states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator) -> Ridge:
-    """A ridge decoder fitted to all of these, with the penalty that does best on quarters left out in turn."""
+    """A ridge decoder fitted to all of these trials, its penalty chosen by 4-fold cross-validation."""
     cells = Cells(states, rng.permutation(np.arange(len(states)) % FOLDS))
     targets, every = cells.targets(latents), np.ones(FOLDS, bool)
     split = Split(fit=every, test=every, validations=np.eye(FOLDS, dtype=bool), pool=every)

@@ -1,4 +1,4 @@
-"""Spectra of linearised dynamics: time constants, and the directions that hold what they are given.
+"""Spectra of linearised dynamics: time constants, and the slow directions, in which the state persists.
 
 F is a map from step to step, so that a mode decays as mu^t and is neutral where mu = 1. Axis letters: P points,
 S components of the state, D latents.
@@ -14,26 +14,28 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Complex, Float, Inexact, Int
 
+from mtrnn_analysis.result import ShortRepr
+
 # Eigenvalues are known to about this: |mu| up to 1 + ROUNDING is 1.
 ROUNDING = 1e-8
 # Two eigenvalues whose distances to 1 differ by less than this share are at the same distance, as conjugates are.
 TIE = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class Spectra:
-    """Eigenvalues mu of Jacobians of F, and what they say of a continuum of D dimensions.
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectra(ShortRepr):
+    """Eigenvalues mu of Jacobians of F, and whether they are those of a continuum of D dimensions.
 
     Attributes:
         eigenvalues: by falling modulus, `[P, S]`.
-        times: time constants -1 / ln|mu| in steps, in the same order: how long a mode takes to fall by e. Infinite
-            where |mu| is 1; NaN where |mu| > 1, as what grows has none, and 0 where mu is 0.
+        times: time constants -1 / ln|mu| in steps, in the same order: the time in which a mode falls by e. Infinite
+            where |mu| is 1; NaN where |mu| > 1, as growing modes have none; 0 where mu is 0.
         n_slow: eigenvalues near 1 from within: stable, and with |1 - mu| <= 1 - exp(-1 / slow). For a real mu that is
-            a time constant of `slow` steps or more; a mode that turns or alternates as well is none of these, however
-            slowly it decays, since it does not hold what it is given.
+            a time constant of `slow` steps or more; a mode that also turns or alternates is not slow, however slowly it
+            decays, since it does not hold its state.
         n_unstable: eigenvalues with |mu| > 1; they are never slow, however near 1.
         gap: the time constant of the D-th mode over that of the next; NaN where one of the two grows.
-        continuous: whether there are D slow eigenvalues, none that is unstable, and a gap of at least what was asked.
+        continuous: whether there are D slow eigenvalues, none that is unstable, and a gap of at least the chosen one.
     """
 
     eigenvalues: Complex[np.ndarray, "P S"]
@@ -77,8 +79,8 @@ def time_constants(eigenvalues: Complex[np.ndarray, "*P"]) -> Float[np.ndarray, 
 def slow_directions(
     jacobian: Float[np.ndarray, "S S"], eigenvalues: Inexact[np.ndarray, " S"], n_dims: int
 ) -> Float[np.ndarray, "S D"] | None:
-    """An orthonormal basis of the invariant subspace of the D eigenvalues nearest 1: of those directions in which the
-    state persists. Of the transposed Jacobian, it is that of the directions from which they are driven.
+    """An orthonormal basis of the invariant subspace of the D eigenvalues nearest 1: the directions in which the state
+    persists. Of the transposed Jacobian, it is that of the directions from which they are driven.
 
     It is the span of the D right eigenvectors (of real and imaginary parts, for a pair), taken from an ordered real
     Schur form: orthonormal, and well defined where eigenvectors are not. None where the D-th and the next are a
@@ -94,14 +96,12 @@ def slow_directions(
 
 
 def principal_angles(first: Float[np.ndarray, "S D"], second: Float[np.ndarray, "S E"]) -> Float[np.ndarray, " K"]:
-    """The angles between two subspaces with these orthonormal bases, in degrees, the smallest first (Björck & Golub
-    1973, doi:10.1090/S0025-5718-1973-0348991-3).
-    """
-    return np.degrees(np.arccos(np.clip(np.linalg.svd(first.T @ second, compute_uv=False), 0, 1)))
+    """The angles between two subspaces with these bases, in degrees, the smallest first."""
+    return np.degrees(scipy.linalg.subspace_angles(first, second))[::-1]
 
 
 def overlap(first: Float[np.ndarray, "S D"], second: Float[np.ndarray, "S D"]) -> float:
-    """The mean squared cosine of the principal angles of two subspaces with these orthonormal bases, of D dimensions
-    each: 1 if they are the same, D / S on average if one is drawn isotropically.
+    """The mean squared cosine of the principal angles of two subspaces with these orthonormal bases: 1 if they are the
+    same, D / S on average if one is drawn isotropically.
     """
     return float(((first.T @ second) ** 2).sum() / first.shape[1])

@@ -17,9 +17,9 @@ from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.protocols import Dynamics
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Trajectories(ProbeResult):
-    """The result of `trajectories`; `value` is the share of the variance of all states in three components.
+    """The states of a network along trials in three dimensions. `value` is the share of their variance there.
 
     Coordinates are along the first three principal components of the states at all steps of all trials.
 

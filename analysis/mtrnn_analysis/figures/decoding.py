@@ -1,4 +1,4 @@
-"""Figures of what is decoded of x*: by orthant and beside controls, over time, and of new questions."""
+"""Figures of decoding: by orthant and beside controls, over time, and of new questions."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from scipy.stats import binned_statistic_2d
 
 from mtrnn_analysis.decoding.decoding import Control, Decoding
-from mtrnn_analysis.decoding.decoding_course import Course
+from mtrnn_analysis.decoding.decoding_course import DecodingCourse
 from mtrnn_analysis.decoding.evidence_course import EvidenceCourse
-from mtrnn_analysis.decoding.plane_decoding import Planes
-from mtrnn_analysis.decoding.released_holdout import Released
+from mtrnn_analysis.decoding.plane_decoding import PlaneDecoding
+from mtrnn_analysis.decoding.released_holdout import ReleasedHoldout
 from mtrnn_analysis.decoding.transfer import Transfer
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, signs
 
 R2 = "$r^2_{\\mathrm{prior}}$ of decoded $x^*$"
-# Lowest r2 that is drawn; what is below stands at the edge, with its number.
+IDEAL = "ideal observer, same trials"
+# Lowest r2 that is drawn; lower values stand at the edge, with their number.
 FLOOR = -1.0
 # Grid of the map: cells a side of the square [-1/2, 1/2]², an even number, so that none lies in two quadrants.
 CELLS = 10
 
 
-def decoding_figure(found: Decoding) -> Figure:
+def decoding_figure(result: Decoding) -> Figure:
     """`r2_prior` by orthant beside its null and the controls; and, with two latents, where the decoder puts x*.
 
     Left: in and out of distribution, a mark an orthant and a bar for the mean; grey bands are the null, from its least
@@ -34,36 +36,36 @@ def decoding_figure(found: Decoding) -> Figure:
     x* as decoded without the quadrant that it is in (thick), joined up as a grid that would be even (thin) if decoding
     were right.
     """
-    flat = found.latents.shape[1] == 2
+    flat = result.latents.shape[1] == 2
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.2 if flat else 5.4, 2.9), layout="constrained")
         panels: Any = figure.subplots(1, 3 if flat else 2, width_ratios=[1, 1.2, 1.4][: 3 if flat else 2])
-        scores = (found.in_distribution, found.out_of_distribution)
+        scores = (result.in_distribution, result.out_of_distribution)
         drawn = [v for s in scores for v in (*s.r2_prior_by_orthant, *s.null)]
-        low = max(FLOOR, min(0.0, *drawn, *(c.ood for c in found.controls.values())))
-        _by_orthant(panels[0], found, low)
-        pair = (found.in_distribution.r2_prior, found.out_of_distribution.r2_prior)
-        _controls(panels[1], pair, found.controls, found.best_untrained, low)
+        low = max(FLOOR, min(0.0, *drawn, *(c.ood for c in result.controls.values())))
+        _by_orthant(panels[0], result, low)
+        pair = (result.in_distribution.r2_prior, result.out_of_distribution.r2_prior)
+        _controls(panels[1], pair, result.controls, result.best_untrained, low)
         if flat:
-            _map(panels[2], found)
+            _map(panels[2], result)
         return figure
 
 
-def _by_orthant(axes: Any, found: Decoding, low: float) -> None:
-    colours = [QUADRANTS.get(name, INK) for name in found.orthants]
-    for i, scores in enumerate((found.in_distribution, found.out_of_distribution)):
+def _by_orthant(axes: Any, result: Decoding, low: float) -> None:
+    colours = [QUADRANTS.get(name, INK) for name in result.orthants]
+    for i, scores in enumerate((result.in_distribution, result.out_of_distribution)):
         _column(axes, i, scores.r2_prior, scores.null, scores.p, low)
         values = np.clip(scores.r2_prior_by_orthant, low, 1)
         spread = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [0.0]
         axes.scatter(i + np.array(spread), values, c=colours, s=18, lw=0.5, edgecolors="white", zorder=3, clip_on=False)
-    axes.set_xticks([0, 1], ["in\ndistribution", f"{found.settings['holdout']}\nleft out"])
+    axes.set_xticks([0, 1], ["in\ndistribution", f"held-out\n{result.settings['holdout']}"])
     _r2_axis(axes, low)
     handles = [
         Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=colour, label=name)
-        for name, colour in zip(found.orthants, colours, strict=True)
+        for name, colour in zip(result.orthants, colours, strict=True)
     ]
     handles: list[Any] = handles if len(handles) <= len(QUADRANTS) else []
-    if len(found.out_of_distribution.null):
+    if len(result.out_of_distribution.null):
         handles.append(Patch(color=PALE, lw=0, label="null"))
     axes.legend(handles=handles, loc="lower left", handlelength=1, handletextpad=0.6, labelspacing=0.25)
 
@@ -94,15 +96,14 @@ def _controls(axes: Any, agent: tuple[float, float], controls: Mapping[str, Cont
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), labelspacing=0.2, borderaxespad=0.1)
 
 
-def _map(axes: Any, found: Decoding) -> None:
+def _map(axes: Any, result: Decoding) -> None:
     """The mean decoded x* of each cell of x*, as a grid."""
-    cell = np.clip(np.floor((found.latents + 0.5) * CELLS).astype(int), 0, CELLS - 1)
-    which = cell @ [CELLS, 1]
-    count = np.bincount(which, minlength=CELLS**2)
-    decoded = found.out_of_distribution.predictions
-    sums = np.stack([np.bincount(which, weights=column, minlength=CELLS**2) for column in decoded.T], axis=1)
-    centres = (np.stack(np.meshgrid(*[np.arange(CELLS)] * 2, indexing="ij"), axis=-1) + 0.5) / CELLS - 0.5
-    means = np.where(count[:, None] > 2, sums / np.maximum(count, 1)[:, None], np.nan).reshape(CELLS, CELLS, 2)
+    edges: Any = [np.linspace(-0.5, 0.5, CELLS + 1)] * 2
+    decoded = list(result.out_of_distribution.predictions.T)
+    x1, x2 = result.latents.T
+    values, count = (binned_statistic_2d(x1, x2, decoded, kind, edges)[0] for kind in ("mean", "count"))
+    means = np.moveaxis(np.where(count > 2, values, np.nan), 0, -1)
+    centres = np.stack(np.meshgrid(*[(edge[1:] + edge[:-1]) / 2 for edge in edges], indexing="ij"), axis=-1)
     for grid, style in ((centres, {"color": GREY, "lw": 0.5, "zorder": 1}), (means, {"lw": 1.1, "zorder": 3})):
         for i in range(CELLS):
             for line, places in ((grid[i], centres[i]), (grid[:, i], centres[:, i])):
@@ -112,19 +113,14 @@ def _map(axes: Any, found: Decoding) -> None:
                     axes.plot(*line[part].T, **({"color": colour} | style))
     reach = 0.62
     lost = np.count_nonzero(np.abs(np.nan_to_num(means)).max(axis=2) > reach)
-    axes.set_xlim(-reach, reach)
-    axes.set_ylim(-reach, reach)
-    axes.set_aspect("equal")
-    axes.set_xticks([-0.5, 0, 0.5])
-    axes.set_yticks([-0.5, 0, 0.5])
-    axes.set_xlabel("$x_1$ (latent units)")
-    axes.set_ylabel("$x_2$ (latent units)", labelpad=0)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
+    axes.set(xlabel="$x_1$ (latent units)", ylabel="$x_2$ (latent units)")
     more = f"; {lost} cells lie outside" if lost else ""
-    axes.set_title(f"mean decoded $x^*$, {found.settings['holdout']} left out{more}", fontsize=7.5, loc="left")
+    axes.set_title(f"mean decoded $x^*$, held-out {result.settings['holdout']}{more}", fontsize=7.5, loc="left")
 
 
-def planes_figure(found: Planes) -> Figure:
-    """`r2_prior` by plane of x*, a quadrant of it left out, beside its null and the controls.
+def plane_decoding_figure(result: PlaneDecoding) -> Figure:
+    """`r2_prior` by plane of x*, on its held-out quadrants, beside its null and the controls.
 
     Left: in and out of distribution, a mark a plane and a bar for the mean; grey bands are the null of the mean, from
     its least to its largest draw. Right: the same means of the controls.
@@ -132,48 +128,48 @@ def planes_figure(found: Planes) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.4, 2.9), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.2])
-        inside = (found.in_distribution, found.in_distribution_by_plane, found.null_in_distribution)
-        columns = ((*inside, found.p_in_distribution), (found.value, found.by_plane, found.null, found.p))
+        inside = (result.in_distribution, result.in_distribution_by_plane, result.null_in_distribution)
+        columns = ((*inside, result.p_in_distribution), (result.value, result.by_plane, result.null, result.p))
         drawn = [v for _, by_plane, null, _ in columns for v in (*by_plane, *null)]
-        low = max(FLOOR, min(0.0, *drawn, *(c.ood for c in found.controls.values())))
+        low = max(FLOOR, min(0.0, *drawn, *(c.ood for c in result.controls.values())))
         for i, (mean, by_plane, null, p) in enumerate(columns):
             _column(left, i, mean, null, p, low)
             spread = np.linspace(-0.2, 0.2, len(by_plane)) if len(by_plane) > 1 else np.zeros(1)
             values = np.clip(by_plane, low, 1)
             left.plot(i + spread, values, "o", color=INK, ms=3.5, mec="white", mew=0.4, clip_on=False)
-        left.set_xticks([0, 1], ["in\ndistribution", "quadrant\nleft out"])
+        left.set_xticks([0, 1], ["in\ndistribution", "held-out\nquadrant"])
         _r2_axis(left, low)
-        if len(found.null):
+        if len(result.null):
             left.legend(handles=[Patch(color=PALE, lw=0, label="null")], loc="lower left", handlelength=1)
-        _controls(right, (found.in_distribution, found.value), found.controls, found.best_untrained, low)
-        names = [f"$x_{{{i + 1}}}, x_{{{j + 1}}}$" for i, j in found.planes]
+        _controls(right, (result.in_distribution, result.value), result.controls, result.best_untrained, low)
+        names = [f"$x_{{{i + 1}}}, x_{{{j + 1}}}$" for i, j in result.planes]
         left.set_xlabel("plane " + names[0] if len(names) == 1 else f"{len(names)} planes, {names[0]} to {names[-1]}")
         return figure
 
 
-def released_figure(found: Released) -> Figure:
-    """`r2_prior` of each orthant left out, tested right and with the fault of the public code, joined by a line.
+def released_holdout_figure(result: ReleasedHoldout) -> Figure:
+    """`r2_prior` of each held-out orthant, tested right and with the error of the public code, joined by a line.
 
-    Bars are the means; the grey band is the null of the faulty mean, from its least to its largest draw.
+    Bars are the means; the grey band is the null of the wrong mean, from its least to its largest draw.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 3.0), layout="constrained")
         axes = figure.subplots()
-        low = max(FLOOR, min(0.0, *found.by_orthant, *found.right_by_orthant, *found.null))
-        _column(axes, 0, found.right, np.empty(0), float("nan"), low)
-        _column(axes, 1, found.value, found.null, found.p, low)
-        for name, *ends in zip(found.left_out, found.right_by_orthant, found.by_orthant, strict=True):
+        low = max(FLOOR, min(0.0, *result.by_orthant, *result.right_by_orthant, *result.null))
+        _column(axes, 0, result.right, np.empty(0), float("nan"), low)
+        _column(axes, 1, result.value, result.null, result.p, low)
+        for name, *ends in zip(result.left_out, result.right_by_orthant, result.by_orthant, strict=True):
             mixed = len(set(name)) > 1
-            label = f"{name} left out" if len(found.left_out) <= len(QUADRANTS) else None
+            label = f"{name} left out" if len(result.left_out) <= len(QUADRANTS) else None
             style = {"color": QUADRANTS.get(name, VERMILLION if mixed else BLUE), "zorder": 3 if mixed else 4}
             axes.plot([0, 1], np.clip(ends, low, 1), "o-", ms=3.5, lw=0.9, clip_on=False, label=label, **style)
-        axes.set_xticks([0, 1], ["tested on the\northant left out", "as released (wrong):\none sign for all latents"])
+        axes.set_xticks([0, 1], ["tested on the\nheld-out orthant", "as released (wrong):\none sign for all latents"])
         _r2_axis(axes, low)
         handles = axes.get_legend_handles_labels()[0] or [
             Line2D([], [], marker="o", ms=3.5, lw=0.9, color=colour, label=label)
             for colour, label in ((VERMILLION, "mixed signs left out"), (BLUE, "one sign left out"))
         ]
-        if len(found.null):
+        if len(result.null):
             handles.append(Patch(color=PALE, lw=0, label="null"))
         axes.legend(handles=handles, loc="lower left", labelspacing=0.25)
         return figure
@@ -195,62 +191,53 @@ def _r2_axis(axes: Any, low: float) -> None:
     axes.set_ylabel(f"{R2}  $(= 1 - 12\\,\\mathrm{{MSE}})$")
 
 
-def course_figure(found: Course) -> Figure:
-    """`r2_prior` at each step of the trial, in and out of distribution, beside what is possible there.
+def decoding_course_figure(result: DecodingCourse) -> Figure:
+    """`r2_prior` at each step of the trial, in and out of distribution, beside the best that is possible there.
 
     Steps with too few trials are left out; a thin line below shows the share of trials that have not ended.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 2.9), layout="constrained")
-        axes = figure.subplots()
-        steps = np.arange(len(found.ood))
-        axes.axhline(0, color=PALE, lw=0.6, zorder=0)
-        for values, style, label in (
-            (found.ideal, {"color": INK, "lw": 0.9, "zorder": 3}, "ideal observer, same trials"),
-            (found.mean, {"color": GREY, "lw": 1.0, "ls": (0, (4, 2))}, "mean of samples, $1 - 12\\,\\sigma^2/t$"),
-            (found.id, {"color": BLUE, "lw": 1.2, "marker": "o", "ms": 3}, "in distribution"),
-            (
-                found.ood,
-                {"color": VERMILLION, "lw": 1.2, "marker": "s", "ms": 3},
-                f"{found.settings['holdout']} left out",
-            ),
-        ):
-            if np.isfinite(values).any():
-                axes.plot(steps, np.maximum(values, FLOOR), label=label, clip_on=False, **style)
-        share = found.n_trials / max(found.n_trials.max(), 1)
+        axes, steps = figure.subplots(), np.arange(len(result.ood))
+        if np.isfinite(result.ideal).any():
+            axes.plot(steps, np.maximum(result.ideal, FLOOR), color=INK, lw=0.9, zorder=3, label=IDEAL, clip_on=False)
+        _time_course(axes, steps, result.mean, result.id, result.ood, f"held-out {result.settings['holdout']}")
+        share = result.n_trials / max(result.n_trials.max(), 1)
         if share.min() < 1:
             axes.plot(steps, share, color=GREEN, lw=0.8, ls=":", label="share of trials not ended")
-        axes.set_xlabel("step of the trial" + ("" if np.isnan(found.dt) else f" ({found.dt:g} ms each)"))
-        axes.set_ylabel(R2)
-        lowest = np.nanmin([np.nanmin(found.ood), np.nanmin(found.id), 0])
-        axes.set_ylim(max(FLOOR, lowest) - 0.03, 1)
+        axes.set_xlabel("step of the trial" + ("" if np.isnan(result.dt) else f" ({result.dt:g} ms each)"))
         axes.set_xlim(-0.5, len(steps) - 0.5)
         axes.legend(loc="lower right")
         return figure
 
 
-def evidence_figure(found: EvidenceCourse) -> Figure:
-    """`r2_prior` after each sample, in and out of distribution, beside what the mean of the samples tells."""
+def evidence_course_figure(result: EvidenceCourse) -> Figure:
+    """`r2_prior` after each sample, in and out of distribution, beside that of the mean of the samples."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 2.9), layout="constrained")
         axes = figure.subplots()
-        axes.axhline(0, color=PALE, lw=0.6, zorder=0)
-        for values, style, label in (
-            (found.theory, {"color": GREY, "lw": 1.0, "ls": (0, (4, 2))}, "mean of samples, $1 - 12\\,\\sigma^2/t$"),
-            (found.id, {"color": BLUE, "lw": 1.2, "marker": "o", "ms": 3}, "in distribution"),
-            (found.ood, {"color": VERMILLION, "lw": 1.2, "marker": "s", "ms": 3}, "orthant left out"),
-            (found.released, {"color": VERMILLION, "lw": 0.8, "ls": ":"}, "the same by the public code's faulty draw"),
-        ):
-            axes.plot(found.n_samples, np.maximum(values, FLOOR), label=label, clip_on=False, **style)
+        _time_course(axes, result.n_samples, result.theory, result.id, result.ood, "held-out orthant")
         axes.set_xlabel("samples of the evidence")
-        axes.set_ylabel(R2)
-        axes.set_ylim(max(FLOOR, min(found.ood.min(), found.id.min(), 0)) - 0.03, 1)
         axes.legend(loc="lower right")
         return figure
 
 
-def transfer_figure(found: Transfer) -> Figure:
-    """Accuracy on new questions in the orthant left out: against the ideal observer's, and the mean beside its null.
+def _time_course(
+    axes: Any, across: np.ndarray, theory: np.ndarray, inside: np.ndarray, outside: np.ndarray, region: str
+) -> None:
+    axes.axhline(0, color=PALE, lw=0.6, zorder=0)
+    for values, style, label in (
+        (theory, {"color": GREY, "lw": 1.0, "ls": (0, (4, 2))}, "mean of samples, $1 - 12\\,\\sigma^2/t$"),
+        (inside, {"color": BLUE, "lw": 1.2, "marker": "o", "ms": 3}, "in distribution"),
+        (outside, {"color": VERMILLION, "lw": 1.2, "marker": "s", "ms": 3}, region),
+    ):
+        if np.isfinite(values).any():
+            axes.plot(across, np.maximum(values, FLOOR), label=label, clip_on=False, **style)
+    axes.set(ylabel=R2, ylim=(max(FLOOR, float(np.nanmin([*inside, *outside, 0]))) - 0.03, 1))
+
+
+def transfer_figure(result: Transfer) -> Figure:
+    """Accuracy on new questions in the held-out orthant: against the ideal observer's, and the mean beside its null.
 
     Left: a mark for each pair of question and orthant; with two latents, coloured by quadrant. Right: the means. The
     grey histogram is the null.
@@ -258,35 +245,35 @@ def transfer_figure(found: Transfer) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 3.2), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
-        colours = [QUADRANTS.get(found.orthants[q], INK) for q in found.orthant]
-        known = np.isfinite(found.ideal_by_pair).all()
-        across = found.ideal_by_pair if known else found.chance_by_pair
-        low = max(0.0, min(0.5, found.accuracy.min()) - 0.03)
+        colours = [QUADRANTS.get(result.orthants[q], INK) for q in result.orthant]
+        known = np.isfinite(result.ideal_by_pair).all()
+        across = result.ideal_by_pair if known else result.chance_by_pair
+        low = max(0.0, min(0.5, result.accuracy.min()) - 0.03)
         left.axhline(0.5, color=PALE, lw=0.6, zorder=0)
         left.plot([0, 1], [0, 1], color=GREY, lw=0.8, zorder=1)
-        left.scatter(across, found.accuracy, c=colours, s=14, lw=0.4, edgecolors="white", zorder=3, clip_on=False)
+        left.scatter(across, result.accuracy, c=colours, s=14, lw=0.4, edgecolors="white", zorder=3, clip_on=False)
         left.set_xlim(min(0.7, across.min() - 0.02), 1)
         left.set_ylim(low, 1)
         left.set_xlabel(f"accuracy of {'the ideal observer' if known else 'the more frequent answer'}")
         left.set_ylabel("accuracy where never learned")
-        present = [name for name in QUADRANTS if name in found.orthants]
+        present = [name for name in QUADRANTS if name in result.orthants]
         handles = [Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=QUADRANTS[q], label=q) for q in present]
         left.legend(handles=handles, loc="lower left", handlelength=1, labelspacing=0.2)
-        if len(found.null):
-            right.hist(found.null, bins=15, color=PALE, lw=0)
+        if len(result.null):
+            right.hist(result.null, bins=15, color=PALE, lw=0)
         top = max(right.get_ylim()[1], 1) * 1.05
         levels = [
-            (found.value, VERMILLION, "-", f"read-out of labels, {found.value:.3f}"),
-            (found.through_latents, BLUE, "-", f"through decoded $x^*$, {found.through_latents:.3f}"),
-            (found.ideal, INK, "-", f"ideal observer, {found.ideal:.3f}"),
-            (found.nearest, GREEN, ":", f"nearest trained question, {found.nearest:.3f}"),
-            (found.chance, GREY, "--", f"more frequent answer, {found.chance:.3f}"),
+            (result.value, VERMILLION, "-", f"read-out of labels, {result.value:.3f}"),
+            (result.through_latents, BLUE, "-", f"through decoded $x^*$, {result.through_latents:.3f}"),
+            (result.ideal, INK, "-", f"ideal observer, {result.ideal:.3f}"),
+            (result.nearest, GREEN, ":", f"nearest trained question, {result.nearest:.3f}"),
+            (result.chance, GREY, "--", f"more frequent answer, {result.chance:.3f}"),
         ]
         for level, colour, style, label in levels:
             if np.isfinite(level):
                 right.axvline(level, color=colour, ls=style, lw=1.3, label=label)
-        if len(found.null):
-            right.fill_between([], [], color=PALE, lw=0, label=f"null, $p$ = {found.p:.2g}")
+        if len(result.null):
+            right.fill_between([], [], color=PALE, lw=0, label=f"null, $p$ = {result.p:.2g}")
         right.set_ylim(0, top)
         right.set_yticks([])
         right.spines["left"].set_visible(False)

@@ -1,4 +1,4 @@
-"""What figures of findings share: how a value, its nulls and latents are shown."""
+"""Marks that figures of probes share: a value, its nulls, latents."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from mtrnn_analysis.figures.style import BLUE, GREY, ORANGE, PURPLE, SKY, VERMILLION
+from mtrnn_analysis.result import NO_NULL
 
 LATENTS = (BLUE, VERMILLION, PURPLE, ORANGE, SKY)
 GEOMETRIC, LABELS = "#8F959E", "#DDE0E5"
 
 
 def latent_name(name: str) -> str:
-    """The name of a latent, or of XOR, as it is drawn."""
+    """The label of a latent, or of XOR."""
     return "XOR" if name == "xor" else f"$x_{{{name[1:]}}}$"
 
 
 def latent_colour(row: np.ndarray, signs: np.ndarray) -> str:
-    """Of a dichotomy: a latent's, the product of two latents' signs, or another."""
+    """The colour of a dichotomy: of a latent's sign, of the product of two latents' signs, or of another."""
     n_dims = signs.shape[1]
     if any((row == side * signs[:, d]).all() for d in range(n_dims) for side in (-1, 1)):
         return BLUE
@@ -27,7 +28,7 @@ def latent_colour(row: np.ndarray, signs: np.ndarray) -> str:
     return VERMILLION if any((row == side * pair).all() for pair in pairs for side in (-1, 1)) else GREY
 
 
-def violins(axes: Any, place: float, geometric: np.ndarray, labels: np.ndarray) -> None:
+def violins(axes: Any, place: float, geometric: np.ndarray, labels: np.ndarray = NO_NULL) -> None:
     """Null distributions; two stand side by side."""
     both = len(geometric) > 0 and len(labels) > 0
     for null, colour, side in ((geometric, GEOMETRIC, "low"), (labels, LABELS, "high")):
@@ -47,12 +48,12 @@ def value_label(
     axes: Any, place: float, height: float, value: float, p: float, form: str = "{:.2f}", va: str = "bottom"
 ) -> None:
     """The value and its p, as text."""
-    told = form.format(value) + ("" if np.isnan(p) else f"\n$p$ = {p:.2g}")
-    axes.text(place, height, told, ha="center", va=va, fontsize=6.5)
+    text = form.format(value) + ("" if np.isnan(p) else f"\n$p$ = {p:.2g}")
+    axes.text(place, height, text, ha="center", va=va, fontsize=6.5)
 
 
 def null_marks() -> list[Patch]:
-    """What tells the two nulls apart, for a legend."""
+    """The two nulls, for a legend."""
     return [
         Patch(color=GEOMETRIC, label="null: places of conditions mixed by a rotation"),
         Patch(color=LABELS, label="null: labels permuted"),

@@ -1,4 +1,4 @@
-"""What an agent is worth in each score of the benchmark, around a circle."""
+"""Radars: the scores of agents in the benchmark, around a circle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = 2.7, 2.4  # of one radar, in inches
 def radar_figure(scores: Scores) -> Figure:
     """The scores of one agent: 0 at the centre, 1 at the rim, each with its interval; below 0 is drawn as 0.
 
-    What was not measured (None) is named in grey, and nothing is drawn towards it.
+    Scores that were not measured (None) are named in grey, without a mark.
     """
     return radars_figure({"": scores}, 1)
 
@@ -70,7 +70,7 @@ def _draw(axes: Axes, scores: Scores) -> None:
 
 
 def _neighbours(known: list[int], n: int) -> list[tuple[bool, int]]:
-    """Of each known score whether the next score is known, too, and which of the known the next of them is."""
+    """For each known score: whether the next score is known, too, and the index of the next known score."""
     return [
         (known[(i + 1) % len(known)] == (k + 1) % n and len(known) > 1, (i + 1) % len(known))
         for i, k in enumerate(known)

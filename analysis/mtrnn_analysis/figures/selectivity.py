@@ -1,4 +1,4 @@
-"""Figures of what single units say: their selectivity, and their alignment with latents."""
+"""Figures of single units: their selectivity, and their alignment with latents."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpecBase
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
@@ -20,54 +21,54 @@ MOST_PAIRS = 6  # more opposed pairs than these are not marked: among many units
 KIND_COLOURS = dict(zip(KINDS, ("#EDEEF0", PALE, "#AEB4BC", GREY, SKY, BLUE, VERMILLION), strict=True))
 
 
-def selectivity_figure(found: Selectivity) -> Figure:
+def selectivity_figure(result: Selectivity) -> Figure:
     """Kinds of units, sparseness, what explains their variance, chance, preferred directions, and maps over the plane.
 
     Directions and maps are drawn for two latents alone.
     """
-    n_maps = len(found.maps)
+    n_maps = len(result.maps)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.7 + (1.5 if n_maps else 0)), layout="constrained")
         heights = [1, 1, 0.66] if n_maps else [1, 1]
         rows = figure.add_gridspec(len(heights), 1, height_ratios=heights)
         upper, middle = (rows[i].subgridspec(1, 3) for i in range(2))
         panels = [figure.add_subplot(grid[i]) for grid in (upper, middle) for i in range(3)]
-        _kinds(panels[0], found)
-        _sparseness(panels[1], found)
-        _directions(panels[2], found)
-        _shares(panels[3], found)
-        _null(panels[4], found.value, found.null, found.p, "interaction share, mean over live units")
-        _resultants(panels[5], found)
+        _kinds(panels[0], result)
+        _sparseness(panels[1], result)
+        _directions(panels[2], result)
+        _shares(panels[3], result)
+        _null(panels[4], result.value, result.null, result.p, "interaction share, mean over live units")
+        _resultants(panels[5], result)
         titles = ("Units", "Sparseness", "Preferred directions", "What explains live units", "Mixing", "Clustering")
         for letter, title, axes in zip("abcdef", titles, panels, strict=True):
             axes.set_title(f"{letter}   {title}", loc="left", weight="bold")
         if n_maps:
-            _maps(figure, rows[2].subgridspec(1, max(n_maps, 6)), found)
+            _maps(figure, rows[2].subgridspec(1, max(n_maps, 6)), result)
         return figure
 
 
-def alignment_figure(found: UnitAlignment) -> Figure:
+def unit_alignment_figure(result: UnitAlignment) -> Figure:
     """Importance of units for latents, mutual information, and the scores beside those of a random basis."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.1), layout="constrained")
         axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.25])
-        share = found.importance.max(axis=1)
-        order = np.lexsort((-share, found.importance.argmax(axis=1)))
+        share = result.importance.max(axis=1)
+        order = np.lexsort((-share, result.importance.argmax(axis=1)))
         for panel, values, label in (
-            (axes[0], found.importance, "importance: |weight| × sd (latent units)"),
-            (axes[1], found.information, "mutual information (nats)"),
+            (axes[0], result.importance, "importance: |weight| × sd (latent units)"),
+            (axes[1], result.information, "mutual information (nats)"),
         ):
             image = panel.imshow(np.maximum(values[order], 0), aspect="auto", cmap="cividis", vmin=0)
             n_latents = values.shape[1]
             panel.set_xticks(range(n_latents), [f"$x_{d + 1}$" for d in range(n_latents)])
             few = len(order) <= 12
-            panel.set_yticks(range(len(order)) if few else [], found.units[order] if few else [])
+            panel.set_yticks(range(len(order)) if few else [], result.units[order] if few else [])
             panel.set_ylabel("live unit" if few else f"{len(order)} live units, by latent")
             panel.spines[:].set_visible(False)
             panel.tick_params(length=0)
             figure.colorbar(image, ax=panel, shrink=0.9, label=label).outline.set_visible(False)
-        _scores(axes[2], found)
-        if found.null_means:
+        _scores(axes[2], result)
+        if result.null_means:
             figure.legend(*axes[2].get_legend_handles_labels(), loc="outside lower right", ncols=2)
         titles = ("Ridge decoder", "Single units", "Unit alignment")
         for letter, title, panel in zip("abc", titles, axes, strict=True):
@@ -75,8 +76,8 @@ def alignment_figure(found: UnitAlignment) -> Figure:
         return figure
 
 
-def _kinds(axes: Axes, found: Selectivity) -> None:
-    counts = [found.units[kind] for kind in KINDS]
+def _kinds(axes: Axes, result: Selectivity) -> None:
+    counts = [result.units[kind] for kind in KINDS]
     axes.barh(range(len(KINDS)), counts, color=[KIND_COLOURS[kind] for kind in KINDS], ec=GREY, lw=0.4)
     for i, count in enumerate(counts):
         axes.annotate(str(count), (count, i), (3, 0), textcoords="offset points", va="center", fontsize=7)
@@ -87,11 +88,11 @@ def _kinds(axes: Axes, found: Selectivity) -> None:
     axes.set_xlabel("units")
 
 
-def _sparseness(axes: Axes, found: Selectivity) -> None:
+def _sparseness(axes: Axes, result: Selectivity) -> None:
     bins = [float(edge) for edge in np.linspace(0, 1, 21)]
     for values, colour, name in (
-        (found.lifetime, BLUE, "lifetime, of units"),
-        (found.population, ORANGE, "population, of trials"),
+        (result.lifetime, BLUE, "lifetime, of units"),
+        (result.population, ORANGE, "population, of trials"),
     ):
         values = values[np.isfinite(values)]
         if len(values):
@@ -104,8 +105,8 @@ def _sparseness(axes: Axes, found: Selectivity) -> None:
     axes.legend(loc="upper left", ncols=1)
 
 
-def _directions(axes: Axes, found: Selectivity) -> None:
-    directions = found.directions
+def _directions(axes: Axes, result: Selectivity) -> None:
+    directions = result.directions
     axes.set_box_aspect(1)
     if np.isnan(directions.degrees).any() or not len(directions.units):
         many = directions.slopes.shape[1] != 2
@@ -133,12 +134,12 @@ def _directions(axes: Axes, found: Selectivity) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def _shares(axes: Axes, found: Selectivity) -> None:
-    live = np.flatnonzero(np.isfinite(found.explained))
-    live = live[np.argsort(-found.explained[live], kind="stable")]
-    linear = np.maximum(found.explained - found.nonlinear, 0)[live]
-    additive = np.maximum(found.explained - found.interaction, 0)[live]
-    levels = [np.zeros(len(live)), linear, np.maximum(additive, linear), np.maximum(found.explained[live], additive)]
+def _shares(axes: Axes, result: Selectivity) -> None:
+    live = np.flatnonzero(np.isfinite(result.explained))
+    live = live[np.argsort(-result.explained[live], kind="stable")]
+    linear = np.maximum(result.explained - result.nonlinear, 0)[live]
+    additive = np.maximum(result.explained - result.interaction, 0)[live]
+    levels = [np.zeros(len(live)), linear, np.maximum(additive, linear), np.maximum(result.explained[live], additive)]
     names = ("linear", "curved, one latent each", "interaction")
     for low, high, colour, name in zip(levels, levels[1:], (BLUE, SKY, VERMILLION), names, strict=False):
         axes.bar(range(len(live)), np.maximum(high - low, 0), 1, low, color=colour, label=name, ec="white", lw=0.2)
@@ -160,19 +161,19 @@ def _null(axes: Axes, value: float, null: np.ndarray, p: float, what: str) -> No
     axes.legend(loc="upper center")
 
 
-def _resultants(axes: Axes, found: Selectivity) -> None:
-    if not found.directions.resultants:
+def _resultants(axes: Axes, result: Selectivity) -> None:
+    if not result.directions.resultants:
         axes.text(0.5, 0.5, "drawn for two latents", ha="center", color=GREY)
         axes.set_axis_off()
         return
     for i, order in enumerate(map(str, ORDERS)):
-        null = found.directions.resultants_null[order]
+        null = result.directions.resultants_null[order]
         if len(null):
             low, middle, high = np.quantile(null, [0.025, 0.5, 0.975])
             label = "even directions, 95 %" if i == 0 else None
             axes.plot([i, i], [low, high], color=PALE, lw=9, solid_capstyle="butt", zorder=1, label=label)
             axes.plot([i - 0.22, i + 0.22], [middle] * 2, color=GREY, lw=0.8, zorder=2)
-    values = [found.directions.resultants[str(order)] for order in ORDERS]
+    values = [result.directions.resultants[str(order)] for order in ORDERS]
     axes.plot(range(len(ORDERS)), values, "o", color=VERMILLION, ms=5, mec="white", mew=0.5, zorder=3, label="found")
     names = {1: "1 way", 2: "1 axis", 3: "3 ways", 4: "2 axes", 6: "3 axes"}
     axes.set_xticks(range(len(ORDERS)), [f"{order}\n{names[order]}" for order in ORDERS], fontsize=6.5)
@@ -181,15 +182,15 @@ def _resultants(axes: Axes, found: Selectivity) -> None:
     axes.legend(loc="upper left", ncols=2, columnspacing=1)
 
 
-def _maps(figure: Figure, grid: Any, found: Selectivity) -> None:
-    for i, (unit, cells) in enumerate(zip(found.map_units, found.maps, strict=True)):
+def _maps(figure: Figure, grid: GridSpecBase, result: Selectivity) -> None:
+    for i, (unit, cells) in enumerate(zip(result.map_units, result.maps, strict=True)):
         axes = figure.add_subplot(grid[i])
-        edges = found.map_edges
+        edges = result.map_edges
         image = axes.pcolormesh(edges[0], edges[1], cells, cmap="cividis", rasterized=True)
         axes.set_box_aspect(1)
         axes.set_xticks([-0.5, 0.5] if edges[0, 0] >= -0.5 and edges[0, -1] <= 0.5 else [])
         axes.set_yticks(axes.get_xticks() if i == 0 else [])
-        axes.set_title(f"unit {unit}\n{found.kinds[unit]}", fontsize=7)
+        axes.set_title(f"unit {unit}\n{result.kinds[unit]}", fontsize=7)
         axes.set_xlabel("$x_1$", fontsize=7)
         if i == 0:
             axes.set_ylabel("$x_2$ (latent units)", fontsize=7)
@@ -202,24 +203,26 @@ def _maps(figure: Figure, grid: Any, found: Selectivity) -> None:
         bar.outline.set_visible(False)
 
 
-def _scores(axes: Axes, found: UnitAlignment) -> None:
+def _scores(axes: Axes, result: UnitAlignment) -> None:
     scores = {
-        "disentanglement\n(DCI)": ("disentanglement", found.value),
-        "completeness\n(DCI)": ("completeness", found.completeness),
-        "informativeness\n(DCI, $r^2$)": ("", found.informativeness),
-        "MIG": ("mig", found.mig),
-        "SAP": ("sap", found.sap),
-        "modularity": ("modularity", found.modularity),
+        "disentanglement\n(DCI)": ("disentanglement", result.value),
+        "completeness\n(DCI)": ("completeness", result.completeness),
+        "informativeness\n(DCI, $r^2$)": ("", result.informativeness),
+        "MIG": ("mig", result.mig),
+        "SAP": ("sap", result.sap),
+        "modularity": ("modularity", result.modularity),
     }
     for i, (name, value) in enumerate(scores.values()):
         axes.barh(i, 0 if np.isnan(value) else value, 0.6, color=GREY if name == "" else BLUE, zorder=2)
-        if name in found.null_means:
-            chance = found.null_means[name]
+        if name in result.null_means:
+            chance = result.null_means[name]
             label = "random basis, mean" if i == 0 else None
             axes.plot([chance] * 2, [i - 0.38, i + 0.38], color=VERMILLION, lw=1.6, zorder=3, label=label)
-        p = f", p = {found.p_values[name]:.2g}" if np.isfinite(found.p_values.get(name, np.nan)) else ""
+        p = f", p = {result.p_values[name]:.2g}" if np.isfinite(result.p_values.get(name, np.nan)) else ""
         axes.text(1.03, i, f"{value:.2f}{p}", va="center", fontsize=6.5, transform=axes.get_yaxis_transform())
-    if len(found.null):
-        axes.plot(found.null, np.zeros(len(found.null)), "|", color=ORANGE, ms=7, mew=0.6, zorder=3, label="its draws")
+    if len(result.null):
+        axes.plot(
+            result.null, np.zeros(len(result.null)), "|", color=ORANGE, ms=7, mew=0.6, zorder=3, label="its draws"
+        )
     axes.set_yticks(range(len(scores)), list(scores))
     axes.set(xlim=(0, 1), ylim=(len(scores) - 0.4, -0.6), xlabel="score of this basis, not of abstraction")

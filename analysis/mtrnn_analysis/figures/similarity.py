@@ -1,4 +1,4 @@
-"""Figures of how alike agents are."""
+"""Figures of similarity: of states and x*, and of agents."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mtrnn_analysis.similarity.agents import X_STAR, Comparison
 from mtrnn_analysis.similarity.rsa import Rsa
 
 
-def rsa_figure(found: Rsa) -> Figure:
+def rsa_figure(result: Rsa) -> Figure:
     """Dissimilarities of states and of x*, one against the other, and their agreement beside chance and ceiling."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 1.9), layout="constrained")
         axes = figure.subplots(1, 4, width_ratios=[1, 1, 1.05, 1.15])
         for panel, matrix, label in (
-            (axes[0], found.dissimilarities, "states"),
-            (axes[1], found.model, "$x^*$"),
+            (axes[0], result.dissimilarities, "states"),
+            (axes[1], result.model, "$x^*$"),
         ):
             image = panel.imshow(matrix / matrix.max(), cmap="cividis", vmin=0, vmax=1)
             panel.set_xticks([])
@@ -30,18 +30,18 @@ def rsa_figure(found: Rsa) -> Figure:
         bar = figure.colorbar(image, ax=axes[:2], shrink=0.75, label="distance² / largest", pad=0.02, aspect=14)
         bar.outline.set_visible(False)
         bar.set_ticks([0, 1])
-        upper = np.triu_indices(len(found.model), 1)
-        axes[2].plot(found.model[upper], found.dissimilarities[upper], ".", color=BLUE, ms=2, mec="none", alpha=0.5)
+        upper = np.triu_indices(len(result.model), 1)
+        axes[2].plot(result.model[upper], result.dissimilarities[upper], ".", color=BLUE, ms=2, mec="none", alpha=0.5)
         axes[2].set(xlabel="$x^*$: distance² (latent units²)", ylabel="states: distance²\n(activity²)")
         axes[2].set_box_aspect(1)
         axes[2].xaxis.set_major_locator(MaxNLocator(3))
         axes[2].yaxis.set_major_locator(MaxNLocator(4))
-        if len(found.null):
-            axes[3].hist(found.null, 15, color=PALE, ec=GREY, lw=0.4, label="conditions shuffled")
-        p = f", p = {found.p:.2g}" if len(found.null) else ""
-        axes[3].axvline(found.value, color=VERMILLION, lw=1.4, label=f"found: {found.value:.2f}{p}")
-        axes[3].axvline(found.ceiling, color=INK, lw=0.9, ls=":", label=f"ceiling: {found.ceiling:.2f}")
-        axes[3].set(xlim=(min(-0.5, found.null.min(initial=0)), 1.05), xlabel="Spearman's correlation", ylabel="draws")
+        if len(result.null):
+            axes[3].hist(result.null, 15, color=PALE, ec=GREY, lw=0.4, label="conditions shuffled")
+        p = f", p = {result.p:.2g}" if len(result.null) else ""
+        axes[3].axvline(result.value, color=VERMILLION, lw=1.4, label=f"found: {result.value:.2f}{p}")
+        axes[3].axvline(result.ceiling, color=INK, lw=0.9, ls=":", label=f"ceiling: {result.ceiling:.2f}")
+        axes[3].set(xlim=(min(-0.5, result.null.min(initial=0)), 1.05), xlabel="Spearman's correlation", ylabel="draws")
         axes[3].set_ylim(0, 1.6 * max(1.0, axes[3].get_ylim()[1]))
         axes[3].legend(loc="upper left", fontsize=6)
         for letter, panel in zip("abcd", axes, strict=True):
@@ -49,12 +49,12 @@ def rsa_figure(found: Rsa) -> Figure:
         return figure
 
 
-def comparison_figure(found: Comparison) -> Figure:
-    """How alike agents are, each to each and to x*: matrices with their numbers, and a map of the angles between them.
+def comparison_figure(result: Comparison) -> Figure:
+    """Similarity of agents, each with each and with x*: matrices with their numbers, and a map of the angles.
 
-    Below the diagonal are the values, above it what chance gives.
+    Below the diagonal are the values, above it those by chance.
     """
-    m = len(found.names)
+    m = len(result.names)
     with mpl.rc_context(STYLE):
         side = max(2.6, 0.34 * m + 0.6)
         figure = Figure(figsize=(2 * side + 1.8, 2 * side + 0.2), layout="constrained")
@@ -63,17 +63,17 @@ def comparison_figure(found: Comparison) -> Figure:
             axes.flat,
             "abc",
             (
-                ("cka", found.cka, "Debiased CKA", "cividis", 1.0),
-                ("rsa", found.rsa, "Dissimilarities (Spearman)", "cividis", 1.0),
-                ("procrustes", np.degrees(found.procrustes), "Procrustes angle (degrees)", "cividis_r", 90.0),
+                ("cka", result.cka, "Debiased CKA", "cividis", 1.0),
+                ("rsa", result.rsa, "Dissimilarities (Spearman)", "cividis", 1.0),
+                ("procrustes", np.degrees(result.procrustes), "Procrustes angle (degrees)", "cividis_r", 90.0),
             ),
             strict=False,
         ):
-            chance = np.degrees(found.chance[name]) if name == "procrustes" else found.chance[name]
-            _matrix(panel, found.names, matrix, chance, colours, high)
+            chance = np.degrees(result.chance[name]) if name == "procrustes" else result.chance[name]
+            _matrix(panel, result.names, matrix, chance, colours, high)
             panel.set_title(f"{letter}   {title}", loc="left", weight="bold")
             panel.set_xlabel("above the diagonal: by chance" if np.isfinite(chance).any() else "", color=GREY)
-        _embedding(axes[1, 1], found)
+        _embedding(axes[1, 1], result)
         axes[1, 1].set_title("d   Map of the angles", loc="left", weight="bold")
         return figure
 
@@ -101,17 +101,17 @@ def _matrix(
     axes.spines[:].set_visible(False)
 
 
-def _embedding(axes: Axes, found: Comparison) -> None:
-    points = np.degrees(found.embedding)
+def _embedding(axes: Axes, result: Comparison) -> None:
+    points = np.degrees(result.embedding)
     # Agents that are alike lie on each other: their names stand in a column beside, from top to bottom as they do.
     order = np.argsort(-points[:, 1], kind="stable")
     heights = np.linspace(0.97, 0.03, len(order)) if len(order) > 1 else np.array([0.5])
     for i, height in zip(order, heights, strict=True):
-        star = found.names[i] == X_STAR
+        star = result.names[i] == X_STAR
         colour = VERMILLION if star else BLUE
         axes.plot(*points[i], "*" if star else "o", color=colour, ms=11 if star else 5, mec="white", mew=0.6, zorder=3)
         axes.annotate(
-            found.names[i],
+            result.names[i],
             (float(points[i, 0]), float(points[i, 1])),
             (1.04, float(height)),
             textcoords="axes fraction",
@@ -122,5 +122,5 @@ def _embedding(axes: Axes, found: Comparison) -> None:
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_box_aspect(1)
     axes.margins(0.1)
-    shown = f"({100 * found.embedded:.0f} % of squared distances)"
+    shown = f"({100 * result.embedded:.0f} % of squared distances)"
     axes.set(xlabel=f"classical scaling, axis 1 (degrees)\n{shown}", ylabel="axis 2 (degrees)")

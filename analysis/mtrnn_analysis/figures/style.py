@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, quadrants, and how figures are written. No global state is touched.
+"""Colours, sizes and quadrants of all figures, and how figures are written. No global state is touched.
 
 Colours are those of Okabe & Ito (2008), which colour-blind readers tell apart.
 """

@@ -1,4 +1,4 @@
-"""Figures of what is asked: boundaries, evidence, and one trial over time."""
+"""Figures of tasks: boundaries, evidence, and one trial over time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from mtrnn_envs import EvidenceTask, Stream, observe
 
 
 def tasks_figure(tasks: Sequence[EvidenceTask], seed: int = 0, n_trials: int = 4) -> Figure:
-    """The latent plane with the boundaries of each of `tasks`, evidence of example trials, and one trial in time.
+    """The latent plane with the boundaries and example trials of each of `tasks`, and one trial in time.
 
-    The example trials are the first of the test stream of `seed` in each of up to four quadrants: the same in all
-    panels, if the tasks differ in their boundaries only.
+    Example trials are the first of the test stream of `seed` in each of up to four quadrants: the same in all panels,
+    if the tasks differ in their boundaries only.
 
     Raises:
         ValueError: if a task has not two latents.

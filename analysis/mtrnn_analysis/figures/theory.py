@@ -1,39 +1,37 @@
-"""Figures of theory: x* from answers alone, the rank condition, and what more samples tell."""
+"""Figures of theory: x* from answers alone, the rank condition, and r² against the number of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
+from scipy.stats import binned_statistic_2d
 
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, STYLE, VERMILLION
-from mtrnn_analysis.theory.multilateration import Multilateration
-from mtrnn_analysis.theory.rank_condition import RankCondition
-from mtrnn_analysis.theory.sample_curve import SampleCurve
+from mtrnn_analysis.theory import Multilateration, RankCondition, SampleCurve
 
 R2 = "$r^2_{\\mathrm{prior}}$ of $x^*$"
-# r² is drawn by what it lacks to 1, on a logarithmic axis, labelled with r² itself; what is below is drawn at the edge.
+# The axis of r² is logarithmic in 1 - r², and labelled with r²; lower values are drawn at the edge.
 R2_LOW, R2_TICKS = -0.2, (0, 0.5, 0.8, 0.9, 0.95, 0.98)
 LIMITS = (float(-np.log10(1 - R2_LOW)), 1.85)
 N_CELLS = 6  # of the map, along each side
 FORMS = {
-    "weighted": (BLUE, "o", "answers alone, weighted"),
-    "unsaturated": (SKY, "v", "answers alone, unsaturated ones"),
-    "bounded": (GREEN, "s", "answers alone, within the cube"),
+    "weighted": (BLUE, "o", "weighted"),
+    "unsaturated": (SKY, "v", "unsaturated ones"),
+    "bounded": (GREEN, "s", "within the cube"),
 }
 
 
 def multilateration_figure(found: Multilateration) -> Figure:
-    """Where x* is and where the answers put it; the agent's distances against the ideal ones; r² beside null and ideal.
+    """x* and its estimates from the answers; the agent's distances against the ideal ones; r² beside null and ideal.
 
     a: x* in cells of a grid (grey: the mean of x* in each) and the mean of the estimates of the same trials (a bar of
     one standard deviation along either axis), of the first two latents. b: z = Phi⁻¹(answer) of the agent against the
-    ideal observer's, median and quartiles. c: r² of all forms, with the null of the form in the settings, and what
-    else has x*.
+    ideal observer's, median and quartiles. c: r² of all forms, with the null of the form in the settings, and of fitted
+    decoders.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 2.75), layout="constrained")
@@ -47,7 +45,7 @@ def multilateration_figure(found: Multilateration) -> Figure:
 
 
 def _at(r2: float) -> float:
-    """Where an r² is drawn."""
+    """The place of an r² on its axis."""
     return float(-np.log10(1 - max(r2, R2_LOW)))
 
 
@@ -57,11 +55,15 @@ def _map(axes: Any, found: Multilateration) -> None:
         axes.plot([-0.5, 0.5], [-0.5, 0.5], color=GREY, lw=0.8)
         axes.set(xlabel="$x^*$ (latent units)", ylabel="from answers (latent units)")
         return
-    true, told = found.latents[:, :2], found.estimates[:, :2]
-    cell = np.clip(((true + 0.5) * N_CELLS).astype(int), 0, N_CELLS - 1) @ [N_CELLS, 1]
-    some = [np.flatnonzero(cell == c) for c in range(N_CELLS**2) if np.count_nonzero(cell == c) > 1]
-    places, means = (np.array([v[rows].mean(axis=0) for rows in some]) for v in (true, told))
-    spread = np.array([(told[rows] - true[rows]).std(axis=0) for rows in some])
+    true, estimated = found.latents[:, :2], found.estimates[:, :2]
+    edges: Any = [np.linspace(-0.5, 0.5, N_CELLS + 1)] * 2
+
+    def in_cells(values: np.ndarray, statistic: Any) -> np.ndarray:
+        return binned_statistic_2d(true[:, 0], true[:, 1], values.T, statistic, edges).statistic.reshape(2, -1).T
+
+    some = in_cells(true, "count")[:, 0] > 1
+    places, means = in_cells(true, "mean")[some], in_cells(estimated, "mean")[some]
+    spread = in_cells(estimated - true, "std")[some]
     axes.add_patch(mpl.patches.Rectangle((-0.5, -0.5), 1, 1, fill=False, ec=GREY, lw=0.6))  # pyright: ignore
     for place, mean in zip(places, means, strict=True):
         axes.plot(*np.stack([place, mean]).T, color=INK, lw=0.6, zorder=2)
@@ -89,9 +91,7 @@ def _distances(axes: Any, found: Multilateration) -> None:
 
 
 def _levels(axes: Any, found: Multilateration) -> None:
-    rows: list[tuple[str, float, str, str]] = []
-    for name, (colour, marker, label) in FORMS.items():
-        rows.append((label.replace("answers alone, ", ""), found.r2[name], colour, marker))
+    rows = [(label, found.r2[name], colour, marker) for name, (colour, marker, label) in FORMS.items()]
     rows += [
         ("within, confidence rescaled", found.r2_recalibrated["bounded"], PURPLE, "s"),
         ("read-out fitted to answers", found.r2_readout_id, ORANGE, "D"),
@@ -105,7 +105,7 @@ def _levels(axes: Any, found: Multilateration) -> None:
         axes.plot(_at(value), y, marker if value > R2_LOW else "<", color=colour, ms=5, clip_on=False)
     if len(found.null):
         null = float(np.median(found.null))
-        axes.axvline(_at(null), color=GREY, lw=1, ls=(0, (1, 1.5)), label="null: the sides named alone")
+        axes.axvline(_at(null), color=GREY, lw=1, ls=(0, (1, 1.5)), label="null: the choices alone")
     for value, dash, label in (
         (found.r2_ideal, "-", "ideal observer"),
         (found.r2_ideal_answers[found.settings["form"]], (0, (4, 2)), "ideal answers alone"),
@@ -121,57 +121,45 @@ def _levels(axes: Any, found: Multilateration) -> None:
         axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.22), fontsize=6.5, handlelength=1.4)
 
 
-def rank_figure(found: RankCondition) -> Figure:
+def rank_condition_figure(found: RankCondition) -> Figure:
     """r² of x* against the number of answers used: of the agent (left), and of ideal answers for several D (right)."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 2.9), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
         left.axvline(found.n_dims, color=PALE, lw=4, zorder=0)
         left.plot(found.n_answers, found.exact, color=GREY, lw=0.9, marker="_", label="ideal, any precision")
-        for (low, median, high), colour, marker, label in (
-            (found.r2_ideal_answers, INK, "o", "ideal, same lines and precision"),
-            (found.r2, BLUE, "s", "agent: quartiles over sets of tasks"),
-        ):
-            bars = np.stack([median - low, high - median])
-            left.errorbar(
-                found.n_answers, median, bars, color=colour, marker=marker, ms=4, lw=1.1, elinewidth=0.8, label=label
-            )
-        at = min(found.n_dims, int(found.n_answers[-1]))
+        ideal: Any = {"color": INK, "marker": "o", "label": "ideal, same lines and precision"}
+        agent: Any = {"color": BLUE, "marker": "s", "label": "agent: quartiles over sets of tasks"}
+        _quartiles(left, found.n_answers, found.r2_ideal_answers, ms=4, elinewidth=0.8, **ideal)
+        _quartiles(left, found.n_answers, found.r2, ms=4, elinewidth=0.8, **agent)
         if len(found.null):
-            left.plot(
-                at, np.median(found.null), "x", color=VERMILLION, ms=6, mew=1.3, label="null: the sides named alone"
-            )
-        left.set(xlabel="answers used, $n$ (grey: $n = D$)", ylabel=R2, ylim=(min(-0.02, left.get_ylim()[0]), 1))
+            at, null = min(found.n_dims, int(found.n_answers[-1])), np.median(found.null)
+            left.plot(at, null, "x", color=VERMILLION, ms=6, mew=1.3, label="null: the choices alone")
+        left.set_xlabel("answers used, $n$ (grey: $n = D$)")
         left.xaxis.set_major_locator(MaxNLocator(integer=True))
         for curve, colour, marker in zip(found.curves, (GREEN, ORANGE, PURPLE, SKY, BLUE), "osD^v", strict=False):
-            low, median, high = curve.r2
             x = curve.n_answers / curve.n_dims
             right.plot(x, curve.exact, color=colour, lw=0.8, ls=(0, (4, 2)))
-            right.errorbar(
-                x,
-                median,
-                np.stack([median - low, high - median]),
-                color=colour,
-                marker=marker,
-                ms=3.5,
-                lw=1.1,
-                elinewidth=0.7,
-                label=f"$D$ = {curve.n_dims}",
-            )
+            style: Any = {"color": colour, "marker": marker, "label": f"$D$ = {curve.n_dims}"}
+            _quartiles(right, x, curve.r2, ms=3.5, elinewidth=0.7, **style)
         right.plot([], [], color=GREY, lw=0.8, ls=(0, (4, 2)), label="any precision")
         right.plot([], [], color=GREY, lw=1.1, marker="o", ms=3.5, label="float32: quartiles over sets")
         right.axvline(1, color=PALE, lw=4, zorder=0)
-        right.set(
-            xlabel="ideal answers to random hyperplanes, $n/D$", ylabel=R2, ylim=(min(-0.02, right.get_ylim()[0]), 1)
-        )
+        right.set_xlabel("ideal answers to random hyperplanes, $n/D$")
         for axes, letter in ((left, "a"), (right, "b")):
+            axes.set(ylabel=R2, ylim=(min(-0.02, axes.get_ylim()[0]), 1))
             axes.set_title(letter, loc="left", weight="bold")
             axes.legend(loc="lower right", fontsize=6.5)
         return figure
 
 
-def samples_figure(found: SampleCurve) -> Figure:
-    """What is lacking to r² = 1 after t samples, on logarithmic axes: 12 sigma² / t is a straight line.
+def _quartiles(axes: Any, x: np.ndarray, quartiles: np.ndarray, **style: Any) -> None:
+    low, median, high = quartiles
+    axes.errorbar(x, median, np.stack([median - low, high - median]), lw=1.1, **style)
+
+
+def sample_curve_figure(found: SampleCurve) -> Figure:
+    """1 - r² after t samples, on logarithmic axes: 12 sigma² / t is a straight line.
 
     Open marks, beside the last sample, are of the last step of the trial.
     """
@@ -179,65 +167,26 @@ def samples_figure(found: SampleCurve) -> Figure:
         figure = Figure(figsize=(3.6, 2.9), layout="constrained")
         axes = figure.subplots()
         t = found.n_samples
-        for values, style in (
+        curves: tuple[tuple[np.ndarray, Any], ...] = (
             (found.mean_theory, {"color": GREY, "lw": 1, "label": "theory, $12\\,\\sigma^2/t$"}),
             (found.mean, {"color": GREY, "marker": "+", "ls": "", "ms": 5, "label": "mean of the evidence"}),
             (found.ideal_theory, {"color": INK, "lw": 1, "label": "exact posterior mean"}),
             (found.decoded, {"color": VERMILLION, "marker": "D", "ms": 3, "lw": 0.8, "label": "decoded from states"}),
             (found.answers, {"color": BLUE, "marker": "o", "ms": 3, "lw": 0.8, "label": "agent's answers alone"}),
-        ):
+        )
+        for values, style in curves:
             if not np.isnan(values).all():
-                axes.loglog(t, 1 - values, **style)  # pyright: ignore[reportArgumentType]
+                axes.loglog(t, 1 - values, **style)
         for value, colour, marker in ((found.decoded_at_end, VERMILLION, "D"), (found.answers_at_end, BLUE, "o")):
             if np.isfinite(value):
                 axes.plot(t[-1] * 1.15, 1 - value, marker, mfc="none", mec=colour, ms=4.5)
         axes.plot([], [], "o", mfc="none", mec=GREY, ms=4.5, label="at the end of the trial")
         axes.set(xlabel="samples seen, $t$", ylabel="1 − " + R2)
         for axis, marks in ((axes.xaxis, (1, 2, 5, 10, 20, 50)), (axes.yaxis, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1))):
+            low, high = axis.get_view_interval()
             axis.set_minor_locator(NullLocator())
-            axis.set_ticks([m for m in marks if axis.get_view_interval()[0] <= m <= axis.get_view_interval()[1]])
+            axis.set_ticks([m for m in marks if low <= m <= high])
             axis.set_major_formatter("{x:g}")
         axes.set_title(f"worth {found.value * t[-1]:.1f} of {t[-1]:.0f} samples", loc="right", fontsize=7, color=GREY)
         axes.legend(loc="lower left", fontsize=6.5)
-        return figure
-
-
-class Located(NamedTuple):
-    """One network: its kind, `r2_prior` by the name of what it is of, and the best that can be had."""
-
-    kind: str
-    r2: dict[str, float]
-    ideal: float
-
-
-def networks_figure(results: Sequence[Located]) -> Figure:
-    """`r2_prior` of x* by kinds of networks, from answers alone and from fitted decoders: one mark a network.
-
-    Lines across are the ideal observer's. The axis is that of what is lacking to 1; what is far below 0 is drawn at the
-    lower edge, as an open triangle.
-    """
-    styles = [(BLUE, "o"), (SKY, "v"), (GREEN, "s"), (PURPLE, "P"), (VERMILLION, "D"), (ORANGE, "d")]
-    with mpl.rc_context(STYLE):
-        kinds, names = list(dict.fromkeys(r.kind for r in results)), list(results[0].r2)
-        figure = Figure(figsize=(max(3.6, 1.2 + 0.42 * len(kinds)), 3.3), layout="constrained")
-        axes = figure.subplots()
-        for i, (name, (colour, marker)) in enumerate(zip(names, styles, strict=False)):
-            shift = 0.7 * (i / max(1, len(names) - 1) - 0.5)
-            axes.plot([], [], marker, color=colour, ms=4, label=name)
-            for result in results:
-                x, value = kinds.index(result.kind) + shift, result.r2[name]
-                if value > R2_LOW:
-                    axes.plot(x, _at(value), marker, color=colour, ms=3.5, mec="white", mew=0.3, zorder=3)
-                elif np.isfinite(value):
-                    axes.plot(x, LIMITS[0], "v", color="white", mec=colour, ms=4, mew=0.9, clip_on=False, zorder=4)
-        for x, kind in enumerate(kinds):
-            best = float(np.mean([r.ideal for r in results if r.kind == kind]))
-            axes.axvspan(x - 0.46, x + 0.46, color="#F4F5F7", lw=0, zorder=0)
-            if np.isfinite(best):
-                axes.hlines(_at(best), x - 0.42, x + 0.42, color=INK, lw=0.8, zorder=2)
-        axes.plot([], [], color=INK, lw=0.8, label="ideal observer")
-        axes.set_xticks(range(len(kinds)), kinds, rotation=35, ha="right", rotation_mode="anchor")
-        axes.set_yticks([_at(v) for v in R2_TICKS], [f"{v:g}" for v in R2_TICKS])
-        axes.set(ylabel=R2, ylim=LIMITS, xlim=(-0.5, len(kinds) - 0.5))
-        figure.legend(loc="outside upper center", ncols=4, fontsize=6.5)
         return figure

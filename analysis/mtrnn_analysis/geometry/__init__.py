@@ -1,3 +1,30 @@
-"""The shape of the code: do sides of x* carry over (`ccgp`, `parallelism`), what can be read at all (`shattering`), how
-many dimensions (`dimensionality`, `principal`), along which axes (`axes`), and how evenly (`distortion`)?
+"""The geometry of the code: do signs of x* carry over (`ccgp`, `parallelism`), what can a classifier read at all
+(`shattering`), how many dimensions does it take up (`dimensionality`), along which axes (`axes`), and how evenly
+(`distortion`)?
 """
+
+from mtrnn_analysis.geometry.axes import Axes, axes
+from mtrnn_analysis.geometry.ccgp import Ccgp, ccgp
+from mtrnn_analysis.geometry.dimensionality import Dimensionality, dimensionality, participation_ratio
+from mtrnn_analysis.geometry.distortion import Distortion, distortion
+from mtrnn_analysis.geometry.parallelism import Parallelism, parallelism
+from mtrnn_analysis.geometry.principal import PrincipalComponents, principal_components
+from mtrnn_analysis.geometry.shattering import Shattering, shattering
+
+__all__ = [
+    "Axes",
+    "Ccgp",
+    "Dimensionality",
+    "Distortion",
+    "Parallelism",
+    "PrincipalComponents",
+    "Shattering",
+    "axes",
+    "ccgp",
+    "dimensionality",
+    "distortion",
+    "parallelism",
+    "participation_ratio",
+    "principal_components",
+    "shattering",
+]

@@ -1,5 +1,5 @@
-"""Encoding and decoding axes of latents, and the angles between them. Axis letters: N trials, H units, D latents,
-P pairs of latents, R draws of a null.
+"""Encoding and decoding axes of latents, and the angles between them. Axis letters: N trials, H units, D latents, P
+pairs of latents, R draws of a null.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from mtrnn_analysis.orthants import checked, varying
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.utils.validation import check_int
 
+# Of the decoder, relative to the number of trials times the mean variance of a unit.
+PENALTY = 1e-3
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Axes(ProbeResult):
     """Angles between axes, in degrees from 0 to 90. `value`, `null`, `p`: mean angle between encoding axes, corrected
     for noise; vectors with the covariance of the states; p for greater.
@@ -107,9 +110,8 @@ def axes(
     rng: np.random.Generator,
     *,
     n_null: int = 100,
-    penalty: float = 1e-3,
 ) -> Axes:
-    """In which directions states move with each latent, and in which a decoder looks for it.
+    """The directions in which states move with each latent, and those in which a decoder looks for it.
 
     The *encoding axis* of a latent is how states change with it, the others held: a_d, the rows of
     A = cov(x)⁻¹ cov(x, h). The *decoding axis* is the weights of a linear decoder of it, w_d, the columns of
@@ -139,7 +141,6 @@ def axes(
         latents: x*, D >= 2; with one there is no angle between latents.
         rng: draws the null.
         n_null: draws of the null.
-        penalty: of the decoder, relative to the number of trials times the mean variance of a unit; above 0.
 
     Raises:
         ValueError: if D < 2, there are fewer than D + 2 trials, latents are collinear, no unit varies, arrays are not
@@ -150,14 +151,12 @@ def axes(
     (n, n_dims), n_null = latents.shape, check_int("n_null", n_null, 0)
     if n_dims < 2:
         raise ValueError(f"latents has D={n_dims}; axes needs 2 or more: there are no angles between latents with one")
-    if not 0 < penalty < np.inf:
-        raise ValueError(f"penalty={penalty!r} is not a number above 0")
     found = encoding(states, latents)
     about = states - states.mean(axis=0)
     values, vectors = np.linalg.eigh(about.T @ about / n)
     values = np.maximum(values, 0)
-    # What takes encoding axes to decoding axes, up to the factor cov(x).
-    decoder = (vectors / (values + penalty * values.mean())) @ vectors.T
+    # The map from encoding axes to decoding axes, up to the factor cov(x).
+    decoder = (vectors / (values + PENALTY * values.mean())) @ vectors.T
     decoding_axes = np.cov(latents.T, bias=True) @ found.axes @ decoder
     random = (rng.standard_normal((n_null, n_dims, len(values))) * np.sqrt(values)) @ vectors.T
     null, null_decoding = (np.array([_angles(a @ a.T).mean() for a in some]) for some in (random, random @ decoder))
@@ -178,7 +177,7 @@ def axes(
         null=null,
         p=p_value(corrected.mean(), null),
         n=n,
-        settings={"n_null": n_null, "penalty": float(penalty)},
+        settings={"n_null": n_null, "penalty": PENALTY},
         encoding_angles=dict(zip(pairs, corrected.tolist(), strict=True)),
         encoding_uncorrected=float(_angles(found.axes @ found.axes.T).mean()),
         decoding_angles=dict(zip(pairs, decoding.tolist(), strict=True)),

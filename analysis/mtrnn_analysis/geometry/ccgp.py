@@ -19,16 +19,18 @@ from mtrnn_envs.utils.validation import check_choice, check_int
 PAIRS = ("one_sign", "all")
 # Of this many latents all balanced dichotomies are scored: 3 for D = 2, 35 for D = 3; there are 6435 for D = 4.
 MOST_DIMS_WITH_ALL = 3
+# Of the covariance within classes towards a sphere, so that units may be constant or collinear, and trials few.
+SHRINKAGE = 0.1
 # Classifiers solved for at once, which bounds the memory.
 CHUNK = 256
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Ccgp(ProbeResult):
     """Cross-condition generalisation performance. `value`, `null`, `p`: mean over the latents, geometric null.
 
     Attributes:
-        by_dichotomy: "x1", ..., "xD", and for D = 2 "xor", each the mean accuracy over left-out pairs.
+        by_dichotomy: "x1", ..., "xD", and for D = 2 "xor", each the mean accuracy over held-out pairs.
         p_by_dichotomy: against the geometric null.
         null_by_dichotomy: geometric, `[R, K]`, in the order of `by_dichotomy`.
         null_labels: mean over the latents where labels are permuted, `[R]`.
@@ -59,9 +61,8 @@ def ccgp(
     *,
     n_null: int = 100,
     pairs: str = "one_sign",
-    shrinkage: float = 0.1,
 ) -> Ccgp:
-    """Whether what tells the sign of a latent in some conditions tells it in others.
+    """Cross-condition generalisation: does a read-out of a latent's sign, fitted in some conditions, hold in others?
 
     Conditions are the 2^D sign patterns of x*. A dichotomy puts half of them into a lower and half into an upper
     class; that of latent d does so by the sign of x_d. One condition of each class is left out, a linear classifier is
@@ -70,7 +71,7 @@ def ccgp(
     `value` is the mean over the D latents. 1 is an abstract code, 0.5 is chance. *Below 0.5 is no error*: what was
     learned holds the wrong way round, the coding is anti-parallel, as that of XOR by a linear code (0 for D = 2).
 
-    Numbers differ by the pairs that are left out; say which they are:
+    Numbers differ by the pairs that are held out; report which they are:
 
     - "one_sign": conditions that differ in one sign. For latent d that is the sign of x_d, so that the other latents'
       signs are balanced in what is fitted; 2^(D-1) pairs;
@@ -79,9 +80,10 @@ def ccgp(
 
     Classifier: linear discriminant analysis, w = S⁻¹ (m_upper - m_lower), threshold midway, in closed form from the
     moments of the conditions, each of which counts the same. S = (1 - s) W + s tr(W)/H I, W the mean covariance
-    within the two classes, s = `shrinkage`; with equally many trials in each condition it is scikit-learn's
-    `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s)`. What is tested is trials, not moments. A score exactly
-    on the threshold counts one half.
+    within the two classes, s = 0.1; with equally many trials in each condition it is scikit-learn's
+    `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s)`, whose loop takes more than five times as long a draw
+    (`tests/benchmarks/test_geometry_speed.py`). Trials are tested, not moments. A score exactly on the threshold counts
+    one half.
 
     Nulls:
 
@@ -101,11 +103,10 @@ def ccgp(
         rng: draws the nulls.
         n_null: draws of each null.
         pairs: which conditions are left out together.
-        shrinkage: from 0 to 1; above 0 where trials are few, or units constant or collinear.
 
     Raises:
         ValueError: if D < 2, an orthant has fewer than 2 trials, no unit varies, arrays are not finite or not of the
-            same trials, or an argument is out of its range; if `shrinkage` is 0 and a covariance is singular.
+            same trials, or an argument is out of its range.
     """
     states, latents = checked(states, latents)
     varying(states)
@@ -113,8 +114,6 @@ def ccgp(
     n_null = check_int("n_null", n_null, 0)
     if n_dims < 2:
         raise ValueError(f"latents has D={n_dims}; CCGP needs 2 or more, as it generalises across the other latents")
-    if not 0 <= shrinkage <= 1:
-        raise ValueError(f"shrinkage={shrinkage!r} is not a number from 0 to 1")
     conditions = orthants(latents, least=2, complete=True)
     rows, names = conditions.signs.T, [f"x{d + 1}" for d in range(n_dims)]
     if n_dims == 2:
@@ -123,29 +122,25 @@ def ccgp(
     # A shift common to all trials changes no classifier, and keeps the sums of squares well conditioned.
     states = states - states.mean(axis=0)
     clouds = _clouds(states, conditions.which, conditions.counts)
-    found = plan.score(clouds, shrinkage)
+    found = plan.score(clouds)
     geometric, labels = np.empty((2, n_null, len(rows)))
     means = np.stack([cloud.mean for cloud in clouds])
     for draw, places in zip(geometric, mixed_places(means, n_null, rng), strict=True):
         moved = [cloud._replace(mean=mean) for cloud, mean in zip(clouds, places, strict=True)]
-        draw[:] = plan.score(moved, shrinkage)
+        draw[:] = plan.score(moved)
     for draw in labels:
-        draw[:] = plan.score(_clouds(states, rng.permutation(conditions.which), conditions.counts), shrinkage)
+        draw[:] = plan.score(_clouds(states, rng.permutation(conditions.which), conditions.counts))
     balanced, by_balanced = np.empty((0, len(clouds)), np.int64), np.empty(0)
     if n_dims <= MOST_DIMS_WITH_ALL:
         balanced = dichotomies(len(clouds), 35, rng)
-        by_balanced = _plan(balanced, conditions.signs, pairs).score(clouds, shrinkage)
-    value, null, null_labels = (
-        found[:n_dims].mean(),
-        geometric[:, :n_dims].mean(axis=1),
-        labels[:, :n_dims].mean(axis=1),
-    )
+        by_balanced = _plan(balanced, conditions.signs, pairs).score(clouds)
+    value, (null, null_labels) = found[:n_dims].mean(), (each[:, :n_dims].mean(axis=1) for each in (geometric, labels))
     return Ccgp(
         value=float(value),
         null=null,
         p=p_value(value, null),
         n=len(states),
-        settings={"n_null": n_null, "pairs": pairs, "shrinkage": float(shrinkage)},
+        settings={"n_null": n_null, "pairs": pairs, "shrinkage": SHRINKAGE},
         by_dichotomy=dict(zip(names, found.tolist(), strict=True)),
         p_by_dichotomy=_p_values(names, found, geometric),
         null_by_dichotomy=geometric,
@@ -182,7 +177,7 @@ def _clouds(states: np.ndarray, which: np.ndarray, counts: np.ndarray) -> list[_
 
 
 class _Plan(NamedTuple):
-    """Which classifiers are fitted, and what is tested by which.
+    """The classifiers to fit, and the conditions that each is tested on.
 
     Attributes:
         fits: the class of each condition in each fit, -1, +1, or 0 if it is left out, `[S, Q]`.
@@ -198,14 +193,14 @@ class _Plan(NamedTuple):
     left_out: np.ndarray
     dichotomy: np.ndarray
 
-    def score(self, clouds: list[_Cloud], shrinkage: float) -> np.ndarray:
+    def score(self, clouds: list[_Cloud]) -> np.ndarray:
         """The mean accuracy over the pairs left out, of each dichotomy."""
         means = np.stack([cloud.mean for cloud in clouds])
         seconds = np.stack([cloud.covariance + np.outer(cloud.mean, cloud.mean) for cloud in clouds])
         above = np.empty(self.fits.shape)
         for start in range(0, len(self.fits), CHUNK):
             chunk = slice(start, start + CHUNK)
-            weights, thresholds = _classifiers(self.fits[chunk], means, seconds, shrinkage)
+            weights, thresholds = _classifiers(self.fits[chunk], means, seconds)
             for q, cloud in enumerate(clouds):
                 tested = np.flatnonzero(self.fits[chunk, q] == 0)
                 above[start + tested, q] = cloud.shares_above(weights[:, tested], thresholds[tested])
@@ -232,9 +227,7 @@ def _plan(rows: np.ndarray, signs: np.ndarray, pairs: str) -> _Plan:
     return _Plan(different, fit.reshape(-1), side, np.array(left_out), np.array(dichotomy))
 
 
-def _classifiers(
-    fits: np.ndarray, means: np.ndarray, seconds: np.ndarray, shrinkage: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _classifiers(fits: np.ndarray, means: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights `[H, S]` and thresholds `[S]` of linear discriminants, from the mean products of each condition."""
     n_units, centres = means.shape[1], []
     within = np.zeros((len(fits), n_units, n_units))
@@ -244,15 +237,7 @@ def _classifiers(
         products = np.tensordot(share, seconds, 1)
         within += (products - centres[-1][:, :, None] * centres[-1][:, None, :]) / 2
     spread = np.trace(within, axis1=1, axis2=2) / n_units
-    within = (1 - shrinkage) * within + shrinkage * spread[:, None, None] * np.eye(n_units)
-    if shrinkage == 0:
-        # Of a covariance without full rank rounding would leave something to be solved for.
-        values = np.linalg.eigvalsh(within)
-        if (values[:, 0] <= 10 * n_units * np.finfo(float).eps * values[:, -1]).any():
-            raise ValueError(
-                f"shrinkage={shrinkage!r}: a covariance of {n_units} units is singular (too few trials, or units that "
-                "are constant or collinear); give a number above 0"
-            )
+    within = (1 - SHRINKAGE) * within + SHRINKAGE * spread[:, None, None] * np.eye(n_units)
     weights = np.linalg.solve(within, (centres[1] - centres[0])[:, :, None])[:, :, 0]
     return weights.T, np.einsum("sh,sh->s", weights, (centres[0] + centres[1]) / 2)
 

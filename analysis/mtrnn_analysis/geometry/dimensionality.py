@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mtrnn_analysis.geometry.principal import principal_components
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked, varying
 from mtrnn_analysis.polynomials import greatest_degree, polynomials
@@ -22,9 +21,11 @@ from mtrnn_envs.utils.validation import check_int
 SHARES = (0.8, 0.9, 0.95)
 # Permutations that tell whether there is a signal at all, of the states given and at each step.
 N_GATE, N_GATE_STEP = 99, 19
+# How often trials are dealt into quarters.
+N_SPLITS = 10
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Dimensionality(ProbeResult):
     """Dimensionality. `value`, `null`, `p`: participation ratio of all states; units independent; p for smaller.
 
@@ -74,24 +75,22 @@ def dimensionality(
     valid: Bool[np.ndarray, "N T"] | None = None,
     *,
     n_null: int = 100,
-    degree: int | None = None,
-    n_splits: int = 10,
 ) -> Dimensionality:
-    """How many dimensions states take up, and how many of these the mean response to x* does.
+    """How many dimensions states take up, with and without their noise.
 
     *All states*: the participation ratio (sum λ)² / sum λ² of the eigenvalues of their covariance, and how many
     principal components hold 80, 90, 95 % of the variance. Noise counts in full: it is the dimension of the cloud.
 
     *Noise-free states*: of the covariance over x* of f(x*) = E[h | x*]. f is regressed on the polynomials of x* up to a
-    total degree. The trials are dealt into four quarters, with coefficients B_1, ..., B_4 of functions that are
-    orthonormal over the trials, so that the covariance is C = BᵀB. Products of coefficients from different quarters
-    have no bias from noise, whatever its covariance and however it depends on x*: tr C is estimated by tr B_iᵀB_j and
-    tr C² by tr B_iᵀB_j B_kᵀB_l, i, j, k, l all different, each averaged over the ways to deal the roles and over
-    `n_splits` deals; `signal` = (tr C)² / tr C². Plain averages over bins of x* would count the noise left in them as
-    dimensions. The spectrum is cross-validated likewise (Stringer et al. 2019, doi:10.1038/s41586-019-1346-5):
-    directions from two quarters, the variance along them from the product of the two others. What no polynomial of
-    that degree follows (of a jump at x = 0: 7.5 % at degree 7) counts as noise, and the dimension is at most the
-    number of functions. Evidence noise, which moves states as x* does, is noise here.
+    total degree: the greatest up to 7 with 20 trials for each function, at least 1. The trials are dealt into four
+    quarters, with coefficients B_1, ..., B_4 of functions that are orthonormal over the trials, so that the covariance
+    is C = BᵀB. Products of coefficients from different quarters have no bias from noise, whatever its covariance and
+    however it depends on x*: tr C is estimated by tr B_iᵀB_j and tr C² by tr B_iᵀB_j B_kᵀB_l, i, j, k, l all different,
+    each averaged over the ways to deal the roles and over 10 deals; `signal` = (tr C)² / tr C². Plain averages over
+    bins of x* would count the noise left in them as dimensions. The spectrum is cross-validated likewise (Stringer et
+    al. 2019, doi:10.1038/s41586-019-1346-5): directions from two quarters, the variance along them from the product of
+    the two others. What no polynomial of that degree follows (of a jump at x = 0: 7.5 % at degree 7) counts as noise,
+    and the dimension is at most the number of functions. Evidence noise, which moves states as x* does, is noise here.
 
     Null (all states): units vary independently of each other, each with its own distribution; each unit is permuted
     over trials on its own. p is the share of draws with as *few* dimensions. For noise-free states, `p_signal` tests
@@ -102,11 +101,9 @@ def dimensionality(
         states: of N trials; at least 4 (D + 2).
         latents: x*, D >= 1.
         rng: deals the trials, draws the null.
-        hidden: states at all steps, if the course over time is wanted.
+        hidden: states at all steps, for the time course; None for none.
         valid: the steps that belong to a trial; all, if not given.
         n_null: draws of the null.
-        degree: of the polynomials; if not given the greatest up to 7 with 20 trials for each function, at least 1.
-        n_splits: how often trials are dealt into quarters.
 
     Raises:
         ValueError: if there are too few trials, no unit varies, arrays are not finite or not of the same trials, or an
@@ -115,22 +112,17 @@ def dimensionality(
     states, latents = checked(states, latents)
     varying(states)
     (n, n_dims), n_null = latents.shape, check_int("n_null", n_null, 0)
-    n_splits = check_int("n_splits", n_splits, 1)
     if n < 4 * (n_dims + 2):
         raise ValueError(f"states has {n} trials; 4 (D + 2) = {4 * (n_dims + 2)} or more are needed for D={n_dims}")
-    degree = greatest_degree(n, n_dims) if degree is None else check_int("degree", degree, 1)
-    if 4 * comb(n_dims + degree, n_dims) > n:
-        raise ValueError(
-            f"degree={degree} has {comb(n_dims + degree, n_dims)} polynomials of {n_dims} latents; {n} trials allow "
-            f"{n // 4}"
-        )
-    spectrum = principal_components(states, states.shape[1]).shares
+    degree, about = greatest_degree(n, n_dims), states - states.mean(axis=0)
+    variances = np.linalg.eigh(about.T @ about)[0]
+    spectrum = (variances / variances.sum())[::-1]
     value = participation_ratio(spectrum)
     basis = polynomials(latents, degree)
-    quarters = _Quarters.dealt(basis, n_splits, rng)
+    quarters = _Quarters.dealt(basis, rng)
     moments = quarters.moments(states)
     p_signal = _p_signal(states, basis, N_GATE, rng)
-    steps = _over_time(hidden, valid, latents, degree, n_splits, rng, basis, quarters)
+    steps = _over_time(hidden, valid, latents, degree, rng, basis, quarters)
     # Drawn last, so that nothing else depends on how many draws there are.
     null, shuffled = np.empty(n_null), states
     for r in range(n_null):
@@ -144,7 +136,7 @@ def dimensionality(
         null=null,
         p=p_value(value, null, "less"),
         n=n,
-        settings={"n_null": n_null, "degree": degree, "n_splits": n_splits},
+        settings={"n_null": n_null, "degree": degree, "n_splits": N_SPLITS},
         components={f"{100 * share:.0f}": _count(spectrum, share) for share in SHARES},
         three=float(spectrum[:3].sum()),
         spectrum=spectrum,
@@ -189,8 +181,8 @@ class _Quarters(NamedTuple):
     solvers: list[list[np.ndarray]]
 
     @classmethod
-    def dealt(cls, basis: np.ndarray, n_splits: int, rng: np.random.Generator) -> _Quarters:
-        rows = [np.array_split(rng.permutation(len(basis)), 4) for _ in range(n_splits)]
+    def dealt(cls, basis: np.ndarray, rng: np.random.Generator) -> _Quarters:
+        rows = [np.array_split(rng.permutation(len(basis)), 4) for _ in range(N_SPLITS)]
         design = np.concatenate([np.ones((len(basis), 1)), basis], axis=1)
         return cls(rows, [[np.linalg.pinv(design[part])[1:] for part in deal] for deal in rows])
 
@@ -215,7 +207,7 @@ class _Quarters(NamedTuple):
 
 
 def _p_signal(states: np.ndarray, basis: np.ndarray, n_null: int, rng: np.random.Generator) -> float:
-    """Of the variance that polynomials of x* explain, where x* is permuted over trials."""
+    """The p-value of the variance that polynomials of x* explain, with x* permuted over trials."""
     about = states - states.mean(axis=0)
     null = np.array([((basis[rng.permutation(len(basis))].T @ about) ** 2).sum() for _ in range(n_null)])
     return p_value(float(((basis.T @ about) ** 2).sum()), null)
@@ -226,7 +218,6 @@ def _over_time(
     valid: np.ndarray | None,
     latents: np.ndarray,
     degree: int,
-    n_splits: int,
     rng: np.random.Generator,
     basis: np.ndarray,
     quarters: _Quarters,
@@ -252,7 +243,7 @@ def _over_time(
             now_basis, ours = basis, quarters
         elif len(now) >= 4 * comb(latents.shape[1] + degree, degree) and np.ptp(latents[rows], axis=0).all():
             now_basis = polynomials(latents[rows], degree)
-            ours = _Quarters.dealt(now_basis, n_splits, rng)
+            ours = _Quarters.dealt(now_basis, rng)
         else:
             continue
         moments = ours.moments(now)

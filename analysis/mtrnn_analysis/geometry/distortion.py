@@ -20,13 +20,13 @@ from mtrnn_envs.utils.validation import check_int
 
 # Trials for each slope and intercept in a bin, on average, where the number of bins is not given.
 TRIALS_PER_COEFFICIENT, MOST_BINS = 20, 8
-# Permutations of trials within bins that tell whether there is a map at all.
-N_PERMUTATIONS = 99
+# Permutations of trials within bins that test for any map at all; and how often a bin is dealt into quarters.
+N_PERMUTATIONS, N_SPLITS = 99, 3
 # The roles of quarters: which two make one estimate, and which the other.
 ROLES = ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 1, 2))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Distortion(ProbeResult):
     """Local distortion. `value`, `null`, `p`: variation of the metric over x*, corrected for noise; a linear map with
     the same noise; p for greater.
@@ -69,9 +69,8 @@ def distortion(
     *,
     n_null: int = 100,
     n_bins: int | None = None,
-    n_splits: int = 3,
 ) -> Distortion:
-    """How the scale at which states follow x* varies from place to place.
+    """Local distortion: how the scale at which states follow x* varies from place to place.
 
     x* is put into bins of equal width, `n_bins` along each latent. In each, states are regressed on x*; the slopes J
     (`[D, H]`, local encoding axes) give the metric g = J Jᵀ: a small step dx moves the state by sqrt(dx g dxᵀ). A
@@ -88,7 +87,7 @@ def distortion(
     Noise makes slopes, so metrics, too large, and differ. All are corrected: the trials of a bin are dealt into
     quarters, and only products of slopes from different quarters are used: g from two, |g - ḡ|² from the product of a
     g from two and a g from the other two; areas from two quarters are correlated over bins with those from the
-    others. Means over the ways to deal the roles and over `n_splits` deals. Corrected squares may be below 0; the root
+    others. Means over the ways to deal the roles and over 3 deals. Corrected squares may be below 0; the root
     of such is given as minus the root of its size. The evidence's noise is noise here: E[h | x*] is averaged over it,
     which smooths the map.
 
@@ -104,7 +103,6 @@ def distortion(
         n_null: draws of the null.
         n_bins: along each latent; if not given as many as leave 20 (D + 1) trials a bin, 8 at most. Bins with fewer
             than 4 (D + 2) are left out.
-        n_splits: how often the trials of a bin are dealt into quarters.
 
     Raises:
         ValueError: if fewer than two bins have trials enough, states do not follow x* (the mean metric is not larger
@@ -114,16 +112,16 @@ def distortion(
     states, latents = checked(states, latents)
     varying(states)
     (n, n_dims), n_null = latents.shape, check_int("n_null", n_null, 0)
-    n_splits, most = check_int("n_splits", n_splits, 1), (n // (TRIALS_PER_COEFFICIENT * (n_dims + 1))) ** (1 / n_dims)
+    most = (n // (TRIALS_PER_COEFFICIENT * (n_dims + 1))) ** (1 / n_dims)
     n_bins = max(min(int(most + 1e-9), MOST_BINS), 2) if n_bins is None else check_int("n_bins", n_bins, 2)
-    grid = _Grid.of(latents, n_bins, n_splits, rng)
+    grid = _Grid.of(latents, n_bins, rng)
     fit = encoding(states, latents)
     about, basis = states - states.mean(axis=0), polynomials(latents, greatest_degree(n, n_dims))
     residuals = (about - basis @ (basis.T @ about) / n) * np.sqrt(n / (n - 1 - basis.shape[1]))
-    found = _measured(grid.slopes(about))
+    measured = _measured(grid.slopes(about))
     shuffles = permutations_within(grid.which, N_PERMUTATIONS, rng)
     traces = np.array([_trace(grid.slopes(states[order])) for order in shuffles])
-    if p_value(np.trace(found.metrics, axis1=1, axis2=2).mean(), traces) > 0.01:
+    if p_value(np.trace(measured.metrics, axis1=1, axis2=2).mean(), traces) > 0.01:
         raise ValueError(
             f"states do not follow latents: within {len(grid.counts)} bins of x* slopes are no larger than where the "
             "trials of each bin are permuted, so there is no map whose distortion could be measured"
@@ -134,22 +132,22 @@ def distortion(
         some = _measured(fit.axes + grid.slopes(residuals[rng.permutation(n)]))
         draw[:] = some.variation, some.area_variation, some.turning
     return Distortion(
-        value=found.variation,
+        value=measured.variation,
         null=null[:, 0],
-        p=p_value(found.variation, null[:, 0]),
+        p=p_value(measured.variation, null[:, 0]),
         n=n,
-        settings={"n_null": n_null, "n_bins": n_bins, "n_splits": n_splits},
-        isometry=found.isometry,
-        isotropy=found.isotropy,
-        area_variation=found.area_variation,
-        p_area_variation=p_value(found.area_variation, null[:, 1]),
-        turning=found.turning,
-        p_turning=p_value(found.turning, null[:, 2]),
+        settings={"n_null": n_null, "n_bins": n_bins, "n_splits": N_SPLITS},
+        isometry=measured.isometry,
+        isotropy=measured.isotropy,
+        area_variation=measured.area_variation,
+        p_area_variation=p_value(measured.area_variation, null[:, 1]),
+        turning=measured.turning,
+        p_turning=p_value(measured.turning, null[:, 2]),
         null_area_variation=null[:, 1],
         null_turning=null[:, 2],
         bins=grid.middles,
         counts=grid.counts,
-        metrics=found.metrics,
+        metrics=measured.metrics,
         n_left_out=n_bins**n_dims - len(grid.counts),
     )
 
@@ -167,7 +165,7 @@ class _Grid(NamedTuple):
     solvers: np.ndarray
 
     @classmethod
-    def of(cls, latents: np.ndarray, n_bins: int, n_splits: int, rng: np.random.Generator) -> _Grid:
+    def of(cls, latents: np.ndarray, n_bins: int, rng: np.random.Generator) -> _Grid:
         n_dims, least = latents.shape[1], 4 * (latents.shape[1] + 2)
         low, width = latents.min(axis=0), np.ptp(latents, axis=0) / n_bins
         if not width.all():
@@ -182,12 +180,12 @@ class _Grid(NamedTuple):
                 "in all; 2 or more are needed"
             )
         trials = np.zeros((len(used), counts.max()), np.int64)
-        solvers = np.zeros((len(used), n_splits, 4, n_dims, counts.max()))
+        solvers = np.zeros((len(used), N_SPLITS, 4, n_dims, counts.max()))
         for b, q in enumerate(used):
             rows = np.flatnonzero(which == q)
             trials[b, : len(rows)] = rows
             design = np.column_stack([np.ones(len(rows)), latents[rows] - latents[rows].mean(axis=0)])
-            for s in range(n_splits):
+            for s in range(N_SPLITS):
                 for quarter, part in enumerate(np.array_split(rng.permutation(len(rows)), 4)):
                     solvers[b, s, quarter][:, part] = np.linalg.pinv(design[part])[1:]
         middles = low + (places[used] + 0.5) * width

@@ -17,7 +17,7 @@ from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.utils.validation import check_int
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Parallelism(ProbeResult):
     """The parallelism score. `value`, `null`, `p`: mean over the latents, corrected for noise, geometric null.
 
@@ -59,7 +59,7 @@ def parallelism(
     *,
     n_null: int = 100,
 ) -> Parallelism:
-    """How parallel the directions are in which a latent's sign is coded, over the signs of the other latents.
+    """The parallelism score: how parallel a latent's coding directions are over the signs of the other latents.
 
     Conditions are the sign patterns of x*, c their mean states. For latent d and each sign pattern s of the others the
     coding vector is v_s = c(x_d > 0, s) - c(x_d <= 0, s); the score is the mean cosine over pairs s < s' (Bernardi et

@@ -1,21 +1,24 @@
-"""The geometry of states. Axis letters: N points, H units, C components."""
+"""Principal components of states. Axis letters: N points, H units, C components."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.decomposition import PCA
+
+from mtrnn_analysis.result import ShortRepr
 
 
-@dataclass(frozen=True, eq=False)
-class PrincipalComponents:
+@dataclass(frozen=True, eq=False, repr=False)
+class PrincipalComponents(ShortRepr):
     """The directions in which states vary most.
 
     Attributes:
         mean: of the states, `[H]`.
-        axes: orthonormal rows, most variance first, `[C, H]`. Of the two signs of an axis, the one is taken that
-            makes its largest entry positive.
+        axes: orthonormal rows, most variance first, `[C, H]`; the largest entry of each is positive.
         shares: the share of the total variance along each, `[C]`.
     """
 
@@ -29,16 +32,11 @@ class PrincipalComponents:
 
 
 def principal_components(states: Float[np.ndarray, "N H"], n_components: int) -> PrincipalComponents:
-    """The first principal components of states, by the eigenvectors of their covariance in float64.
+    """The first principal components of states, by scikit-learn's `PCA` in float64.
 
     Raises:
-        ValueError: if `n_components` is not between 1 and H.
+        ValueError: if `n_components` is greater than N or H.
     """
-    if not 1 <= n_components <= states.shape[1]:
-        raise ValueError(f"n_components={n_components!r} is not a whole number from 1 to {states.shape[1]}, the units")
-    centred = states - states.mean(axis=0, dtype=np.float64)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    axes = vectors[:, ::-1][:, :n_components].T
-    axes = axes * np.sign(axes[np.arange(n_components), np.abs(axes).argmax(axis=1)])[:, None]
-    total = max(float(values.sum()), np.finfo(float).tiny)
-    return PrincipalComponents(states.mean(axis=0, dtype=np.float64), axes, values[::-1][:n_components] / total)
+    with np.errstate(invalid="ignore"):  # states that do not vary have no shares: NaN
+        pca: Any = PCA(n_components, svd_solver="covariance_eigh").fit(states.astype(np.float64))
+    return PrincipalComponents(pca.mean_, pca.components_, pca.explained_variance_ratio_)

@@ -16,8 +16,12 @@ from mtrnn_analysis.orthants import checked, dichotomies, orthants, varying
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.utils.validation import check_int
 
+# Folds, into which trials are dealt evenly within each condition; most dichotomies; and the ridge penalty, relative to
+# the number of trials times the mean variance of a unit.
+N_FOLDS, MOST, PENALTY = 4, 500, 1e-3
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Shattering(ProbeResult):
     """Shattering dimensionality. `value`, `null`, `p`: mean accuracy over dichotomies, labels permuted.
 
@@ -49,9 +53,6 @@ def shattering(
     rng: np.random.Generator,
     *,
     n_null: int = 100,
-    n_folds: int = 4,
-    penalty: float = 1e-3,
-    most: int = 500,
 ) -> Shattering:
     """The mean accuracy of linear classifiers over all balanced dichotomies of the sign patterns of x*.
 
@@ -62,13 +63,13 @@ def shattering(
     dichotomies), nor CCGP, which leaves conditions out. A linear code of x* has the latents and little else; a
     high-dimensional one has all.
 
-    Classifier: least squares of the classes -1 and +1 on states, with an intercept and a ridge `penalty` relative to
-    the number of trials times the mean variance of a unit; its sign decides. Trials are weighed so that all conditions
+    Classifier: least squares of the classes -1 and +1 on states, with an intercept and a ridge penalty; its sign
+    decides. Trials are weighed so that all conditions
     count the same in the fit, as they do in the accuracy, which is the mean over conditions: latents that are
     correlated over trials make conditions rare, not harder. It is Fisher's discriminant of the two classes. All
     dichotomies are columns of one least-squares problem. A score of exactly 0 counts one half.
 
-    There are 1, 3, 35, 6435 balanced dichotomies for D = 1, 2, 3, 4. Of more than `most`, those of the D latents are
+    There are 1, 3, 35, 6435 balanced dichotomies for D = 1, 2, 3, 4. Of more than 500, those of the D latents are
     taken, and before all others in the list; the rest is drawn, and means give the drawn ones the weight of all that
     they were drawn from.
 
@@ -80,29 +81,24 @@ def shattering(
         latents: x*, D >= 1; for D = 1 the only dichotomy is the sign of x_1.
         rng: deals the folds, draws dichotomies and the null.
         n_null: draws of the null.
-        n_folds: 2 or more; trials are dealt evenly within each condition.
-        penalty: above 0.
-        most: dichotomies, at most; more than D if there are more than that.
 
     Raises:
-        ValueError: if an orthant has fewer than `n_folds` trials, no unit varies, arrays are not finite or not of the
+        ValueError: if an orthant has fewer than 4 trials, no unit varies, arrays are not finite or not of the
             same trials, or an argument is out of its range.
     """
     states, latents = checked(states, latents)
     varying(states)
-    n_null, n_folds, most = check_int("n_null", n_null, 0), check_int("n_folds", n_folds, 2), check_int("most", most, 1)
-    if not 0 < penalty < np.inf:
-        raise ValueError(f"penalty={penalty!r} is not a number above 0")
-    conditions = orthants(latents, least=n_folds, complete=True)
+    check_int("n_null", n_null, 0)
+    conditions = orthants(latents, least=N_FOLDS, complete=True)
     fold = np.empty(len(states), np.int64)
     for q, count in enumerate(conditions.counts):
-        fold[conditions.which == q] = rng.permutation(np.arange(count) % n_folds)
-    rows, shares = _rows(conditions.signs, most, rng)
-    folds = [_Fold.of(states, np.flatnonzero(fold == f)) for f in range(n_folds)]
-    found = _accuracies(folds, conditions.which, rows, penalty)
+        fold[conditions.which == q] = rng.permutation(np.arange(count) % N_FOLDS)
+    rows, shares = _rows(conditions.signs, rng)
+    folds = [_Fold.of(states, np.flatnonzero(fold == f)) for f in range(N_FOLDS)]
+    found = _accuracies(folds, conditions.which, rows)
     null = np.empty((n_null, len(rows)))
     for draw, order in zip(null, permutations_within(fold, n_null, rng), strict=True):
-        draw[:] = _accuracies(folds, conditions.which[order], rows, penalty)
+        draw[:] = _accuracies(folds, conditions.which[order], rows)
     value, null_values = float(found @ shares), null @ shares
     p_each = [p_value(found[k], null[:, k]) for k in range(len(rows))]
     xor = np.flatnonzero((rows == -conditions.signs.prod(axis=1)).all(axis=1)) if latents.shape[1] == 2 else []
@@ -113,7 +109,7 @@ def shattering(
         null=null_values,
         p=p_value(value, null_values),
         n=len(states),
-        settings={"n_null": n_null, "n_folds": n_folds, "penalty": float(penalty), "most": most},
+        settings={"n_null": n_null, "n_folds": N_FOLDS, "penalty": PENALTY, "most": MOST},
         dichotomies=rows,
         accuracies=found,
         null_accuracies=null,
@@ -125,16 +121,14 @@ def shattering(
     )
 
 
-def _rows(signs: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _rows(signs: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The dichotomies, `[K, Q]`, and the share of all that each stands for, `[K]`."""
     n_conditions, n_dims = signs.shape
     n_all = comb(n_conditions, n_conditions // 2) // 2
-    drawn = dichotomies(n_conditions, most, rng)
-    if n_all <= most:
+    drawn = dichotomies(n_conditions, MOST, rng)
+    if n_all <= MOST:
         return drawn, np.full(n_all, 1 / n_all)
-    if most <= n_dims:
-        raise ValueError(f"most={most} is not above D={n_dims}; those of the latents and others are needed")
-    others = drawn[~(drawn[:, None] == signs.T).all(axis=2).any(axis=1)][: most - n_dims]
+    others = drawn[~(drawn[:, None] == signs.T).all(axis=2).any(axis=1)][: MOST - n_dims]
     shares = np.repeat([1 / n_all, (1 - n_dims / n_all) / len(others)], [n_dims, len(others)])
     return np.concatenate([signs.T, others]), shares
 
@@ -153,7 +147,7 @@ class _Fold(NamedTuple):
         centre = states[fitted].mean(axis=0)
         return cls(fitted, tested, states[fitted] - centre, states[tested] - centre)
 
-    def scores(self, which: np.ndarray, classes: np.ndarray, penalty: float) -> np.ndarray:
+    def scores(self, which: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Of the tested trials, `[N - F, K]`, from `classes` `[Q, K]` of the conditions of the fitted."""
         n_conditions = len(classes)
         is_in = np.eye(n_conditions)[which[self.fitted]]
@@ -164,11 +158,11 @@ class _Fold(NamedTuple):
         products = (self.states * weights.sum(axis=1)[:, None]).T @ self.states - len(is_in) * np.outer(centre, centre)
         # States that vary in the tested trials only leave nothing to fit to; a penalty of 1 then gives scores of 0.
         scale = np.trace(products) / len(products)
-        products[np.diag_indices_from(products)] += penalty * scale if scale > 0 else 1.0
+        products[np.diag_indices_from(products)] += PENALTY * scale if scale > 0 else 1.0
         return (self.tested_states - centre) @ np.linalg.solve(products, sums.T @ classes)
 
 
-def _accuracies(folds: list[_Fold], which: np.ndarray, rows: np.ndarray, penalty: float) -> np.ndarray:
+def _accuracies(folds: list[_Fold], which: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The accuracy of each dichotomy, the mean over conditions."""
     n_conditions = rows.shape[1]
     right = np.zeros((n_conditions, len(rows)))
@@ -176,7 +170,7 @@ def _accuracies(folds: list[_Fold], which: np.ndarray, rows: np.ndarray, penalty
     for fold in folds:
         order = np.argsort(which[fold.tested], kind="stable")
         counts = np.bincount(which[fold.tested], minlength=n_conditions)
-        scores = fold.scores(which, classes, penalty)[order]
+        scores = fold.scores(which, classes)[order]
         hits = (scores > 0).astype(np.int64) + (scores >= 0)
         above = np.add.reduceat(hits, np.concatenate([[0], np.cumsum(counts)[:-1]]))
         right += np.where(classes > 0, above, 2 * counts[:, None] - above)

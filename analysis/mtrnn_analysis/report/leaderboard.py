@@ -1,15 +1,14 @@
 """The leaderboard: files of results of the benchmark, merged into a table and a page with a radar of each agent.
 
-    write(Path("results/benchmark"))     # results/benchmark/leaderboard.html
+    write("results/benchmark")     # results/benchmark/leaderboard.html
 
 A score is the mean, over the settings in which it was measured, of interquartile means over seeds, with a 95 %
-bootstrap interval, seeds drawn anew within each setting. Where it is of one setting, as generalisation and memory are,
-that is of five values, and an interval holds what it should about 89 times in 100. What an agent could not do counts as
-0, in all scores that it has elsewhere.
+bootstrap interval, seeds resampled within each setting. Generalisation and memory are measured in one setting each, in
+five values: their intervals contain the true value in about 89 % of cases. A task that an agent refuses counts as 0, in
+all scores that it has elsewhere.
 
-Agents are ranked by performance: first those that learn from what all are shown; then those that are ready made, or are
-shown the evidence itself, for they are given what the others must find. Not ranked are those who do better somewhere
-than can be done with what is shown, and those whose results are not of the whole suite.
+Agents are ranked by performance: first agents that learn from the common observations; then agents without learning, or
+with raw evidence. Not ranked are agents that exceed the ideal observer somewhere, and results of a part of the suite.
 """
 
 from __future__ import annotations
@@ -28,57 +27,56 @@ from mtrnn_analysis.report.pictures import still
 from mtrnn_analysis.report.summaries import NOTHING, Grid, duration, interval, number
 from mtrnn_analysis.report.tables import table
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
-from mtrnn_envs.experiments.benchmark.runner import load, missing
+from mtrnn_envs.experiments.benchmark.runner import load_results, missing_runs
 from mtrnn_envs.experiments.benchmark.scores import SCORES, blind, chance
 from mtrnn_envs.experiments.benchmark.suite import BUDGETS, NAMES, SETTINGS, VERSION, task_of
 from mtrnn_envs.experiments.monitoring import ideals
 from mtrnn_envs.utils.atomic_write import atomic_write
 
 NAME = "leaderboard.html"
-SEED = 0  # of the resampling behind intervals, anew for each agent: it says the same whoever is beside it
-FAR = 5.0  # standard errors above the ideal observer, in one cell, from which an agent knows more than is shown
-LEARN, GIVEN = "agents that learn", "ready made, or shown the evidence itself"
-KNOWS, PART = "not ranked: better than can be done with what is shown", "not ranked: not of the whole suite"
+SEED = 0  # of the bootstrap, anew for each agent, so that intervals do not depend on the other agents
+FAR = 5.0  # standard errors above the ideal observer, in one run, that show knowledge beyond the observations
+LEARN, GIVEN = "agents that learn", "agents without learning, or with raw evidence"
+KNOWS, PART = "not ranked: better than the ideal observer", "not ranked: results of a part of the suite"
 KINDS = LEARN, GIVEN, KNOWS, PART
 CODE = "code"
 RT = task_of(next(setting for setting in SETTINGS if setting.name == "reaction-time"), 0)
 BLIND = (blind(RT) - chance(RT)) / (ideals(RT, ["reward"])["reward"] - chance(RT))
-# The settings that ask for a score: all that are not of some.
+# The settings that measure a score; all settings measure the others.
 ASKED = {
     "generalisation": [setting.name for setting in SETTINGS if setting.held_out is not None],
     "memory": [setting.name for setting in SETTINGS if setting.long],
 }
 WHAT = {
-    "performance": "mean reward, from actions drawn evenly (0) to the ideal observer or optimal stopping (1); in the "
+    "performance": "mean reward, from random actions (0) to the ideal observer or optimal stopping (1); in the "
     f"setting reaction-time the best blind action has {BLIND:.2f}",
     "learning": f"performance after {BUDGETS[0]:,} to {BUDGETS[-1]:,} trials of training, mean over their logarithm",
-    "generalisation": "mean reward in a quadrant of x* that no training trial was in, from answers for the nearest x* "
-    "with training, or less (0), to the ideal observer (1)",
-    "memory": "performance where answers are asked for much later than in training",
+    "generalisation": "mean reward in a quadrant of x* without training trials, from answers for the nearest x* with "
+    "training trials, or less (0), to the ideal observer (1)",
+    "memory": "performance with a much longer delay before the answers than in training",
     "abstraction": "OOD r², CCGP and parallelism of the states, as shares of those of the mean of the samples, times "
     "performance",
-    "confidence": "Brier score of what is claimed, from knowing nothing (0) to the best claims (1)",
-    CODE: f"abstraction without regard to performance, after {BUDGETS[0]:,} trials and in the end: the states of "
-    "whoever has learned nothing are near linear in x*, as what is shown is",
+    "confidence": "Brier score of the reported probabilities, from no knowledge (0) to the ideal observer (1)",
+    CODE: f"abstraction not multiplied by performance, after {BUDGETS[0]:,} trials and in the end: states of an "
+    "untrained agent are nearly linear in x*, as its observations are",
 }
 
 
 class Ranked(NamedTuple):
-    """One agent, as the leaderboard has it.
+    """One agent of the leaderboard.
 
     Attributes:
-        name: of the agent, and what else tells it from others: whether it is shown the evidence, the secret.
-        kind: where it stands: one of `KINDS`.
-        about: its results, as they are in the file.
+        name: of the agent, with "raw evidence" and the hidden seed, if it is not 0.
+        kind: its place: one of `KINDS`.
+        about: the file of results.
         scores: by name; None where nothing was measured.
-        counts: settings that each score rests on.
-        by_setting: interquartile means of performance over seeds, by setting; None where there is none.
-        codes: abstraction without regard to performance, of the agent of the smallest budget and in the end; None if
-            unknown.
-        cpu_s: processor time of training in a cell, median; 0 for what does not learn.
-        refused: what it could not do, a line each.
-        missing: why it is not ranked; empty if it is.
-        suspect: cells in which it does better than can be done with what is shown.
+        counts: the number of settings of each score.
+        by_setting: interquartile means of performance over seeds, by setting.
+        codes: abstraction not multiplied by performance, at the smallest budget and in the end; None if unknown.
+        cpu_s: median processor time of training in a run; 0 without learning.
+        refused: refused tests, a line each.
+        missing: the reason why the agent is not ranked; empty if it is.
+        suspect: runs in which it exceeds the ideal observer.
     """
 
     name: str
@@ -101,7 +99,7 @@ def ranked(results: Sequence[Mapping[str, Any]]) -> list[Ranked]:
 
 
 def text(folder: Path) -> str:
-    """The leaderboard of all files of results in a folder, as Markdown tables; raises as `write`."""
+    """The leaderboard of a folder of results as Markdown tables; raises as `write`."""
     agents, parts = read(folder), []
     for kind in dict.fromkeys(agent.kind for agent in agents):
         grid = scores_of([agent for agent in agents if agent.kind == kind])
@@ -110,7 +108,7 @@ def text(folder: Path) -> str:
 
 
 def scores_of(agents: Sequence[Ranked]) -> Grid:
-    """The scores of agents, a row each, and how many settings they rest on, where these are not all that ask for it."""
+    """The scores of agents, a row each, with the number of settings where some are missing."""
     rows = []
     for agent in agents:
         found = [_said(name, each, agent.counts[name]) for name, each in agent.scores.items()]
@@ -133,12 +131,13 @@ def settings_of(agents: Sequence[Ranked]) -> Grid:
     return Grid(["agent", *NAMES], rows, 1)
 
 
-def write(folder: Path) -> Path:
-    """Writes the leaderboard of all files of results in a folder; gives its path.
+def write(folder: str | Path) -> Path:
+    """Writes the leaderboard of a folder of results; returns its path.
 
     Raises:
-        ValueError: if there is none, or one is not of the form.
+        ValueError: if the folder has no results, or a file is not valid.
     """
+    folder = Path(folder)
     agents = read(folder)
     kinds = dict.fromkeys(agent.kind for agent in agents)
     page = (
@@ -160,10 +159,10 @@ def write(folder: Path) -> Path:
 
 
 def read(folder: Path) -> list[Ranked]:
-    """The agents of all files of results in a folder, ranked; raises as `write`."""
+    """The agents of a folder of results, ranked; raises as `write`."""
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
-    files = {path: load(path) for path in sorted(folder.glob("[!.]*.json"))}
+        raise ValueError(f"{folder} is not a folder")
+    files = {path: load_results(path) for path in sorted(folder.glob("[!.]*.json"))}
     if not files:
         raise ValueError(f"{folder} holds no results of the benchmark; run one first: mtrnn benchmark --agent NAME")
     first: dict[str, Path] = {}
@@ -178,7 +177,7 @@ def _ranked(about: Mapping[str, Any]) -> Ranked:
     rng, groups = np.random.default_rng(SEED), {score: _groups(cells, score) for score in SCORES}
     suspect = [f"{c['setting']}, seed {c['seed']}" for c in cells if any(_above(c["numbers"]))]
     codes = [[v for c in cells if (v := c["numbers"].get(name)) is not None] for name in ("code at first", "code")]
-    learns, lacking = any(c["learns"] for c in cells), missing(about, [(c["setting"], c["seed"]) for c in cells])
+    learns, lacking = any(c["learns"] for c in cells), missing_runs(about, [(c["setting"], c["seed"]) for c in cells])
     return Ranked(
         _name(about),
         KNOWS if suspect else PART if lacking else LEARN if learns and not about["bare"] else GIVEN,
@@ -195,12 +194,12 @@ def _ranked(about: Mapping[str, Any]) -> Ranked:
 
 
 def _name(about: Mapping[str, Any]) -> str:
-    more = ["shown the evidence"] * about["bare"] + [f"secret {about['secret']}"] * (about["secret"] > 0)
+    more = ["raw evidence"] * about["bare"] + [f"hidden seed {about['secret']}"] * (about["secret"] > 0)
     return f"{about['agent']} ({', '.join(more)})" if more else about["agent"]
 
 
 def _groups(cells: Sequence[Mapping[str, Any]], score: str) -> dict[str, np.ndarray]:
-    """The values of a score, by setting; 0 where an agent that has it elsewhere could not do what was asked."""
+    """The values of a score, by setting; 0 where an agent that has it elsewhere refuses the test."""
     has = any(c["scores"][score] is not None for c in cells)
     asked = ASKED.get(score, NAMES)
 
@@ -215,7 +214,7 @@ def _groups(cells: Sequence[Mapping[str, Any]], score: str) -> dict[str, np.ndar
 
 
 def _above(numbers: Mapping[str, Any]) -> list[bool]:
-    """Whether each test was answered far better than by the ideal observer."""
+    """Whether the agent is far above the ideal observer, for each test."""
     return [value > FAR for name, value in numbers.items() if name.rpartition(": ")[2] == "z" and value is not None]
 
 

@@ -9,7 +9,7 @@ except ImportError as error:
 
 
 def templates() -> Environment:
-    """The templates: what is put into them is escaped, and what they name and are not given is an error."""
+    """The templates; values are escaped, and a missing value is an error."""
     return Environment(
         autoescape=True,
         undefined=StrictUndefined,

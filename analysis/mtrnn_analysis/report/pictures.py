@@ -1,4 +1,4 @@
-"""Figures as parts of a page that fetches nothing: the same figure gives the same bytes."""
+"""Figures as parts of a page that loads nothing: the same figure gives the same bytes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from matplotlib.figure import Figure
 
 from mtrnn_analysis.figures.style import STYLE
 
-# Dots an inch of what is drawn as dots: two for each CSS pixel, of which there are 96 an inch.
+# Dots an inch of PNG figures: two for each CSS pixel, of which there are 96 an inch.
 DPI = 192
-# Up to so many characters a picture is kept as lines, which are sharp however large they are shown.
+# Up to so many characters a figure is kept as SVG, which is sharp at any size.
 MOST = 100_000
-# Without these matplotlib writes the date, its version, and ids that are drawn by chance.
+# Without these matplotlib writes the date, its version, and random ids.
 PLAIN_SVG = {"Date": None, "Creator": None, "Format": None, "Type": None}
 FIXED: Any = {**STYLE, "svg.hashsalt": "mtrnn", "svg.fonttype": "path"}
-# What stands as it is in the address of a picture, besides letters and digits; all else takes three characters. None of
-# it is markup within double quotes.
+# Characters of the address of a picture that are not escaped, besides letters and digits; none of them is markup within
+# double quotes.
 AS_IS = " !$'()*+,-./:;=?@[]_{}|~"
 
 
 class Still(NamedTuple):
-    """A picture: the address that holds it, and its size in CSS pixels."""
+    """A picture: a data address, and its size in CSS pixels."""
 
     source: Markup
     width: int
@@ -36,7 +36,7 @@ class Still(NamedTuple):
 
 
 class Turning(NamedTuple):
-    """What plotly draws from: `data` and `layout`, and the height in CSS pixels that is kept free for it."""
+    """The input of plotly: `data` and `layout`, and the height in CSS pixels that is kept free for it."""
 
     data: Any
     layout: Any
@@ -44,10 +44,10 @@ class Turning(NamedTuple):
 
 
 def still(figure: Figure) -> Still:
-    """A matplotlib figure as lines (SVG), or as dots (PNG of 256 colours) where lines would be many and dots are fewer.
+    """A matplotlib figure as SVG, or as PNG of 256 colours where the SVG would be large and the PNG is smaller.
 
-    Letters are paths, so that they are those of the figure wherever it is read. It is an image of its own, not a part
-    of the page, so that its ids clash with none.
+    Letters are paths, so that fonts do not matter. The SVG is an image, not a part of the page, so that its ids do not
+    clash.
     """
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     with mpl.rc_context(FIXED):
@@ -60,13 +60,13 @@ def still(figure: Figure) -> Still:
 
 
 def _lines(svg: str) -> str:
-    """The address that holds an SVG, but for its comments."""
+    """The data address of an SVG, without comments."""
     text = re.sub("<!--.*?-->", "", svg, flags=re.DOTALL).replace('"', "'")
     return "data:image/svg+xml," + quote(" ".join(text.split()), safe=AS_IS)
 
 
 def _dots(figure: Figure) -> str:
-    """The address that holds a PNG."""
+    """The data address of a PNG."""
     from PIL import Image
 
     whole, small = io.BytesIO(), io.BytesIO()
@@ -76,7 +76,7 @@ def _dots(figure: Figure) -> str:
 
 
 def turning(figure: Any) -> Turning:
-    """A plotly figure, as wide as the page lets it be."""
+    """A plotly figure, as wide as the page allows."""
     parts = json.loads(figure.to_json())
     layout = parts.get("layout", {})
     layout.pop("width", None)
@@ -87,7 +87,7 @@ def turning(figure: Any) -> Turning:
 
 
 def plotly_js() -> str:
-    """The program that draws what plotly made: from the package, as it is installed.
+    """The JavaScript of plotly, from the installed package.
 
     Raises:
         ImportError: without plotly.

@@ -22,23 +22,9 @@ from matplotlib.figure import Figure
 
 import mtrnn_envs
 from mtrnn_analysis.figures.style import save
+from mtrnn_analysis.report import summaries
 from mtrnn_analysis.report.pages import templates
 from mtrnn_analysis.report.pictures import Turning, plotly_js, still, turning
-from mtrnn_analysis.report.summaries import (
-    NOTHING,
-    absent,
-    absent_measures,
-    controls,
-    costs,
-    duration,
-    ideals,
-    interval,
-    paragraphs,
-    settings,
-    spent,
-    summed_up,
-    versions,
-)
 from mtrnn_analysis.studies.claims import FAILS, HOLDS, OPEN, Judged, judge
 from mtrnn_analysis.studies.figures import figures
 from mtrnn_analysis.studies.networks import Networks, networks
@@ -104,21 +90,21 @@ def _study(results: Results, out: Path) -> dict[str, Any]:
     """The section of a study."""
     study, rng, found = results.study, np.random.default_rng(SEED), networks(results)
     entries, done = study.cells(), len(found.entries)
-    shared, varied = settings(entries)
+    shared, varied = summaries.settings(entries)
     notes: list[str] = []
     judged, drawn = _claims(found, rng, notes), []
-    summary, rows = summed_up(found, rng)
+    summary, rows = summaries.summed_up(found, rng)
     if done:
         drawn = _figures(found, out, notes)
-        if lacking := absent_measures(found):
+        if lacking := summaries.absent_measures(found):
             notes.append(f"No network has {', '.join(lacking)}.")
-    if len(versions(results)) > 1:
+    if len(summaries.versions(results)) > 1:
         notes.append("Runs were made with different versions, listed below: numbers may depend on them.")
     folder = f"{STUDIES}/{study.name}"
     return {
         "name": study.name,
         "title": study.title or study.name,
-        "text": paragraphs(study.text),
+        "text": summaries.paragraphs(study.text),
         "profile": DECLARED if results.profile == PAPER else results.profile,
         "done": done,
         "n_cells": results.n_cells,
@@ -126,16 +112,16 @@ def _study(results: Results, out: Path) -> dict[str, Any]:
         "claims": judged,
         "counts": {verdict: sum(claim["verdict"] == verdict for claim in judged) for verdict in VERDICTS},
         "figures": drawn,
-        "ideals": ideals(found) if done else None,
-        "controls": controls(found) if done else None,
+        "ideals": summaries.ideals(found) if done else None,
+        "controls": summaries.controls(found) if done else None,
         "summary": summary if done and study.measures else None,
         "csv": "data:text/csv;charset=utf-8;base64," + base64.b64encode(as_csv(rows).encode()).decode(),
         "shared": shared,
         "varied": varied,
-        "costs": costs(results) if results.found else None,
-        "cpu": duration(sum(spent(results)["cpu_s"])) if results.found else NOTHING,
-        "versions": versions(results),
-        "absent": absent(results, entries, status(out, study.name).failed),
+        "costs": summaries.costs(results) if results.found else None,
+        "cpu": summaries.duration(sum(summaries.spent(results)["cpu_s"])) if results.found else summaries.NOTHING,
+        "versions": summaries.versions(results),
+        "absent": summaries.absent(results, entries, status(out, study.name).failed),
         "files": [f"{folder}/{name}" for name in ("table.csv", "table.parquet") if (out / folder / name).exists()],
     }
 
@@ -157,7 +143,7 @@ def _claim(judged: Judged) -> dict[str, Any]:
     some = all(judged.n)
     return {
         **judged._asdict(),
-        "found": interval(judged.value, judged.low, judged.high) if some else "no network yet",
+        "found": summaries.interval(judged.value, judged.low, judged.high) if some else "no network yet",
         "networks": " and ".join(map(str, judged.n)),
     }
 

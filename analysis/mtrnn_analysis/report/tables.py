@@ -9,7 +9,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table whose columns are aligned, numbers to the right; a float shows four decimals.
 
     Raises:
-        ValueError: if a row has not as many cells as the header.
+        ValueError: if the number of entries of a row is not that of the header.
     """
     for row in rows:
         if len(row) != len(header):

@@ -1,5 +1,5 @@
-"""Which way units point in latent space, and whether they do so in opposed pairs. Axis letters: L units, D latents, R
-draws.
+"""Preferred directions of units in latent space, and whether they form opposed pairs. Axis letters: L units, D latents,
+R draws.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_analysis.nulls import p_value
-from mtrnn_analysis.result import NO_NULL
+from mtrnn_analysis.result import NO_NULL, ShortRepr
 
 # Orders of the resultants of preferred directions: `Directions.resultants`.
 ORDERS = (1, 2, 3, 4, 6)
@@ -19,9 +19,9 @@ ORDERS = (1, 2, 3, 4, 6)
 OPPOSED = 0.9
 
 
-@dataclass(frozen=True, eq=False)
-class Directions:
-    """Which way units point in latent space, and whether they do so in opposed pairs.
+@dataclass(frozen=True, eq=False, repr=False)
+class Directions(ShortRepr):
+    """Preferred directions of units in latent space, and whether they form opposed pairs.
 
     Attributes:
         units: the live units that x* moves linearly (by `least_gain` of their variance or more), `[L]`.
@@ -56,7 +56,7 @@ class Directions:
 def preferred_directions(
     units: Int[np.ndarray, " L"], slopes: Float[np.ndarray, "L D"], n_null: int, rng: np.random.Generator
 ) -> Directions:
-    """What slopes of units say of how these point (see `Directions`), beside as many directions drawn evenly.
+    """The preferred directions of units with these slopes (see `Directions`), beside as many directions drawn evenly.
 
     Null hypothesis: every unit's direction is drawn on its own, and evenly from the circle (or sphere), so that any
     other set drawn like that might have been this one. Lengths of slopes do not count.

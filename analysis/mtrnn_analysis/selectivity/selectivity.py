@@ -1,4 +1,4 @@
-"""What single units say of x*: how rarely they fire, how many are silent, how they mix latents, which way they point.
+"""Selectivity of single units for x*: how rarely they fire, how many are silent, how they mix latents.
 
 Nothing here is a statement about the population's code: x* may be read off linearly from units of any selectivity, and
 a rotation of the units changes all of these numbers and no decoder. For that see `decoding`; for how far the axes of
@@ -10,28 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.polynomial import legendre
+from scipy.stats import binned_statistic_2d
 
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked
+from mtrnn_analysis.polynomials import legendre_products
 from mtrnn_analysis.result import NO_NULL, ProbeResult
 from mtrnn_analysis.selectivity.directions import Directions, preferred_directions
-from mtrnn_analysis.selectivity.sparseness import ROUNDING, activity, sparseness
+from mtrnn_analysis.selectivity.sparseness import LEAST_SD, ROUNDING, activity, sparseness
 from mtrnn_envs.utils.validation import check_int
 
 KINDS = ("dead", "constant", "faint", "unselective", "pure", "linear mixed", "nonlinear mixed")
+# Of the polynomials; of the folds on which they are tested; the least share of a unit's variance that counts.
+DEGREE, N_FOLDS, LEAST_GAIN = 3, 5, 0.01
+# Units whose maps are kept, and cells of a map along each latent.
+N_MAPS, N_CELLS = 8, 12
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Selectivity(ProbeResult):
-    """What the probe `selectivity` finds. `value` is the interaction share, see `selectivity`; `n` counts trials.
+    """Selectivity of single units. `value` is the mean share of a unit's variance that interactions of latents explain.
 
     Attributes:
-        interaction: what `value` is the mean of over live units, `[H]`; NaN for others, as in all that follows.
+        interaction: the interaction share of each live unit, `[H]`; NaN for others, as in all that follows.
         nonlinear: the share of the variance that x* explains beyond the linear regression, interactions or not, `[H]`.
         nonlinear_mean: its mean over live units.
         explained: the share of the variance that x* explains with all terms, on held-out trials, `[H]`.
@@ -82,26 +87,20 @@ def selectivity(
     rng: np.random.Generator,
     *,
     n_null: int = 100,
-    degree: int = 3,
-    n_folds: int = 5,
-    least_gain: float = 0.01,
-    least_sd: float = 0.01,
-    n_maps: int = 8,
-    n_cells: int = 12,
 ) -> Selectivity:
-    """How single units mix latents (Rigotti et al. 2013, doi:10.1038/nature12160), fire, and point.
+    """Selectivity of single units: how they mix latents (Rigotti et al. 2013, doi:10.1038/nature12160) and fire.
 
     **Mixed selectivity.** Each live unit is regressed on polynomials of x*, by least squares, and each model is tested
-    on trials left out (`n_folds` folds): r² = 1 - squared error / squared error of the mean fitted to the same trials.
-    The models: all that is linear in x*; `alone`, polynomials of one latent up to `degree`; *additive*, the sum of
-    these over latents; *all*, with products of latents, too, up to total degree `degree`. The *interaction share* of
+    on trials left out (5 folds): r² = 1 - squared error / squared error of the mean fitted to the same trials.
+    The models: all that is linear in x*; `alone`, polynomials of one latent up to degree 3; *additive*, the sum of
+    these over latents; *all*, with products of latents, too, up to total degree 3. The *interaction share* of
     a unit is r²(all) - r²(additive). Its mean over live units is `value`: 0 (or, by overfitting, slightly less) if
     every unit adds up functions of single latents.
-    A unit is *unselective* if r²(all) < `least_gain`; *pure* if one latent alone explains all but `least_gain`; *linear
+    A unit is *unselective* if r²(all) < 0.01; *pure* if one latent alone explains all but 0.01; *linear
     mixed* if the additive model does (linear in Rigotti et al.'s sense: a sum of the responses to each latent); else
     *nonlinear mixed*. These are statements about the axes x_1 ... x_D: a rectified unit that points along x_1 is pure,
     the same unit turned by 45 degrees nonlinear mixed. `nonlinear`, r²(all) - r²(linear), does not depend on the axes
-    (but for what of the noise and of the square's corners turns with them).
+    (up to noise and the corners of the square, which turn with them).
 
     The null of `value`: units are additive in latents, and what is left of them is noise that could have come on any
     trial. So the residuals of the additive fit change places over trials, whole rows at a time (Freedman & Lane 1983,
@@ -124,38 +123,22 @@ def selectivity(
         latents: x*.
         rng: deals trials into folds, and draws the nulls.
         n_null: draws of each null; 0 for none.
-        degree: of the polynomials, 2 or more.
-        n_folds: 2 or more.
-        least_gain: the least share of a unit's variance that counts.
-        least_sd: the least standard deviation of a unit that counts, relative to the greatest of any unit.
-        n_maps: units whose maps are kept.
-        n_cells: cells of a map along each latent.
 
     Raises:
         ValueError: if an argument is out of its range, states are not finite, no unit varies, or there are too few
             trials, or values of a latent, for the terms of the regression.
     """
     states, latents = checked(states, latents)
-    for name, value, low in (
-        ("n_null", n_null, 0),
-        ("degree", degree, 2),
-        ("n_folds", n_folds, 2),
-        ("n_maps", n_maps, 0),
-        ("n_cells", n_cells, 1),
-    ):
-        check_int(name, value, low)
-    for name, value in (("least_gain", least_gain), ("least_sd", least_sd)):
-        if not 0 <= value < 1:
-            raise ValueError(f"{name}={value!r} is not a number from 0 to below 1")
-    found = activity(states, least_sd)
-    live = np.flatnonzero(found.live)
+    check_int("n_null", n_null, 0)
+    units = activity(states)
+    live = np.flatnonzero(units.live)
     order = rng.permutation(len(states))
-    regressions = _Regressions(latents[order], degree, n_folds)
+    regressions = _Regressions(latents[order])
     rows = states[order][:, live]
     linear, *alone, additive, full = regressions.r2(rows, regressions.models)
 
-    kinds = np.where(found.dead, "dead", np.where(found.constant, "constant", np.where(found.faint, "faint", "-" * 20)))
-    kinds[live] = _kinds(np.stack(alone), additive, full, least_gain)
+    kinds = np.select([units.dead, units.constant, units.faint], KINDS[:3], KINDS[-1])
+    kinds[live] = _kinds(np.stack(alone), additive, full)
     mixed = latents.shape[1] > 1
     null = _interaction_null(regressions, rows, n_null, rng) if mixed and n_null else NO_NULL
     shuffled = [regressions.r2(rows[rng.permutation(len(rows))], [regressions.models[-1]]) for _ in range(n_null)]
@@ -163,13 +146,14 @@ def selectivity(
     value, explained = float((full - additive).mean()) if mixed else 0.0, float(full.mean())
 
     slopes = np.linalg.lstsq(latents - latents.mean(axis=0), states[:, live] - states[:, live].mean(axis=0))[0].T
-    pointing = linear >= least_gain
+    pointing = linear >= LEAST_GAIN
     directions = preferred_directions(live[pointing], slopes[pointing], n_null, rng)
     signed = states[:, live].min(axis=0) < -ROUNDING * np.abs(states[:, live]).max(axis=0)
     rates = np.abs(states[:, live])
-    lifetime, population = sparseness(rates), _population(rates)
-    drawn = live[np.argsort(-states[:, live].std(axis=0), kind="stable")][: n_maps if latents.shape[1] == 2 else 0]
-    maps, edges = _maps(states[:, drawn], latents[:, :2], n_cells)
+    lifetime = sparseness(rates)
+    population = sparseness(rates, axis=1) if len(live) > 1 else np.full(len(rates), np.nan)
+    drawn = live[np.argsort(-states[:, live].std(axis=0), kind="stable")][: N_MAPS if latents.shape[1] == 2 else 0]
+    maps, edges = _maps(states[:, drawn], latents)
 
     def of_all(values: np.ndarray) -> np.ndarray:
         whole_population = np.full((states.shape[1], *values.shape[1:]), np.nan)
@@ -183,10 +167,10 @@ def selectivity(
         n=len(states),
         settings={
             "n_null": n_null,
-            "degree": degree,
-            "n_folds": n_folds,
-            "least_gain": least_gain,
-            "least_sd": least_sd,
+            "degree": DEGREE,
+            "n_folds": N_FOLDS,
+            "least_gain": LEAST_GAIN,
+            "least_sd": LEAST_SD,
         },
         interaction=of_all(full - additive),
         nonlinear=of_all(full - linear),
@@ -214,41 +198,31 @@ def selectivity(
 class _Regressions:
     """Least squares of any columns on polynomials of latents, tested on folds left out; trials come in random order.
 
-    All is done on sums of products per fold, so that a draw of a null costs one matrix product a fold.
+    All is done on sums of products per fold, so that a draw of a null costs one matrix product a fold
+    (`tests/benchmarks/test_similarity_speed.py`: all draws take less time than scikit-learn's loop for one model).
     """
 
-    def __init__(self, latents: np.ndarray, degree: int, n_folds: int) -> None:
+    def __init__(self, latents: np.ndarray) -> None:
         n, n_dims = latents.shape
-        powers = [c for d in range(1, degree + 1) for c in combinations_with_replacement(range(n_dims), d)]
-        needed = 2 * (1 + len(powers))
-        if n - -(-n // n_folds) < needed:
-            raise ValueError(
-                f"states has {n} trials; polynomials of degree={degree} in {n_dims} latents have {1 + len(powers)} "
-                f"terms, for which each set of n_folds={n_folds} - 1 folds must hold {needed} trials or more"
-            )
         low, high = latents.min(axis=0), latents.max(axis=0)
         scaled = (2 * latents - low - high) / np.where(high > low, high - low, 1)
-        # Legendre polynomials, products of which are orthogonal under the flat prior: well conditioned.
-        table = np.stack([legendre.legval(scaled, np.eye(degree + 1)[d]) for d in range(degree + 1)])
-        columns = [np.ones(n)]
-        for power in powers:
-            counts = np.bincount(power, minlength=n_dims)
-            columns.append(np.prod([table[count, :, d] for d, count in enumerate(counts) if count], axis=0))
-        self.design = np.stack(columns, axis=1)
-        used = [set(power) for power in powers]
-        single = [[0, *(i + 1 for i, of in enumerate(used) if of == {d})] for d in range(n_dims)]
-        self.models = [
-            [0, *(i + 1 for i, power in enumerate(powers) if len(power) == 1)],
-            *single,
-            sorted({i for terms in single for i in terms}),
-            list(range(1 + len(powers))),
-        ]
-        self.parts = [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(n), n_folds)]
+        terms, degrees = legendre_products(scaled, DEGREE)
+        self.design = np.concatenate([np.ones((n, 1)), terms], axis=1)
+        n_terms = self.design.shape[1]
+        if n - -(-n // N_FOLDS) < 2 * n_terms:
+            raise ValueError(
+                f"states has {n} trials; polynomials of degree {DEGREE} in {n_dims} latents have {n_terms} terms, for "
+                f"which each set of {N_FOLDS - 1} of {N_FOLDS} folds must hold {2 * n_terms} trials or more"
+            )
+        single = (degrees > 0).sum(axis=1) == 1
+        chosen = [degrees.sum(axis=1) == 1, *((degrees > 0).T & single), single, np.ones(len(degrees), bool)]
+        self.models = [[0, *(np.flatnonzero(terms) + 1).tolist()] for terms in chosen]
+        self.parts = [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(n), N_FOLDS)]
         self.grams = np.stack([self.design[part].T @ self.design[part] for part in self.parts])
         self.rest = self.grams.sum(axis=0) - self.grams
-        if (np.linalg.matrix_rank(self.rest, hermitian=True) < len(columns)).any():
+        if (np.linalg.matrix_rank(self.rest, hermitian=True) < n_terms).any():
             raise ValueError(
-                f"latents takes too few values for polynomials of degree={degree}: the terms cannot be told apart on "
+                f"latents takes too few values for polynomials of degree {DEGREE}: the terms cannot be told apart on "
                 f"all folds (distinct values of each latent: {[len(np.unique(column)) for column in latents.T]})"
             )
         self.inverses = {tuple(m): np.linalg.inv(self.rest[:, m][:, :, m]) for m in [*self.models, [0]]}
@@ -269,7 +243,7 @@ class _Regressions:
         return [1 - errors(model) / of_mean for model in models]
 
     def fitted(self, columns: np.ndarray, model: list[int]) -> np.ndarray:
-        """What the model, fitted to all trials, says of each column."""
+        """The prediction of each column by the model fitted to all trials."""
         design = self.design[:, model]
         return design @ np.linalg.solve(self.grams.sum(axis=0)[np.ix_(model, model)], design.T @ columns)
 
@@ -285,27 +259,17 @@ def _interaction_null(regressions: _Regressions, rows: np.ndarray, n_null: int, 
     return null
 
 
-def _kinds(alone: np.ndarray, additive: np.ndarray, full: np.ndarray, least: float) -> np.ndarray:
+def _kinds(alone: np.ndarray, additive: np.ndarray, full: np.ndarray) -> np.ndarray:
     best = np.maximum(full, additive)
-    return np.select(
-        [best < least, best - alone.max(axis=0) < least, best - additive < least],
-        ["unselective", "pure", "linear mixed"],
-        "nonlinear mixed",
-    )
+    found = [best < LEAST_GAIN, best - alone.max(axis=0) < LEAST_GAIN, best - additive < LEAST_GAIN]
+    return np.select(found, KINDS[3:6], KINDS[-1])
 
 
-def _population(rates: np.ndarray) -> np.ndarray:
-    return sparseness(rates, axis=1) if rates.shape[1] > 1 else np.full(len(rates), np.nan)
-
-
-def _maps(columns: np.ndarray, latents: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means of columns over the cells of a grid on two latents."""
-    edges = np.stack([np.linspace(x.min(), x.max(), n_cells + 1) for x in latents.T])
-    if columns.shape[1] == 0:
-        return np.empty((0, n_cells, n_cells)), np.broadcast_to(edges[:1], (2, n_cells + 1)).copy()
-    cells = [np.clip(np.searchsorted(e, x, "right") - 1, 0, n_cells - 1) for e, x in zip(edges, latents.T, strict=True)]
-    where = cells[1] * n_cells + cells[0]
-    counts = np.bincount(where, minlength=n_cells**2)
-    sums = np.stack([np.bincount(where, column, n_cells**2) for column in columns.T])
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return means.reshape(-1, n_cells, n_cells), edges
+def _maps(columns: np.ndarray, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of columns over the cells of a grid on two latents; without columns only its edges."""
+    x = np.broadcast_to(latents[:, :2], (len(latents), 2)).T
+    edges = np.stack([np.linspace(row.min(), row.max(), N_CELLS + 1) for row in x])
+    if not columns.shape[1]:
+        return np.empty((0, N_CELLS, N_CELLS)), edges
+    sides: Any = [edges[1], edges[0]]
+    return binned_statistic_2d(x[1], x[0], list(columns.T), bins=sides)[0], edges

@@ -1,4 +1,4 @@
-"""Which units do anything, and how rarely. Axis letters: N trials, H units."""
+"""Sparseness of units, and which of them are dead, constant, faint or live. Axis letters: N trials, H units."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from jaxtyping import Float
 
 # A unit that varies less than this share of its largest value is a constant up to float32.
 ROUNDING = 1e-6
+# The least standard deviation of a unit that counts, relative to the greatest of any unit.
+LEAST_SD = 0.01
 
 
 class Activity(NamedTuple):
-    """Which units do anything, over given trials.
+    """Masks of units that are dead, constant, faint and live over given trials.
 
     Attributes:
         dead: 0 on every trial, `[H]`.
         constant: another number on every trial, `[H]`.
-        faint: vary, but by less than `least_sd` of the unit that varies most (standard deviations), `[H]`.
+        faint: vary, but by less than `LEAST_SD` of the unit that varies most (standard deviations), `[H]`.
         live: all others, `[H]`.
     """
 
@@ -55,8 +57,8 @@ def sparseness(rates: Float[np.ndarray, "*all"], axis: int = 0) -> Float[np.ndar
     return np.asarray((1 - treves_rolls(rates, axis)) / (1 - 1 / rates.shape[axis]))
 
 
-def activity(states: Float[np.ndarray, "N H"], least_sd: float = 0.01) -> Activity:
-    """Which units are dead, constant, faint and live (see `Activity`).
+def activity(states: Float[np.ndarray, "N H"]) -> Activity:
+    """Finds dead, constant, faint and live units (see `Activity`).
 
     Raises:
         ValueError: if none is live.
@@ -64,7 +66,7 @@ def activity(states: Float[np.ndarray, "N H"], least_sd: float = 0.01) -> Activi
     largest, spread, sd = np.abs(states).max(axis=0), np.ptp(states, axis=0), states.std(axis=0)
     fixed = spread <= ROUNDING * largest
     dead = largest == 0
-    faint = ~fixed & (sd < least_sd * sd[~fixed].max(initial=0))
+    faint = ~fixed & (sd < LEAST_SD * sd[~fixed].max(initial=0))
     if fixed.all():
         raise ValueError(f"states has {states.shape[1]} units, and none varies over the {len(states)} trials")
     return Activity(dead, fixed & ~dead, faint, ~fixed & ~faint)

@@ -1,4 +1,4 @@
-"""How far the axes of single units and those of latents agree: DCI, MIG, SAP, modularity.
+"""Unit alignment: how far the axes of single units and those of latents agree, by DCI, MIG, SAP and modularity.
 
 **These are measures of unit alignment, never of abstraction or of a disentangled geometry.** The code h = x* turned
 by 0, 22.5 and 45 degrees has the disentanglement 1.00, 0.13 and 0.00, while x* is read off from it linearly, without
@@ -14,22 +14,25 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import entr
 
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, decoder
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked
 from mtrnn_analysis.result import NO_NULL, ProbeResult
-from mtrnn_analysis.selectivity.information import entropy, mutual_information
-from mtrnn_analysis.selectivity.sparseness import activity
+from mtrnn_analysis.selectivity.information import mutual_information
+from mtrnn_analysis.selectivity.sparseness import LEAST_SD, activity
 from mtrnn_envs.utils.validation import check_int
 
 # A unit tells something of a latent if Pearson's chi squared is above this quantile of what independence gives.
 INFORMATIVE = 0.999
+# Bins of a unit or latent, for information; folds on which the penalty is chosen, and informativeness measured.
+N_BINS, N_FOLDS = 10, 4
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class UnitAlignment(ProbeResult):
-    """What the probe `unit_alignment` finds. `value` and `null` are of the disentanglement; `n` counts trials.
+    """Alignment of single units and latents (not abstraction). `value` and `null` are the disentanglement of DCI.
 
     Attributes:
         completeness: of DCI, the mean over latents, each weighing the same.
@@ -70,7 +73,7 @@ def disentanglement(importance: Float[np.ndarray, "L D"]) -> float:
     _check_importance(importance)
     totals = importance.sum(axis=1)
     shares = importance / np.where(totals > 0, totals, 1)[:, None]
-    return float(totals / totals.sum() @ (1 - entropy(shares) / np.log(importance.shape[1])))
+    return float(totals / totals.sum() @ (1 - entr(shares).sum(axis=1) / np.log(importance.shape[1])))
 
 
 def completeness(importance: Float[np.ndarray, "L D"]) -> float:
@@ -86,7 +89,7 @@ def completeness(importance: Float[np.ndarray, "L D"]) -> float:
         return 1.0
     totals = importance.sum(axis=0)
     shares = importance / np.where(totals > 0, totals, 1)
-    by_latent = np.where(totals > 0, 1 - entropy(shares.T) / np.log(len(importance)), 0.0)
+    by_latent = np.where(totals > 0, 1 - entr(shares).sum(axis=0) / np.log(len(importance)), 0.0)
     return float(by_latent.mean())
 
 
@@ -126,9 +129,6 @@ def unit_alignment(
     rng: np.random.Generator,
     *,
     n_null: int = 50,
-    n_bins: int = 10,
-    n_folds: int = 4,
-    least_sd: float = 0.01,
 ) -> UnitAlignment:
     """Do single units stand for single latents? DCI, MIG, SAP and modularity of continuous latents.
 
@@ -155,34 +155,28 @@ def unit_alignment(
         states: of N trials.
         latents: x*, two or more.
         rng: deals trials into folds, and draws the null.
-        n_null: draws of the null.
-        n_bins: bins of a unit or latent, for information.
-        n_folds: folds on which the penalty is chosen, and informativeness told, 2 or more.
-        least_sd: as in `selectivity`: dead, constant and faint units are left out.
+        n_null: draws of the null. Dead, constant and faint units are left out, as in `selectivity`.
 
     Raises:
         ValueError: if an argument is out of its range, states are not finite, no unit varies, a latent does not, there
-            is one latent, or there are fewer than 2 `n_bins` trials.
+            is one latent, or there are fewer than 20 trials.
     """
     states, latents = checked(states, latents)
-    for name, value, low in (("n_null", n_null, 0), ("n_bins", n_bins, 2), ("n_folds", n_folds, 2)):
-        check_int(name, value, low)
+    check_int("n_null", n_null, 0)
     if latents.shape[1] < 2:
         raise ValueError(
             f"latents has {latents.shape[1]}; alignment tells units of one from units of another: 2 or more"
         )
-    if len(states) < max(2 * n_bins, 2 * n_folds):
-        raise ValueError(
-            f"states has {len(states)} trials; 2 n_bins={2 * n_bins} and 2 n_folds={2 * n_folds} or more are needed"
-        )
+    if len(states) < 2 * N_BINS:
+        raise ValueError(f"states has {len(states)} trials; {2 * N_BINS} or more are needed")
     if not (np.ptp(latents, axis=0) > 0).all():
         raise ValueError(f"latents {np.flatnonzero(np.ptp(latents, axis=0) == 0)} are the same on all trials")
-    units = np.flatnonzero(activity(states, least_sd).live)
+    units = np.flatnonzero(activity(states).live)
     live = states[:, units] - states[:, units].mean(axis=0)
-    weights, informativeness = _ridge(live, latents, rng.permutation(len(live)) % n_folds)
-    found = _scores(live, latents, weights, n_bins)
+    weights, informativeness = _ridge(live, latents, rng.permutation(len(live)) % N_FOLDS)
+    found = _scores(live, latents, weights)
     draws = [
-        _scores(live @ mix, latents, mix.T @ weights, n_bins)
+        _scores(live @ mix, latents, mix.T @ weights)
         for mix in (_rotation(rng, len(units)) for _ in range(n_null if len(units) > 1 else 0))
     ]
     nulls = {name: np.array([draw.numbers[name] for draw in draws]) for name in found.numbers}
@@ -195,7 +189,7 @@ def unit_alignment(
         null=null,
         p=p_values.get("disentanglement", float("nan")),
         n=len(states),
-        settings={"n_null": n_null, "n_bins": n_bins, "n_folds": n_folds, "least_sd": least_sd, "regressor": "ridge"},
+        settings={"n_null": n_null, "n_bins": N_BINS, "n_folds": N_FOLDS, "least_sd": LEAST_SD, "regressor": "ridge"},
         completeness=found.numbers["completeness"],
         informativeness=informativeness,
         mig=found.numbers["mig"],
@@ -217,11 +211,11 @@ class _Scores(NamedTuple):
     n_informative: int
 
 
-def _scores(states: np.ndarray, latents: np.ndarray, weights: np.ndarray, n_bins: int) -> _Scores:
+def _scores(states: np.ndarray, latents: np.ndarray, weights: np.ndarray) -> _Scores:
     """All scores of centred states whose decoder has given weights `[L, D]`."""
     sd = states.std(axis=0)
     importance = np.abs(weights) * sd[:, None]
-    information, quantile, entropy = mutual_information(states, latents, n_bins)
+    information, quantile, entropy = mutual_information(states, latents, N_BINS)
     informative = ((quantile > INFORMATIVE) & (information > 0)).any(axis=1)
     centred = latents - latents.mean(axis=0)
     scale = np.outer(np.where(sd > 0, sd, 1), centred.std(axis=0)) * len(states)

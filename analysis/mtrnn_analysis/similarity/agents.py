@@ -1,8 +1,8 @@
-"""How alike the states of agents are, trial by trial: CKA, Procrustes, representational dissimilarities.
+"""Similarity of the states of agents, trial by trial: CKA, Procrustes, representational dissimilarities.
 
-None of these says what the states can be used for: agents that are alike may both be bad. All here compare states of
-*the same trials* at one step, and none cares for the order of units or a rotation of them; for dynamics see
-`dynamical_similarity`. Axis letters: N trials, H and J units of two agents, D latents, M agents.
+None of these measures the use of the states: agents that are alike may both be bad. All here compare states of *the
+same trials* at one step, and none depends on the order of units or a rotation of them; for dynamics see `dsa`.
+Axis letters: N trials, H and J units of two agents, D latents, M agents.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.orthants import checked, varying
+from mtrnn_analysis.result import ShortRepr
 from mtrnn_analysis.similarity.rsa import agreement, agreement_null, cells, dissimilarities
 from mtrnn_envs.recording import Recording
 from mtrnn_envs.utils.validation import check_int
@@ -24,9 +25,9 @@ X_STAR = "x*"
 EXACT = 1e-12  # what is smaller than this, relative to what it is a difference of, is rounding
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Comparison:
-    """How alike agents are, and x* itself, which is the last row. Matrices are symmetric, `[M, M]`.
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Comparison(ShortRepr):
+    """Similarity of agents, each with each, and with x*, which is the last row. Matrices are symmetric, `[M, M]`.
 
     Attributes:
         names: of the agents, in the order given, and "x*".
@@ -89,16 +90,13 @@ def procrustes(a: Float[np.ndarray, "N H"], b: Float[np.ndarray, "N J"]) -> floa
     return _angle(left, right, left.centred.T @ right.centred)
 
 
-def compare(
-    recordings: Mapping[str, Recording], rng: np.random.Generator, *, n_null: int = 20, n_cells: int | None = None
-) -> Comparison:
-    """How alike the states of agents at the last step are, each to each and to x*, in the same trials.
+def compare(recordings: Mapping[str, Recording], rng: np.random.Generator, *, n_null: int = 20) -> Comparison:
+    """Similarity of the states of agents at the last step, each with each and with x*, in the same trials.
 
     Arguments:
         recordings: by the name of the agent; of the same trials: record with the same seed, split and environments.
         rng: draws the orders of trials for `chance`.
         n_null: draws of these.
-        n_cells: as in `rsa`.
 
     Raises:
         ValueError: if there is none, one has no states, an agent is called "x*", or latents differ: they are not of
@@ -118,7 +116,7 @@ def compare(
             )
         states[name] = checked(recording.last_hidden(), recording.latents)[0]
     states[X_STAR] = checked(reference.latents, reference.latents)[1]
-    cell, names = cells(states[X_STAR], n_cells), tuple(states)
+    cell, names = cells(states[X_STAR]), tuple(states)
     shapes = [_Shape.of(each) for each in states.values()]
     rdms = [dissimilarities(each, cell) for each in states.values()]
     m, n = len(names), len(reference)
@@ -153,7 +151,7 @@ def compare(
         embedding=points,
         embedded=share,
         n=n,
-        settings={"n_null": n_null, "n_cells": n_cells},
+        settings={"n_null": n_null, "n_cells": None},
     )
 
 
@@ -174,7 +172,7 @@ def classical_scaling(distances: Float[np.ndarray, "M M"]) -> tuple[Float[np.nda
 
 
 class _Shape(NamedTuple):
-    """Centred states, with what measures of likeness need of them alone."""
+    """Centred states, with the numbers that measures of similarity need of them alone."""
 
     centred: np.ndarray  # [N, H]
     squares: np.ndarray  # of the length of each row, [N]

@@ -1,4 +1,4 @@
-"""How alike the dynamics of agents are: dynamical similarity analysis, by its authors' own package."""
+"""Dynamical similarity analysis of agents, by its authors' own package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Representational similarity: are states far apart where x* is, or where another agent's states are?
+"""Representational similarity analysis: distances of states against distances of x*, or of another agent's states.
 
 Axis letters: N trials, H units, D latents, Q conditions, R draws.
 """
@@ -18,14 +18,13 @@ from mtrnn_envs.utils.validation import check_int
 
 # Trials of a condition: fewer are left out, as halves of two are needed to tell how reliable distances are.
 LEAST_TRIALS = 4
-# Conditions are made such that they hold about so many trials each, if each latent can be cut into two for that.
-AIMED_TRIALS = 10
-MOST_CELLS = 6  # along each latent
+# Trials that conditions hold on average, if each latent can be cut into two for that; and most cells along a latent.
+AIMED_TRIALS, MOST_CELLS = 10, 6
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Rsa(ProbeResult):
-    """What the probe `rsa` finds. `value` is Spearman's correlation; `n` counts trials.
+    """Representational similarity to x*. `value` is Spearman's correlation of the distances of states and of x*.
 
     Attributes:
         cosine: of the dissimilarities of states and of x*, about 0.
@@ -52,20 +51,16 @@ class Rsa(ProbeResult):
     counts: Int[np.ndarray, " Q"]
 
 
-def cells(latents: Float[np.ndarray, "N D"], n_cells: int | None = None) -> Int[np.ndarray, " N"]:
+def cells(latents: Float[np.ndarray, "N D"]) -> Int[np.ndarray, " N"]:
     """The condition of each trial: a cell of a grid on x*, cut at quantiles of each latent. -1: too few others there.
 
-    Arguments:
-        latents: x*.
-        n_cells: along each latent; None for as many as leave 10 trials a cell on average, 2 to 6.
+    Each latent is cut into as many cells as leave 10 trials a cell on average, 2 to 6.
 
     Raises:
         ValueError: if fewer than four cells have 4 trials or more.
     """
     n, n_dims = latents.shape
-    if n_cells is None:
-        n_cells = int(np.clip((n / AIMED_TRIALS) ** (1 / n_dims) + 1e-9, 2, MOST_CELLS))
-    check_int("n_cells", n_cells, 2)
+    n_cells = int(np.clip((n / AIMED_TRIALS) ** (1 / n_dims) + 1e-9, 2, MOST_CELLS))
     cell = np.zeros(n, np.int64)
     for column in latents.T:
         edges = np.quantile(column, np.arange(1, n_cells) / n_cells)
@@ -74,7 +69,7 @@ def cells(latents: Float[np.ndarray, "N D"], n_cells: int | None = None) -> Int[
     kept = np.flatnonzero(counts >= LEAST_TRIALS)
     if len(kept) < 4:
         raise ValueError(
-            f"latents of {n} trials, cut into n_cells={n_cells} along each, have {len(kept)} cells with {LEAST_TRIALS} "
+            f"latents of {n} trials, cut into {n_cells} cells along each, have {len(kept)} cells with {LEAST_TRIALS} "
             "trials or more; 4 such cells are needed"
         )
     names = np.full(len(counts), -1)
@@ -115,7 +110,7 @@ def dissimilarities(states: Float[np.ndarray, "N H"], cell: Int[np.ndarray, " N"
 
 
 def agreement(a: Float[np.ndarray, "Q Q"], b: Float[np.ndarray, "Q Q"], measure: str = "spearman") -> float:
-    """How alike two matrices of dissimilarities are: Spearman's correlation, or the cosine, of their upper triangles.
+    """Agreement of two matrices of dissimilarities: Spearman's correlation, or the cosine, of their upper triangles.
 
     (Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008.) Spearman's asks for the order of distances alone; the
     cosine for their ratios, zero included, and is high for any two sets of positive numbers: read it beside its null.
@@ -149,9 +144,8 @@ def rsa(
     rng: np.random.Generator,
     *,
     n_null: int = 100,
-    n_cells: int | None = None,
 ) -> Rsa:
-    """Are states far apart where x* is? Representational similarity to the dissimilarities of x* itself.
+    """Representational similarity to x*: are states far apart where x* is?
 
     Trials are put into conditions, the cells of a grid on x* (`cells`); `dissimilarities` of states and of x* are
     compared by `agreement`: `value` is Spearman's correlation. A linear code that is isometric (any rotation, any
@@ -167,7 +161,6 @@ def rsa(
         latents: x*.
         rng: draws halves of trials for `reliability`, and the null.
         n_null: draws of the null.
-        n_cells: along each latent, 2 or more; None for 2 to 6, as trials allow.
 
     Raises:
         ValueError: if an argument is out of its range, states are not finite or constant, or fewer than four
@@ -176,23 +169,23 @@ def rsa(
     states, latents = checked(states, latents)
     check_int("n_null", n_null, 0)
     varying(states)
-    cell = cells(latents, n_cells)
+    cell = cells(latents)
     mine, model = dissimilarities(states, cell), dissimilarities(latents, cell)
     counts = np.bincount(cell[cell >= 0])
     nulls = {measure: agreement_null(mine, model, measure, n_null, rng) for measure in ("spearman", "cosine")}
-    found = {measure: agreement(mine, model, measure) for measure in nulls}
+    values = {measure: agreement(mine, model, measure) for measure in nulls}
     halves = _halves(cell, rng)
     first, second = (dissimilarities(states, np.where(halves == h, cell, -1)) for h in (0, 1))
     half = agreement(first, second)
     reliability = 2 * half / (1 + half) if half > 0 else 0.0
     return Rsa(
-        value=found["spearman"],
+        value=values["spearman"],
         null=nulls["spearman"],
-        p=p_value(found["spearman"], nulls["spearman"]),
+        p=p_value(values["spearman"], nulls["spearman"]),
         n=int(counts.sum()),
-        settings={"n_null": n_null, "n_cells": n_cells},
-        cosine=found["cosine"],
-        cosine_p=p_value(found["cosine"], nulls["cosine"]),
+        settings={"n_null": n_null, "n_cells": None},
+        cosine=values["cosine"],
+        cosine_p=p_value(values["cosine"], nulls["cosine"]),
         reliability=reliability,
         ceiling=float(np.sqrt(reliability)),
         dissimilarities=mine,

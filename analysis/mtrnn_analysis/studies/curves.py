@@ -12,61 +12,41 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from mtrnn_analysis.figures.style import GREY, STYLE
+from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.networks import where
-from mtrnn_analysis.studies.panels import (
-    ACROSS,
-    R2,
-    Asked,
-    Drawn,
-    Line,
-    Mark,
-    axis_label,
-    caption,
-    handles_of,
-    has,
-    legend,
-    levels_of,
-    limit,
-    lines_of,
-    mark,
-    measures_of,
-    nothing,
-    start,
-    told,
-    ylabel,
-)
+from mtrnn_analysis.studies.panels import Drawn, Line, Mark, Request
 from mtrnn_envs.experiments.studies.study import number
 
 MARKS = "Dots: networks; large marks: their interquartile means, with 95 % bootstrap intervals."
 
 
-def curve(asked: Asked) -> list[Drawn]:
+def curve(request: Request) -> list[Drawn]:
     """Measures against an axis of numbers; levels that are not numbers, such as "untrained", are lines across."""
-    found, table, x = asked.found, asked.table, asked.table["x"]
-    measures = measures_of(found.study, table["y"])
-    lines = [line for line in lines_of(asked, measures) if has(found, line.column, line.rows, False)]
+    found, table, x = request.found, request.table, request.table["x"]
+    measures = panels.measures_of(found.study, table["y"])
+    lines = [line for line in panels.lines_of(request, measures) if panels.has(found, line.column, line.rows, False)]
     if not lines:
-        return [nothing(asked, f"No network has {' or '.join(measures)}.")]
+        return [panels.nothing(request, f"No network has {' or '.join(measures)}.")]
     level = np.array([number(labels.get(x)) for labels in found.labels])
     log, marks, drawn = bool(table.get("log_x", False)), [], []
     with mpl.rc_context(STYLE):
-        figure, axes = start()
+        figure, axes = panels.start()
         handles: dict[str, Line2D] = {}
         for k, line in enumerate(lines):
             aside = (k - (len(lines) - 1) / 2) * min(0.014, 0.06 / len(lines))
-            along = _along(axes, asked, line, level, aside, log)
-            across, named = _levels_across(axes, asked, line, level)
+            along = _along(axes, request, line, level, aside, log)
+            across, named = _levels_across(axes, request, line, level)
             handles |= named
             marks += [*along, *across]
             drawn += [each.values for each in along]
-        handles |= references(axes, asked, level, lines)
+        handles |= references(axes, request, level, lines)
         _ticks(axes, sorted({v for line in lines for v in level[line.rows] if np.isfinite(v)}), log)
-        axes.set_ylabel(ylabel(measures))
-        axes.set_xlabel(axis_label(found.study, x))
-        outside = limit(axes, table, measures.values(), drawn)
-        shown = handles_of(lines, measures, True) if len(lines) > 1 or handles else []
-        legend(figure, [*shown, *handles.values()])
-    return [Drawn(asked.name, figure, caption(asked, [MARKS, outside], marks, lines))]
+        axes.set_ylabel(panels.ylabel(measures))
+        axes.set_xlabel(panels.axis_label(found.study, x))
+        outside = panels.limit(axes, table, measures.values(), drawn)
+        shown = panels.handles_of(lines, measures, True) if len(lines) > 1 or handles else []
+        panels.legend(figure, [*shown, *handles.values()])
+    return [Drawn(request.name, figure, panels.caption(request, [MARKS, outside], marks, lines))]
 
 
 def _spread(level: np.ndarray, log: bool) -> tuple[float, float]:
@@ -75,12 +55,14 @@ def _spread(level: np.ndarray, log: bool) -> tuple[float, float]:
     return (float(seen.min()), float(np.ptp(seen)) or 1.0) if len(seen) else (0.0, 1.0)
 
 
-def _along(axes: Axes, asked: Asked, line: Line, level: np.ndarray, aside: float, log: bool) -> list[Mark]:
+def _along(axes: Axes, request: Request, line: Line, level: np.ndarray, aside: float, log: bool) -> list[Mark]:
     """Draws one line, its levels set `aside` by a share of the axis, so that intervals do not hide each other."""
-    found, values, step = asked.found, asked.found.numbers(line.column), aside * _spread(level, log)[1]
+    found, values, step = request.found, request.found.numbers(line.column), aside * _spread(level, log)[1]
     marks, places = [], []
     for at in sorted({v for v in level[line.rows] if np.isfinite(v)}):
-        each = mark(found, [i for i in line.rows if level[i] == at], values, told(asked.table["x"], f"{at:g}"))
+        each = panels.mark(
+            found, [i for i in line.rows if level[i] == at], values, panels.level_text(request.table["x"], f"{at:g}")
+        )
         marks.append(each)
         places.append(at * np.exp(step) if log else at + step)
         _dots(axes, places[-1], each, line)
@@ -102,13 +84,13 @@ def _interval(axes: Axes, place: float, each: Mark, line: Line) -> None:
     axes.plot(place, each.interval.value, line.marker, gid="iqm", **look)
 
 
-def _levels_across(axes: Axes, asked: Asked, line: Line, level: np.ndarray) -> tuple[list[Mark], dict[str, Line2D]]:
+def _levels_across(axes: Axes, request: Request, line: Line, level: np.ndarray) -> tuple[list[Mark], dict[str, Line2D]]:
     """Draws the levels of x that are not numbers across the axes, with their intervals as bands."""
-    found, x, marks, handles = asked.found, asked.table["x"], [], {}
+    found, x, marks, handles = request.found, request.table["x"], [], {}
     values, rows = found.numbers(line.column), [i for i in line.rows if not np.isfinite(level[i])]
-    several = (not isinstance(y := asked.table["y"], str) and len(y) > 1) or "hue" in asked.table
-    for other in levels_of(found, x, rows):
-        each = mark(found, where(found, {x: other}, rows), values, told(x, other))
+    several = (not isinstance(y := request.table["y"], str) and len(y) > 1) or "hue" in request.table
+    for other in panels.levels_of(found, x, rows):
+        each = panels.mark(found, where(found, {x: other}, rows), values, panels.level_text(x, other))
         if not len(each.values):
             continue
         marks.append(each)
@@ -120,18 +102,20 @@ def _levels_across(axes: Axes, asked: Asked, line: Line, level: np.ndarray) -> t
     return marks, handles
 
 
-def references(axes: Axes, asked: Asked, level: np.ndarray, lines: Sequence[Line]) -> dict[str, Line2D]:
+def references(axes: Axes, request: Request, level: np.ndarray, lines: Sequence[Line]) -> dict[str, Line2D]:
     """Draws references: the mean over networks, across, or at each level where that varies."""
     handles = {}
     rows = np.array(sorted({i for line in lines for i in line.rows}), int)
-    for k, (name, column) in enumerate(measures_of(asked.found.study, asked.table.get("references", {})).items()):
-        values = asked.found.numbers(column)
+    for k, (name, column) in enumerate(
+        panels.measures_of(request.found.study, request.table.get("references", {})).items()
+    ):
+        values = request.found.numbers(column)
         rows_with = rows[np.isfinite(values[rows]) & (np.isfinite(level[rows]) if len(level) else True)]
         if not len(rows_with):
             continue
         places = np.unique(level[rows_with])
         means = np.array([values[rows_with][level[rows_with] == at].mean() for at in places])
-        style: Any = {"color": GREY, "lw": 1.0, "ls": ACROSS[k % len(ACROSS)], "zorder": 1}
+        style: Any = {"color": GREY, "lw": 1.0, "ls": panels.ACROSS[k % len(panels.ACROSS)], "zorder": 1}
         if np.ptp(means) < 2e-3 * max(1, np.abs(means).max()):
             axes.axhline(values[rows_with].mean(), **style)
         else:
@@ -154,64 +138,64 @@ def _ticks(axes: Axes, places: Sequence[float], log: bool) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def dots(asked: Asked) -> list[Drawn]:
+def dots(request: Request) -> list[Drawn]:
     """Measures by the levels of an axis: one dot a network, beside the interquartile mean and its interval."""
-    found, table, x = asked.found, asked.table, asked.table["x"]
-    measures = measures_of(found.study, table["y"])
-    lines = [line for line in lines_of(asked, measures) if has(found, line.column, line.rows, False)]
+    found, table, x = request.found, request.table, request.table["x"]
+    measures = panels.measures_of(found.study, table["y"])
+    lines = [line for line in panels.lines_of(request, measures) if panels.has(found, line.column, line.rows, False)]
     if not lines:
-        return [nothing(asked, f"No network has {' or '.join(measures)}.")]
-    levels, marks = levels_of(found, x, [i for line in lines for i in line.rows]), []
+        return [panels.nothing(request, f"No network has {' or '.join(measures)}.")]
+    levels, marks = panels.levels_of(found, x, [i for line in lines for i in line.rows]), []
     width = 0.8 / len(lines)
     with mpl.rc_context(STYLE):
-        figure, axes = start(wide=min(max(3.2, 1.0 + 0.28 * len(levels) * max(len(lines), 1.6)), 7.2))
+        figure, axes = panels.start(wide=min(max(3.2, 1.0 + 0.28 * len(levels) * max(len(lines), 1.6)), 7.2))
         for k, line in enumerate(lines):
             for i, level in enumerate(levels):
-                each = mark(found, where(found, {x: level}, line.rows), found.numbers(line.column), str(level))
+                each = panels.mark(found, where(found, {x: level}, line.rows), found.numbers(line.column), str(level))
                 marks.append(each)
                 place = i + (k - (len(lines) - 1) / 2) * width
                 _dots(axes, place - 0.15 * width, each, line, 0.15 * width)
                 _interval(axes, place + 0.2 * width, each, line._replace(marker="D"))
-        handles = references(axes, asked, np.zeros(len(found.labels)), lines)
+        handles = references(axes, request, np.zeros(len(found.labels)), lines)
         slot, letters = (figure.get_figwidth() - 0.6) / len(levels), [len(str(level)) for level in levels]
         # A letter is some 0.06 inches wide; neighbours must not touch.
         long = max(0.03 * (a + b) for a, b in zip(letters, letters[1:] or letters, strict=False)) > slot - 0.08
         turned: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
         axes.set_xticks(range(len(levels)), [str(level) for level in levels], **turned)
         axes.set_xlim(-0.6, len(levels) - 0.4)
-        axes.set_xlabel(axis_label(found.study, x))
-        axes.set_ylabel(ylabel(measures))
-        outside = limit(axes, table, measures.values(), [each.values for each in marks])
-        shown = handles_of(lines, measures, False) if len(lines) > 1 else []
-        legend(figure, [*shown, *handles.values()])
+        axes.set_xlabel(panels.axis_label(found.study, x))
+        axes.set_ylabel(panels.ylabel(measures))
+        outside = panels.limit(axes, table, measures.values(), [each.values for each in marks])
+        shown = panels.handles_of(lines, measures, False) if len(lines) > 1 else []
+        panels.legend(figure, [*shown, *handles.values()])
     says = [MARKS.replace("large marks", "diamonds"), outside]
-    return [Drawn(asked.name, figure, caption(asked, says, marks, lines))]
+    return [Drawn(request.name, figure, panels.caption(request, says, marks, lines))]
 
 
-def scatter(asked: Asked) -> list[Drawn]:
+def scatter(request: Request) -> list[Drawn]:
     """One measure against another: one dot a network."""
-    found, table = asked.found, asked.table
-    ((x_title, x),), ((y_title, y),) = (measures_of(found.study, table[key]).items() for key in ("x", "y"))
-    lines, across, up = lines_of(asked, {y_title: y}), found.numbers(x), found.numbers(y)
+    found, table = request.found, request.table
+    ((x_title, x),), ((y_title, y),) = (panels.measures_of(found.study, table[key]).items() for key in ("x", "y"))
+    lines, across, up = panels.lines_of(request, {y_title: y}), found.numbers(x), found.numbers(y)
     rows = [i for line in lines for i in line.rows]
     both = np.isfinite(across) & np.isfinite(up)
     if not both[rows].any():
-        return [nothing(asked, f"No network has {x_title} and {y_title}.")]
+        return [panels.nothing(request, f"No network has {x_title} and {y_title}.")]
     with mpl.rc_context(STYLE):
-        figure, axes = start()
+        figure, axes = panels.start()
         for line in lines:
             mine = [i for i in line.rows if both[i]]
             look: Any = {"color": line.colour, "ms": 4.5, "mec": "white", "mew": 0.5}
             axes.plot(across[mine], up[mine], line.marker, gid="networks", **look)
         axes.set_xlabel(_entitled(x_title, x))
         axes.set_ylabel(_entitled(y_title, y))
-        outside = limit(axes, table, [y], [up[[i for i in rows if both[i]]]])
-        legend(figure, handles_of(lines, {y_title: y}, False) if "hue" in table else [])
+        outside = panels.limit(axes, table, [y], [up[[i for i in rows if both[i]]]])
+        panels.legend(figure, panels.handles_of(lines, {y_title: y}, False) if "hue" in table else [])
     missing = len(rows) - int(both[rows].sum())
     left = f"Left out: {missing} that lack one of the two." if missing else ""
-    return [Drawn(asked.name, figure, caption(asked, ["One mark a network.", outside, left], (), lines))]
+    return [Drawn(request.name, figure, panels.caption(request, ["One mark a network.", outside, left], (), lines))]
 
 
 def _entitled(title: str, column: str) -> str:
     """The title of a measure, with the definition of r²."""
-    return f"{title}  $(= 1 - 12\\,\\mathrm{{MSE}})$" if R2.fullmatch(column) else title
+    return f"{title}  $(= 1 - 12\\,\\mathrm{{MSE}})$" if panels.R2.fullmatch(column) else title

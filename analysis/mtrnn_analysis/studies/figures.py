@@ -30,7 +30,7 @@ from mtrnn_analysis.studies import claims
 from mtrnn_analysis.studies.curves import curve, dots, scatter
 from mtrnn_analysis.studies.heatmap import heatmap
 from mtrnn_analysis.studies.networks import Networks, axes_of, column_of, levels_known
-from mtrnn_analysis.studies.panels import Asked, Drawn
+from mtrnn_analysis.studies.panels import Drawn, Request
 from mtrnn_analysis.studies.single_networks import tasks, trajectories
 from mtrnn_analysis.studies.time_courses import time_course, training_history
 from mtrnn_envs.experiments.studies.study import PAPER, Study, number
@@ -54,7 +54,7 @@ Check = Callable[[_Value], None]
 class Kind(NamedTuple):
     """A kind of figure: the function that draws it, and checks of its required and optional values."""
 
-    draw: Callable[[Asked], list[Drawn]]
+    draw: Callable[[Request], list[Drawn]]
     needs: Mapping[str, Check]
     may: Mapping[str, Check]
 
@@ -70,7 +70,7 @@ def figures(found: Networks, out: Path) -> list[Drawn]:
     _check(found.study, found.profile == PAPER)
     drawn: list[Drawn] = []
     for i, table in enumerate(found.study.figures, 1):
-        drawn += KINDS[table["kind"]].draw(Asked(found, table, out, f"{table['kind']}-{i}"))
+        drawn += KINDS[table["kind"]].draw(Request(found, table, out, f"{table['kind']}-{i}"))
     return drawn
 
 

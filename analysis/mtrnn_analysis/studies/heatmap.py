@@ -9,43 +9,35 @@ import matplotlib as mpl
 import numpy as np
 
 from mtrnn_analysis.figures.style import INK, STYLE
+from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.networks import where
-from mtrnn_analysis.studies.panels import (
-    FLOOR,
-    R2,
-    Asked,
-    Drawn,
-    Line,
-    axis_label,
-    caption,
-    has,
-    levels_of,
-    mark,
-    measures_of,
-    nothing,
-    start,
-    told,
-)
+from mtrnn_analysis.studies.panels import Drawn, Line, Request
 from mtrnn_envs.experiments.studies.study import number
 
 
-def heatmap(asked: Asked) -> list[Drawn]:
+def heatmap(request: Request) -> list[Drawn]:
     """A measure in each field of two axes: the interquartile mean over networks, as colour and number."""
-    found, table = asked.found, asked.table
-    (title, column), *_ = measures_of(found.study, table["value"]).items()
+    found, table = request.found, request.table
+    (title, column), *_ = panels.measures_of(found.study, table["value"]).items()
     rows = where(found, table.get("where", {}))
-    if not has(found, column, rows, False):
-        return [nothing(asked, f"No network has {title}.")]
-    across, up = levels_of(found, table["x"], rows), levels_of(found, table["y"], rows)
+    if not panels.has(found, column, rows, False):
+        return [panels.nothing(request, f"No network has {title}.")]
+    across, up = panels.levels_of(found, table["x"], rows), panels.levels_of(found, table["y"], rows)
     marks, values, grid = [], found.numbers(column), np.full((len(up), len(across)), np.nan)
     for (j, b), (i, a) in ((v, u) for v in enumerate(up) for u in enumerate(across)):
         if mine := where(found, {table["x"]: a, table["y"]: b}, rows):
-            marks.append(mark(found, mine, values, f"{told(table['x'], a)}, {told(table['y'], b)}"))
+            marks.append(
+                panels.mark(
+                    found, mine, values, f"{panels.level_text(table['x'], a)}, {panels.level_text(table['y'], b)}"
+                )
+            )
             grid[j, i] = marks[-1].interval.value
     low, high = np.nanmin(grid), np.nanmax(grid)
-    low, high = table.get("ylim", (max(low, FLOOR), min(high, 1.0)) if R2.fullmatch(column) else (low, high))
+    low, high = table.get(
+        "ylim", (max(low, panels.FLOOR), min(high, 1.0)) if panels.R2.fullmatch(column) else (low, high)
+    )
     with mpl.rc_context(STYLE):
-        figure, axes = start(height=1.1 + 0.36 * len(up), wide=max(2.9, 1.2 + 0.44 * len(across)))
+        figure, axes = panels.start(height=1.1 + 0.36 * len(up), wide=max(2.9, 1.2 + 0.44 * len(across)))
         image = axes.imshow(grid, cmap="viridis", vmin=low, vmax=high, origin="lower", aspect="auto")
         number_format = ".3f" if high - low < 0.05 else ".2f"
         for (j, i), value in np.ndenumerate(grid):
@@ -57,13 +49,13 @@ def heatmap(asked: Asked) -> list[Drawn]:
         axes.set_yticks(range(len(up)), [str(level) for level in up])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        axes.set_xlabel(axis_label(found.study, table["x"]))
-        axes.set_ylabel(axis_label(found.study, table["y"]))
+        axes.set_xlabel(panels.axis_label(found.study, table["x"]))
+        axes.set_ylabel(panels.axis_label(found.study, table["y"]))
         figure.colorbar(image, ax=axes, label=title, pad=0.02, aspect=18)
     line = "The line separates N < D from N ≥ D." if {table["x"], table["y"]} == {"N", "D"} else ""
     says = [f"{title}: interquartile means over networks.", line]
-    text = caption(asked, says, marks, [Line("", column, rows, INK, "o", "-", True)])
-    return [Drawn(asked.name, figure, text)]
+    text = panels.caption(request, says, marks, [Line("", column, rows, INK, "o", "-", True)])
+    return [Drawn(request.name, figure, text)]
 
 
 def _boundary(axes: Any, table: Mapping[str, Any], across: Sequence[Any], up: Sequence[Any]) -> None:

@@ -16,9 +16,9 @@ from jaxtyping import Float
 
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean
 from mtrnn_envs import plugins
-from mtrnn_envs.experiments.probe_output import HEADLINES
 from mtrnn_envs.experiments.studies.results import Results
 from mtrnn_envs.experiments.studies.study import Entry, Study, alike, has_levels, number
+from mtrnn_envs.probing import HEADLINES
 from mtrnn_envs.utils.validation import check_choice
 
 # Numbers of every run, and the groups of columns that no probe gives.
@@ -63,9 +63,9 @@ class Networks:
         "history.r2_ood where history.accuracy >= 0.94" is the entry of a curve where another curve first reaches a
         bound.
         """
-        if (asked := WHERE.fullmatch(column)) is None:
+        if (match := WHERE.fullmatch(column)) is None:
             return np.array([number(row.get(column)) for row in self.rows])
-        first = [self._first(i, asked["curve"], asked["of"], float(asked["bound"])) for i in range(len(self.rows))]
+        first = [self._first(i, match["curve"], match["of"], float(match["bound"])) for i in range(len(self.rows))]
         return np.array(first)
 
     def _first(self, i: int, curve: str, of: str, bound: float) -> float:
@@ -163,8 +163,8 @@ def column_of(study: Study, name: Any, declared: bool = True) -> str:
         ValueError: if no network can have the column, with the probable name.
     """
     column = study.measures.get(name, name) if isinstance(name, str) else str(name)
-    if asked := WHERE.fullmatch(column):
-        for curve in (asked["curve"], asked["of"]):
+    if match := WHERE.fullmatch(column):
+        for curve in (match["curve"], match["of"]):
             column_of(study, curve, declared)
         return column
     if column in NUMBERS or column.partition(".")[0] in GROUPS:
@@ -181,7 +181,7 @@ def column_of(study: Study, name: Any, declared: bool = True) -> str:
         names = [*study.measures, *NUMBERS, *(f"{probe}.value" for probe in probes)]
         check_choice(name, dict.fromkeys(names), "measure", f"study {study.name!r}")
     elif parts := _parts(probe):
-        check_choice(column[len(probe) + 1 :].partition(".")[0], parts, "part", f"what the probe {probe!r} finds")
+        check_choice(column[len(probe) + 1 :].partition(".")[0], parts, "part", f"the result of probe {probe!r}")
     return column
 
 

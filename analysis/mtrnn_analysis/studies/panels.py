@@ -58,7 +58,7 @@ class Drawn(NamedTuple):
     caption: str
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """The input of a kind of figure: networks, the table of the study, the folder of the results, and a name."""
 
     found: Networks
@@ -102,9 +102,9 @@ def levels_of(found: Networks, axis: str, rows: Iterable[int]) -> list[Any]:
     return [level for level in axes_of(found.study).get(axis, []) if str(level) in present]
 
 
-def lines_of(asked: Asked, measures: Mapping[str, str]) -> list[Line]:
+def lines_of(request: Request, measures: Mapping[str, str]) -> list[Line]:
     """One line for each measure and level of the hue; colours are of levels, or, without a hue, of measures."""
-    found, table = asked.found, asked.table
+    found, table = request.found, request.table
     rows, hue = where(found, table.get("where", {})), table.get("hue")
     if hue is None:
         looks = [(COLOURS[k % 6], MARKERS[k % 8], DASHES[k % 4]) for k in range(len(measures))]
@@ -117,13 +117,21 @@ def lines_of(asked: Asked, measures: Mapping[str, str]) -> list[Line]:
         ordered = iter(mpl.colormaps["viridis"](np.linspace(0, 0.85, numbers.sum())))
         colours = [next(ordered) if is_number else GREY for is_number in numbers]
     return [
-        Line(told(hue, level), column, where(found, {hue: level}, rows), colour, MARKERS[k % 8], DASHES[m % 4], m == 0)
+        Line(
+            level_text(hue, level),
+            column,
+            where(found, {hue: level}, rows),
+            colour,
+            MARKERS[k % 8],
+            DASHES[m % 4],
+            m == 0,
+        )
         for m, column in enumerate(measures.values())
         for k, (level, colour) in enumerate(zip(levels, colours, strict=True))
     ]
 
 
-def told(axis: str, level: Any) -> str:
+def level_text(axis: str, level: Any) -> str:
     """A level in words: "N = 24", or the level itself, if it is not a number."""
     return f"{axis} = {level}" if np.isfinite(number(level)) else str(level)
 
@@ -200,17 +208,17 @@ def legend(figure: Figure, handles: Sequence[Any]) -> None:
     """Draws the legend below the panel, in as many columns as there is room for."""
     if handles:
         longest = max(len(str(handle.get_label())) for handle in handles)
-        columns = int(figure.get_figwidth() * 72 / (7 * 0.55 * (longest + 7)))
+        columns = int(figure.get_figwidth() * 72 / (7 * 0.55 * (longest + 9)))
         look: Any = {"loc": "outside lower center", "columnspacing": 1.2, "handlelength": 2.4}
         figure.legend(handles=handles, ncols=max(1, min(len(handles), columns)), **look)
 
 
-def caption(asked: Asked, says: Sequence[str], marks: Sequence[Mark] = (), lines: Sequence[Line] = ()) -> str:
-    """The caption in whole sentences: the title of a figure, what it shows, and its networks."""
-    found, table = asked.found, asked.table
+def caption(request: Request, says: Sequence[str], marks: Sequence[Mark] = (), lines: Sequence[Line] = ()) -> str:
+    """The caption in whole sentences: title, content and networks of a figure."""
+    found, table = request.found, request.table
     said = [f"{table['title'].rstrip('.')}." if "title" in table else "", *says]
     if table.get("where"):
-        said.append(f"Only {', '.join(told(axis, level) for axis, level in table['where'].items())}.")
+        said.append(f"Only {', '.join(level_text(axis, level) for axis, level in table['where'].items())}.")
     n = [len(each.values) for each in marks if len(each.values)]
     if max(n, default=0) > 1:
         said.append(f"{n[0]} networks each." if min(n) == max(n) else f"{min(n)} to {max(n)} networks each.")
@@ -239,9 +247,9 @@ def count(n: int, one: str, several: str = "") -> str:
     return f"{n} {one if n == 1 else several or f'{one}s'}"
 
 
-def nothing(asked: Asked, why: str, suffix: str = "") -> Drawn:
+def nothing(request: Request, why: str, suffix: str = "") -> Drawn:
     """A figure without data, whose caption gives the reason."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.5, 0.8), layout="constrained")
         figure.text(0.5, 0.5, "nothing to draw", ha="center", va="center", color=GREY)
-    return Drawn(asked.name + suffix, figure, caption(asked, [why]))
+    return Drawn(request.name + suffix, figure, caption(request, [why]))

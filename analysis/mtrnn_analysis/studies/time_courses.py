@@ -11,26 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from mtrnn_analysis.figures.style import INK, STYLE
+from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.curves import references
 from mtrnn_analysis.studies.networks import Networks, estimate, strata
-from mtrnn_analysis.studies.panels import (
-    ACROSS,
-    SEED,
-    Asked,
-    Drawn,
-    Line,
-    Mark,
-    caption,
-    handles_of,
-    has,
-    legend,
-    limit,
-    lines_of,
-    measures_of,
-    nothing,
-    start,
-    ylabel,
-)
+from mtrnn_analysis.studies.panels import Drawn, Line, Mark, Request
 
 BANDS = "Lines: interquartile means over networks; bands: their 95 % bootstrap intervals at each place."
 LABELS = {
@@ -44,14 +28,14 @@ LABELS = {
 }
 
 
-def time_course(asked: Asked) -> list[Drawn]:
+def time_course(request: Request) -> list[Drawn]:
     """Curves over samples, or steps of the trial, beside theory."""
-    return _curves(asked, log=False)
+    return _curves(request, log=False)
 
 
-def training_history(asked: Asked) -> list[Drawn]:
+def training_history(request: Request) -> list[Drawn]:
     """Curves over training, as far as all networks of a line were trained."""
-    return _curves(asked, log=True)
+    return _curves(request, log=True)
 
 
 def averaged(found: Networks, rows: Sequence[int], x: str, y: str) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -76,23 +60,23 @@ def averaged(found: Networks, rows: Sequence[int], x: str, y: str) -> tuple[np.n
     return places, np.array([np.interp(places, a, b) for a, b in curves]), which
 
 
-def _curves(asked: Asked, log: bool) -> list[Drawn]:
-    found, table, x = asked.found, asked.table, asked.table["x"]
-    curves = measures_of(found.study, table["y"])
-    lines = [line for line in lines_of(asked, curves) if has(found, line.column, line.rows, True)]
+def _curves(request: Request, log: bool) -> list[Drawn]:
+    found, table, x = request.found, request.table, request.table["x"]
+    curves = panels.measures_of(found.study, table["y"])
+    lines = [line for line in panels.lines_of(request, curves) if panels.has(found, line.column, line.rows, True)]
     if not lines:
-        return [nothing(asked, f"No network has {' or '.join(curves.values())}.")]
+        return [panels.nothing(request, f"No network has {' or '.join(curves.values())}.")]
     with mpl.rc_context(STYLE):
-        figure, axes = start()
+        figure, axes = panels.start()
         marks = [each for line in lines for each in _band(axes, found, line, x)]
-        handles = _theory(axes, asked, lines) | references(axes, asked, np.zeros(len(found.rows)), lines)
-        axes.set_xlabel(LABELS.get(x, x))
+        handles = _theory(axes, request, lines) | references(axes, request, np.zeros(len(found.rows)), lines)
+        axes.set_xlabel(str(LABELS.get(x, x)))
         if log:
             axes.set_xscale("log")
-        axes.set_ylabel(ylabel(curves))
-        outside = limit(axes, table, curves.values(), [])
-        legend(figure, [*handles_of(lines, curves, True), *handles.values()])
-    return [Drawn(asked.name, figure, caption(asked, [BANDS, outside], marks, lines))]
+        axes.set_ylabel(panels.ylabel(curves))
+        outside = panels.limit(axes, table, curves.values(), [])
+        panels.legend(figure, [*panels.handles_of(lines, curves, True), *handles.values()])
+    return [Drawn(request.name, figure, panels.caption(request, [BANDS, outside], marks, lines))]
 
 
 def _band(axes: Axes, found: Networks, line: Line, x: str) -> list[Mark]:
@@ -102,7 +86,9 @@ def _band(axes: Axes, found: Networks, line: Line, x: str) -> list[Mark]:
     at = {i: k for k, i in enumerate(which)}
     groups = [[at[i] for i in group] for group in strata(found, which)]
     # The same networks are resampled at every place, so that the band is as smooth as the curves.
-    found_at = [estimate([column[group] for group in groups], np.random.default_rng(SEED)) for column in values.T]
+    found_at = [
+        estimate([column[group] for group in groups], np.random.default_rng(panels.SEED)) for column in values.T
+    ]
     shown: Any = {"marker": line.marker, "ms": 3, "markevery": max(1, len(places) // 12), "mew": 0.7, "lw": 1.3}
     shown |= {"color": line.colour, "ls": line.dash, "mfc": line.colour if line.filled else "white", "zorder": 3}
     axes.plot(places, [e.value for e in found_at], gid="iqm", **shown)
@@ -112,14 +98,14 @@ def _band(axes: Axes, found: Networks, line: Line, x: str) -> list[Mark]:
     return [Mark(line.label, values[:, -1], len(line.rows) - len(which), found_at[-1])]
 
 
-def _theory(axes: Axes, asked: Asked, lines: Sequence[Line]) -> dict[str, Line2D]:
+def _theory(axes: Axes, request: Request, lines: Sequence[Line]) -> dict[str, Line2D]:
     """Draws theory: one line, or, where it differs between levels, one of each colour."""
-    handles, found, x = {}, asked.found, asked.table["x"]
+    handles, found, x = {}, request.found, request.table["x"]
     first = [line for line in lines if line.column == lines[0].column]
-    if "hue" not in asked.table:
+    if "hue" not in request.table:
         first = first[:1]
-    for k, (name, column) in enumerate(measures_of(found.study, asked.table.get("theory", {})).items()):
-        style: Any = {"lw": 1.0, "ls": ACROSS[k % len(ACROSS)], "zorder": 4}
+    for k, (name, column) in enumerate(panels.measures_of(found.study, request.table.get("theory", {})).items()):
+        style: Any = {"lw": 1.0, "ls": panels.ACROSS[k % len(panels.ACROSS)], "zorder": 4}
         each = [(line, *averaged(found, line.rows, x, column)[:2]) for line in first]
         each = [(line, places, values.mean(axis=0)) for line, places, values in each if len(places)]
         if not each:

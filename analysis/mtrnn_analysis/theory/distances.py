@@ -1,46 +1,43 @@
-"""x* from an agent's answers alone: no decoder is fitted, every answer is read as a signed distance to its line.
+"""x* from an agent's answers alone: nothing is fitted, every answer is read as a signed distance to its line.
 
-An answer p_k to a linear boundary c_k · x = b_k, with |c_k| = 1, says by z_k = Phi⁻¹(p_k) that x lies at the signed
-distance s_k z_k from it, s_k = sigma / sqrt(t) the standard error of the mean of t samples along c_k, if p_k is the
-posterior probability under a flat unbounded prior (arXiv:2407.11249). N >= D answers to lines in general position then
-fix x. Three forms, all without free parameters but for the cut, which is chosen on other networks (`choose_cut`):
+An answer p_k to a linear boundary c_k · x = b_k, with |c_k| = 1, places x by z_k = Phi⁻¹(p_k) at the signed distance
+s_k z_k from it, s_k = sigma / sqrt(t) the standard error of the mean of t samples along c_k, if p_k is the posterior
+probability under a flat unbounded prior (arXiv:2407.11249). N >= D answers to lines in general position then determine
+x. Three forms, without free parameters but for the cut, which was chosen on other networks:
 
 - "weighted": least squares with the weights phi(z)² / (p (1 - p)), the Fisher information of an answer on its z;
-- "unsaturated": least squares on the answers with |z| < cut, all weighing the same; trials in which the lines of these
-  do not span the D dimensions take the weighted form, and their share is told;
-- "bounded": the point of the cube whose answers Phi((c · x - b) / s) are nearest to those given, in the sum over tasks
-  of Kullback-Leibler divergences (a probit regression on soft answers; its weights are taken at the point found, and
-  not at each z, so that saturated answers bound x* from one side instead of misplacing it).
+- "unsaturated": unweighted least squares on the answers with |z| < cut; trials in which the lines of these do not span
+  the D dimensions take the weighted form, and their share is reported;
+- "bounded": the point of the cube whose answers Phi((c · x - b) / s) are nearest to the agent's, in the sum over tasks
+  of Kullback-Leibler divergences (a probit regression on soft answers; its weights are taken at the solution, and not
+  at each z, so that saturated answers bound x* from one side instead of misplacing it).
 
-With normals of rank below D the first two give the answer of minimum norm: 0, the mean of the prior, in directions
-that no line tells of. Axis letters: N trials, K tasks, D latents, A networks.
+With normals of rank below D the first two give the solution of minimum norm: 0, the mean of the prior, in directions
+without a line. Axis letters: N trials, K tasks, D latents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import optimize, special
 
-from mtrnn_analysis.decoding.decoding import r2_prior
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.components.boundaries.base import HALF
 from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.ideal_observer.multilateration import answer_information, distance_errors, least_squares_point
-from mtrnn_envs.recording import Recording
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
+from mtrnn_envs.utils.validation import check_choice
 
 FORMS = ("weighted", "unsaturated", "bounded")
 # Answers are clipped to [CLIP, 1 - CLIP]: 1 less the last float32 below it, so that both tails are as long.
 CLIP = 2.0**-24
-# The cut that `choose_cut` chose on networks trained here; see `examples/09_multilateration.py`.
+# Of 1, 1.25, ... 4.5, that with the least geometric mean over networks, trained with 2, 6 and 24 tasks, of
+# 1 - `r2_prior`: each network counts by the factor by which a cut changes its error.
 CUT = 2.5
-# Cuts that are tried, in standard errors of the distance: with lower ones hardly any two answers are left.
-CUTS = tuple(float(c) for c in np.arange(1, 4.6, 0.25))
 N_NEWTON = 30  # steps at most
 FARTHEST = 0.1  # that a step may go, in units of the latents
 DONE = 1e-6  # a step below which the point is found
@@ -63,15 +60,15 @@ class Lines(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """The number of dimensions that the lines tell of."""
+        """The number of dimensions that the lines determine."""
         return int(np.linalg.matrix_rank(self.normals))
 
     def of(self, tasks: Any) -> Lines:
-        """Those of some tasks only."""
+        """The lines of some tasks."""
         return Lines(self.z[:, tasks], self.errors[:, tasks], self.normals[tasks], self.offsets[tasks])
 
     def rows(self, trials: Any) -> Lines:
-        """Those of some trials only."""
+        """The answers in some trials."""
         return self._replace(z=self.z[trials], errors=np.broadcast_to(self.errors, self.z.shape)[trials])
 
 
@@ -82,9 +79,9 @@ def lines(
 
     Arguments:
         probabilities: of +1, of every task.
-        task: with boundaries that are hyperplanes, all of which are asked, and Gaussian noise.
-        n_samples: t: a number, `[N]`, or `[N, K]` where tasks were answered at different times; None for the length of
-            the stimulus, where it is fixed.
+        task: with hyperplanes as boundaries, all tasks queried, and Gaussian noise.
+        n_samples: t: a number, `[N]`, or `[N, K]` where tasks were answered at different times; None for a stimulus of
+            fixed length.
         clip: answers are clipped to [clip, 1 - clip].
 
     Raises:
@@ -92,7 +89,7 @@ def lines(
     """
     boundary = task.boundary
     if not isinstance(boundary, Linear):
-        raise ValueError(f"boundaries={task.boundaries!r} are not hyperplanes: an answer is a distance only to those")
+        raise ValueError(f"boundaries={task.boundaries!r} are not hyperplanes; only answers to those are distances")
     for name, needed in (("cueing", "all"), ("noise", "gaussian"), ("encoder_noise", 0.0)):
         if getattr(task, name) != needed:
             raise ValueError(f"{name}={getattr(task, name)!r}: answers are read as distances with {name}={needed!r}")
@@ -100,13 +97,12 @@ def lines(
         raise ValueError(f"clip={clip!r} is not a number between 0 and 1/2")
     if probabilities.shape[1] != task.n_tasks:
         raise ValueError(f"probabilities are of {probabilities.shape[1]} tasks; the task has n_tasks={task.n_tasks}")
-    if not np.all((probabilities >= 0) & (probabilities <= 1)):  # NaN is not, either
-        bad = np.count_nonzero(~((probabilities >= 0) & (probabilities <= 1)))
+    if bad := np.count_nonzero(~((probabilities >= 0) & (probabilities <= 1))):  # NaN is bad, too
         raise ValueError(f"probabilities holds {bad} values that are not numbers from 0 to 1")
     if n_samples is None:
         if task.periods is None or task.reaction_time:
             raise ValueError(
-                f"stimulus={task.stimulus!r}, payoff={task.payoff!r}: how many samples each answer rests on is needed"
+                f"stimulus={task.stimulus!r}, payoff={task.payoff!r}: give n_samples, the samples before each answer"
             )
         n_samples = task.periods.stimulus
     t = np.asarray(n_samples)
@@ -118,27 +114,20 @@ def lines(
 
 
 def located(given: Lines, form: str = "weighted", cut: float | None = None) -> Float[np.ndarray, "N D"]:
-    """x* by one of `FORMS`, in units of the latents; `cut` is needed with "unsaturated" (see the module).
-
-    Raises:
-        ValueError: if there is no such form, or the cut is not above 0.
+    """x* by one of `FORMS`, in units of the latents; `cut` is needed for "unsaturated" (see the module). Raises
+    `ValueError` if there is no such form, or the cut is not above 0.
     """
-    if form == "bounded":
+    if check_choice(form, FORMS, "form", "multilateration") == "bounded":
         return _bounded(given)
     if form == "weighted":
         return _point(given, answer_information(given.z) / given.errors**2)
-    if form != "unsaturated":
-        raise ValueError(f"form={form!r} is not one of {FORMS}")
     use, enough = usable(given, cut)
-    estimate = _point(given, np.where(enough[:, None], use, answer_information(given.z)) / given.errors**2)
-    return estimate
+    return _point(given, np.where(enough[:, None], use, answer_information(given.z)) / given.errors**2)
 
 
 def usable(given: Lines, cut: float | None) -> tuple[Bool[np.ndarray, "N K"], Bool[np.ndarray, " N"]]:
-    """Which answers have |z| < cut, and in which trials the lines of these span all that the lines of all do.
-
-    Raises:
-        ValueError: if the cut is not above 0.
+    """Which answers have |z| < cut, and in which trials the lines of these span all that the lines of all do. Raises
+    `ValueError` if the cut is not above 0.
     """
     if cut is None or not cut > 0:
         raise ValueError(f"cut={cut!r} is not a number above 0")
@@ -147,64 +136,10 @@ def usable(given: Lines, cut: float | None) -> tuple[Bool[np.ndarray, "N K"], Bo
     return use, spread[:, -rank] > 1e-9 * len(given.normals)
 
 
-class Cut(NamedTuple):
-    """A cut, and what it was chosen from.
-
-    Attributes:
-        cut: the one with the least error, as the geometric mean over networks of 1 - `r2_prior`.
-        cuts: those tried.
-        r2: of each network with each, `[A, C]`.
-    """
-
-    cut: float
-    cuts: tuple[float, ...]
-    r2: Float[np.ndarray, "A C"]
-
-    def without(self, networks: Any) -> float:
-        """The cut that all but `networks` (indices, or a mask `[A]`) choose: the one to use on these."""
-        return _best(self.cuts, np.delete(self.r2, networks, axis=0))
-
-
-def choose_cut(recordings: Sequence[Recording], cuts: tuple[float, ...] = CUTS, clip: float = CLIP) -> Cut:
-    """The cut of the form "unsaturated" that serves best on the recordings of some networks; to be used on others.
-
-    The least geometric mean of their errors is what is looked for: each network counts by the factor that a cut changes
-    its error by, whatever the size of that is, so that those whose answers are no probabilities do not decide alone.
-
-    Raises:
-        ValueError: if there is no recording or cut, one has no probabilities, or its task is not one for `lines`.
-    """
-    if not recordings or not cuts:
-        raise ValueError(f"{len(recordings)} recordings and {len(cuts)} cuts; one or more of each are needed")
-    r2 = np.empty((len(recordings), len(cuts)))
-    for i, recording in enumerate(recordings):
-        if recording.probabilities is None:
-            raise ValueError(f"recordings[{i}] has no probabilities: its agent does not tell them")
-        given = lines(recording.probabilities, recording.task, samples_answered(recording), clip)
-        r2[i] = [r2_prior(recording.latents, located(given, "unsaturated", cut)) for cut in cuts]
-    return Cut(_best(cuts, r2), cuts, r2)
-
-
-def _best(cuts: tuple[float, ...], r2: np.ndarray) -> float:
-    if not len(r2):
-        raise ValueError("no network is left to choose a cut on")
-    return cuts[int(np.argmin(np.log(1 - r2).mean(axis=0)))]
-
-
-def samples_answered(recording: Recording) -> Any:
-    """How many samples the answers of a recording rest on; see `samples`."""
-    trials = recording.trials() if recording.task.periods is None else None
-    return samples(recording.task, recording.response_steps, trials)
-
-
 def samples(task: EvidenceTask, response_steps: Int[np.ndarray, "N K"] | None, trials: Trials | None) -> Any:
-    """How many samples answers rest on: all of a trial's, or in reaction-time tasks those before each answer.
-
-    Where a reaction-time agent gave no answer, the probability recorded is that of the deadline.
-
-    Raises:
-        ValueError: if the stimulus is drawn and `trials` is None, or the task is one of reaction time and
-            `response_steps` is.
+    """The number of samples before each answer: all of a trial's, but in reaction-time tasks those before the response
+    step, or the deadline's where there was none. Raises `ValueError` if the stimulus is drawn and `trials` is None, or
+    a reaction-time task has no `response_steps`.
     """
     if task.periods is None and trials is None:
         raise ValueError(f"stimulus={task.stimulus!r}: trials are needed where periods are drawn")
@@ -217,10 +152,8 @@ def samples(task: EvidenceTask, response_steps: Int[np.ndarray, "N K"] | None, t
 
 
 def temperature(given: Lines, labels: np.ndarray) -> float:
-    """The factor on all log-odds with which the answers have the least cross-entropy with the labels.
-
-    1 for answers that are calibrated on the whole, below 1 for those that claim too much (Guo et al. 2017,
-    arXiv:1706.04599, whose temperature is its inverse). x* itself is not looked at.
+    """The factor on all log-odds with which the answers have the least cross-entropy with the labels: 1 for calibrated
+    answers, below 1 for overconfident ones (Guo et al. 2017, arXiv:1706.04599, whose temperature is its inverse).
     """
     margins = labels * (special.log_ndtr(given.z) - special.log_ndtr(-given.z))
 
@@ -230,10 +163,10 @@ def temperature(given: Lines, labels: np.ndarray) -> float:
     return float(np.exp(optimize.fminbound(loss, -5, 3)))
 
 
-def scaled(given: Lines, factor: float, clip: float = CLIP) -> Lines:
+def scaled(given: Lines, factor: float) -> Lines:
     """The same answers with all log-odds times `factor`."""
     odds = factor * (special.log_ndtr(given.z) - special.log_ndtr(-given.z))
-    return given._replace(z=special.ndtri(np.clip(special.expit(odds), clip, 1 - clip)))
+    return given._replace(z=special.ndtri(np.clip(special.expit(odds), CLIP, 1 - CLIP)))
 
 
 def _gram(weights: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -243,16 +176,15 @@ def _gram(weights: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def _point(given: Lines, weights: np.ndarray) -> np.ndarray:
-    """The least-squares point, of minimum norm where the lines leave it open."""
+    """The least-squares point, of minimum norm: 0 outside of the space that the normals span."""
     distances = given.offsets + given.errors * given.z
-    # Within the space that the normals span they determine it; outside of it, x is 0.
     _, values, axes = np.linalg.svd(given.normals, full_matrices=False)
     axes = axes[values > values[0] * max(given.normals.shape) * np.finfo(float).eps]
     return least_squares_point(distances, weights, given.normals @ axes.T) @ axes
 
 
 def _bounded(given: Lines) -> np.ndarray:
-    """Projected Newton (Bertsekas 1982, doi:10.1137/0320018): coordinates held at the bounds are left out of a step."""
+    """Projected Newton (Bertsekas 1982, doi:10.1137/0320018): a step leaves out coordinates held at the bounds."""
     n, (_, n_dims) = len(given.z), given.normals.shape
     p, x = special.ndtr(given.z), np.clip(_point(given, answer_information(given.z) / given.errors**2), -HALF, HALF)
     q, errors = special.ndtr(-given.z), np.broadcast_to(given.errors, given.z.shape)

@@ -1,4 +1,4 @@
-"""How well x* follows from an agent's answers alone, beside what a fitted decoder and the ideal observer have.
+"""x* from an agent's answers alone, beside a fitted decoder and the ideal observer.
 
 Axis letters: N trials, K tasks, D latents, H units, R draws, G bins.
 """
@@ -6,11 +6,13 @@ Axis letters: N trials, K tasks, D latents, H units, R draws, G bins.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
+from scipy.stats import binned_statistic
 
 from mtrnn_analysis.decoding.decoding import decode, r2_prior
 from mtrnn_analysis.nulls import p_value, permutations_within
@@ -32,30 +34,32 @@ from mtrnn_envs.components.boundaries import labels as right_answers
 from mtrnn_envs.ideal_observer.observer import posterior, running_means
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
+from mtrnn_envs.utils.validation import check_choice
 
 NEAR = 2.0  # |z| of the ideal observer below which the slope and the noise of an agent's z are taken
-BINS = np.linspace(-8, 8, 33)
+BINS: Any = np.linspace(-8, 8, 33)
 NOTHING = float("nan")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Multilateration(ProbeResult):
-    """x* from the answers alone. `value` is `r2_prior` of the form in `settings`; NaN where an input was missing.
+    """x* from the answers alone, by geometry. `value` is `r2_prior` of the form in `settings`.
+
+    Fields are NaN where an input was missing.
 
     Attributes:
         r2: `r2_prior` of each form.
         r2_recalibrated: the same of answers whose log-odds are all multiplied by one number, chosen by the labels (and
-            not x*) of the other half of the trials: what a wrong scale of confidence takes away.
+            not x*) of the other half of the trials: without a wrong scale of confidence.
         r2_identifiable: `r2_prior` of x* projected on the space that the normals span, of the form in `settings`; equal
-            to `value` if that is all. The rest of x* is answered with 0.
-        rank: of the normals; below `n_dims` the answers leave x* open.
+            to `value` if that is the whole space. The rest of the estimate is 0.
+        rank: of the normals; below `n_dims` the answers do not determine x*.
         n_dims: D.
         fallback_share: share of trials with too few answers below the cut, where "unsaturated" took the weighted form.
         unsaturated: mean number of answers with |z| < cut.
-        n_patterns: how many patterns of sides the agent named; the null permutes trials within them.
-        temperature: the factor on log-odds that fits the labels best; 1 if calibrated on the whole, below 1 if the
-            answers claim too much.
-        r2_ideal_answers: each form on the answers Phi(z) of the formula itself, at the same precision: its ceiling.
+        n_patterns: number of patterns of choices; the null permutes trials within them.
+        temperature: the factor on log-odds that fits the labels best; 1 if calibrated, below 1 if overconfident.
+        r2_ideal_answers: each form on the answers Phi(z) of the formula itself, at the same precision: an upper bound.
         r2_ideal: of the mean of the exact posterior on these trials.
         r2_readout_id, r2_readout_ood: of a ridge decoder fitted to the z of all answers, tested on held-out trials and
             on held-out orthants.
@@ -105,39 +109,29 @@ def multilateration(
     n_null: int = 100,
     form: str = "weighted",
     cut: float = CUT,
-    clip: float = CLIP,
 ) -> Multilateration:
-    """Recovers x* from an agent's answers, by the geometry of its tasks and nothing fitted.
+    """Recovers x* from answers by the geometry of their tasks; nothing is fitted. Inputs: see `mtrnn_analysis.theory`.
 
     x = (CᵀWC)⁻¹ CᵀW [b + sigma / sqrt(t) Phi⁻¹(p)], with C the unit normals of the lines and b their offsets
-    (arXiv:2407.11249; see `distances` for the three forms). It is as good as the agent's probabilities
-    are right, as probabilities: not to be confused with how well x* can be decoded from the states, or from the
-    answers by a fitted read-out (both beside it).
+    (arXiv:2407.11249; see `distances` for the three forms). It is as good as the agent's probabilities are calibrated:
+    not to be confused with how well x* can be decoded from the states, or from the answers by a fitted read-out (both
+    beside it).
 
-    Null hypothesis: given the sides that all its answers name, the agent's confidences say nothing of x*. The
-    answers of trials in which it named the same sides are then exchangeable, and are permuted among them. So the null
-    is what the sides alone give. With many tasks and latents most patterns of sides occur once (`n_patterns`), and
-    the null has nothing to permute: p is then 1, or near it.
+    Null hypothesis: given all its choices, the agent's confidences say nothing of x*. The answers of trials with the
+    same choices are then exchangeable, and are permuted among them. So the null is the r² of the choices alone. With
+    many tasks and latents most patterns of choices occur once (`n_patterns`), and the null has nothing to permute: p is
+    then 1, or near it.
 
     Arguments:
-        probabilities: of +1, of every task.
-        latents: x*.
-        task: with hyperplanes as boundaries, all asked, and Gaussian noise.
-        rng: permutes, and deals trials into folds.
-        response_steps: samples before each answer, in reaction-time tasks.
-        trials: the trials, for the ideal observer beside it, and where the stimulus is drawn.
-        states: of the agent at the last step, for the decoder beside it.
         n_null: draws of the null.
         form: one of `mtrnn_analysis.theory.distances.FORMS`.
         cut: |z| below which an answer counts as not saturated. Choose it on other networks.
-        clip: answers are clipped to [clip, 1 - clip].
 
     Raises:
         ValueError: if an argument is out of its range, or the task is not of that kind.
     """
-    if form not in FORMS:
-        raise ValueError(f"form={form!r} is not one of {FORMS}")
-    given = lines(probabilities, task, samples(task, response_steps, trials), clip)
+    check_choice(form, FORMS, "form", "multilateration")
+    given = lines(probabilities, task, samples(task, response_steps, trials))
     z, latents = checked(given.z, latents)
     estimates = located(given, form, cut)
     use, enough = usable(given, cut)
@@ -152,9 +146,9 @@ def multilateration(
         null=null,
         p=p_value(value, null),
         n=len(z),
-        settings={"form": form, "cut": float(cut), "clip": float(clip), "n_null": n_null},
+        settings={"form": form, "cut": float(cut), "clip": CLIP, "n_null": n_null},
         r2={name: r2_prior(latents, located(given, name, cut)) for name in FORMS},
-        r2_recalibrated=_recalibrated(given, labels, latents, rng, cut, clip),
+        r2_recalibrated=_recalibrated(given, labels, latents, rng, cut),
         r2_identifiable=r2_prior(*(_within(given, x) for x in (latents, estimates))),
         rank=given.rank,
         n_dims=latents.shape[1],
@@ -168,7 +162,7 @@ def multilateration(
         r2_decoder_ood=decoder[1],
         estimates=estimates,
         latents=latents,
-        **_beside_the_ideal(given, task, latents, trials, cut, clip),
+        **_beside_the_ideal(given, task, latents, trials, cut),
     )
 
 
@@ -178,21 +172,21 @@ def _within(given: Lines, x: np.ndarray) -> np.ndarray:
 
 
 def _recalibrated(
-    given: Lines, labels: np.ndarray, latents: np.ndarray, rng: np.random.Generator, cut: float, clip: float
+    given: Lines, labels: np.ndarray, latents: np.ndarray, rng: np.random.Generator, cut: float
 ) -> dict[str, float]:
     """`r2_prior` by form, the factor on log-odds of each half of the trials chosen on the other."""
     order = rng.permutation(len(labels))
     halves = (order[::2], order[1::2])
     found = {name: np.empty_like(latents) for name in FORMS}
     for mine, others in (halves, halves[::-1]):
-        fitted = scaled(given.rows(mine), temperature(given.rows(others), labels[others]), clip)
+        fitted = scaled(given.rows(mine), temperature(given.rows(others), labels[others]))
         for name in FORMS:
             found[name][mine] = located(fitted, name, cut)
     return {name: r2_prior(latents, x) for name, x in found.items()}
 
 
 def _decoded(states: np.ndarray | None, latents: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """ID and OOD `r2_prior` of a linear decoder; NaN without states, or where there are too few orthants or trials."""
+    """ID and OOD `r2_prior` of a linear decoder; NaN without states, or with too few orthants or trials."""
     if states is None or latents.shape[1] < 2:
         return NOTHING, NOTHING
     states, latents = checked(states, latents)
@@ -204,30 +198,24 @@ def _decoded(states: np.ndarray | None, latents: np.ndarray, rng: np.random.Gene
 
 
 def _beside_the_ideal(
-    given: Lines, task: EvidenceTask, latents: np.ndarray, trials: Trials | None, cut: float, clip: float
+    given: Lines, task: EvidenceTask, latents: np.ndarray, trials: Trials | None, cut: float
 ) -> dict[str, Any]:
-    """The fields that hold the agent's answers against those of the formula, and against the ideal observer."""
+    """The fields that compare the agent's answers with those of the formula, and with the ideal observer's."""
     middles = (BINS[1:] + BINS[:-1]) / 2
-    if trials is None or task.reaction_time:  # who stops when it likes has seen other samples in every trial
-        nothing = dict.fromkeys(("r2_ideal", "slope_near", "slope_far", "noise_near"), NOTHING)
-        return {
-            **nothing,
-            "r2_ideal_answers": dict.fromkeys(FORMS, NOTHING),
-            "z_ideal": middles,
-            "z_agent": np.full((3, len(middles)), NOTHING),
-        }
+    if trials is None or task.reaction_time:  # there each answer rests on other samples
+        nothing: dict[str, Any] = dict.fromkeys(("r2_ideal", "slope_near", "slope_far", "noise_near"), NOTHING)
+        nothing["r2_ideal_answers"] = dict.fromkeys(FORMS, NOTHING)
+        return nothing | {"z_ideal": middles, "z_agent": np.full((3, len(middles)), NOTHING)}
     n = np.broadcast_to(np.asarray(trials.n_samples), len(trials))
     means = running_means(trials)[np.arange(len(n)), n - 1]
     ideal = (means @ given.normals.T - given.offsets) / given.errors
-    formula = given._replace(z=special.ndtri(np.clip(special.ndtr(ideal), clip, 1 - clip)))
+    formula = given._replace(z=special.ndtri(np.clip(special.ndtr(ideal), CLIP, 1 - CLIP)))
     near = np.abs(ideal) < NEAR
-    far = ~near & (np.abs(ideal) < -special.ndtri(clip))
+    far = ~near & (np.abs(ideal) < -special.ndtri(CLIP))
     slope_near, slope_far = (_slope(ideal[some], given.z[some]) for some in (near, far))
-    which = np.digitize(ideal, BINS) - 1
-    quartiles = [
-        np.quantile(given.z[rows], [0.25, 0.5, 0.75]) if (rows := which == g).any() else np.full(3, NOTHING)
-        for g in range(len(middles))
-    ]
+    inside = np.abs(ideal) < BINS[-1]
+    quartiles: list[Any] = [partial(np.quantile, q=q) for q in (0.25, 0.5, 0.75)]
+    quartiles = [binned_statistic(ideal[inside], given.z[inside], each, BINS).statistic for each in quartiles]
     return {
         "r2_ideal_answers": {name: r2_prior(latents, located(formula, name, cut)) for name in FORMS},
         "r2_ideal": r2_prior(latents, posterior(task, means, n)[0]),
@@ -235,7 +223,7 @@ def _beside_the_ideal(
         "slope_far": slope_far,
         "noise_near": float(np.std(given.z[near] - slope_near * ideal[near])) if near.any() else NOTHING,
         "z_ideal": middles,
-        "z_agent": np.array(quartiles).T,
+        "z_agent": np.array(quartiles),
     }
 
 

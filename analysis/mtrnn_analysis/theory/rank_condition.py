@@ -1,4 +1,4 @@
-"""How many answers fix x*: the rank condition N >= D, in an agent's answers and in ideal ones.
+"""The number of answers that determine x*: the rank condition N >= D, in an agent's answers and in ideal ones.
 
 Axis letters: N trials, K tasks, D latents, M numbers of answers used, R draws, S sets of tasks.
 """
@@ -23,7 +23,9 @@ from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.ideal_observer.multilateration import answer_information
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
-from mtrnn_envs.utils.validation import check_int
+from mtrnn_envs.utils.validation import check_choice, check_int
+
+N_TRIALS = 300  # of each set of random hyperplanes
 
 
 class RankCurve(NamedTuple):
@@ -32,7 +34,7 @@ class RankCurve(NamedTuple):
     Attributes:
         n_dims: D.
         n_answers: their numbers, 1 to 2D, `[M]`.
-        exact: from answers known to any precision: min(N, D) / D of the mean evidence's, `[M]`.
+        exact: from answers of unlimited precision: min(N, D) / D of the mean evidence's, `[M]`.
         r2: from answers clipped, quartiles over sets of hyperplanes, `[3, M]`.
     """
 
@@ -42,9 +44,9 @@ class RankCurve(NamedTuple):
     r2: Float[np.ndarray, "3 M"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RankCondition(ProbeResult):
-    """x* from n of an agent's answers. `value` is `r2_prior` at n = D (at n = K, if there are fewer than D tasks).
+    """x* from n of an agent's answers, for n from 1 to 2D. `value` is `r2_prior` at n = D (at n = K for K < D tasks).
 
     Attributes:
         n_dims: D.
@@ -52,7 +54,7 @@ class RankCondition(ProbeResult):
         n_answers: numbers of answers used, 1 to 2D (or K), `[M]`.
         r2: from so many of the agent's answers, quartiles over sets of tasks, `[3, M]`.
         most_below: (D - 1) / D: `r2_prior` that no linear estimate from fewer than D answers exceeds.
-        exact: of ideal answers known to any precision to normals in general position, `[M]`: min(n, D) / D of the mean
+        exact: of ideal answers of unlimited precision to normals in general position, `[M]`: min(n, D) / D of the mean
             evidence's, whose error is the mean over trials and answers of 12 sigma² / t, t the samples of each.
         r2_ideal_answers: of ideal answers to the same tasks at the same precision, quartiles, `[3, M]`.
         singular_values: of the normals used, in falling order, medians over sets, 0 beyond the rank, `[M, D]`.
@@ -85,9 +87,8 @@ def rank_condition(
     n_sets: int = 10,
     form: str = "bounded",
     dims: tuple[int, ...] = (2, 3, 5),
-    clip: float = CLIP,
 ) -> RankCondition:
-    """x* from n answers of an agent, for n from 1 to 2D, by random sets of its tasks.
+    """x* from n answers of an agent, n from 1 to 2D, by random sets of tasks. Inputs: see `mtrnn_analysis.theory`.
 
     n answers fix x* if their normals have rank D, so only for n >= D (arXiv:2407.11249). Below, directions that no
     line tells of are answered with 0, the mean of the prior, and `r2_prior` stays at or below n / D. How soon it rises
@@ -100,34 +101,26 @@ def rank_condition(
     sides, there is nothing to permute, and p is near 1.
 
     Arguments:
-        probabilities: of +1, of every task.
-        latents: x*.
-        task: with hyperplanes as boundaries, all asked, and Gaussian noise.
-        rng: draws sets of tasks, permutations, and ideal answers.
-        response_steps: samples before each answer, in reaction-time tasks.
-        trials: the trials, where the stimulus is drawn.
         n_null: draws of the null.
         n_sets: sets of tasks for each n.
         form: one of `mtrnn_analysis.theory.distances.FORMS`.
         dims: the D of `curves`, which are drawn for the noise of the task (of its first latent) and the mean of 1 / t.
-        clip: answers are clipped to [clip, 1 - clip].
 
     Raises:
         ValueError: if an argument is out of its range, or the task is not of that kind.
     """
-    if form not in FORMS:
-        raise ValueError(f"form={form!r} is not one of {FORMS}")
+    check_choice(form, FORMS, "form", "multilateration")
     check_int("n_sets", n_sets, 1)
     t = samples(task, response_steps, trials)
-    given = lines(probabilities, task, t, clip)
+    given = lines(probabilities, task, t)
     z, latents = checked(given.z, latents)
     n_dims, n_tasks = latents.shape[1], z.shape[1]
-    ideal = _ideal(given, latents, np.asarray(task.sigmas), rng, clip)
+    ideal = _ideal(given, latents, np.asarray(task.sigmas), rng)
     numbers = np.arange(1, min(2 * n_dims, n_tasks) + 1)
     r2, best = np.empty((2, len(numbers), n_sets))
     singular, information = np.zeros((2, len(numbers), n_sets, n_dims))
     at, null = min(n_dims, n_tasks), np.empty((n_sets, n_null))
-    # One order a draw for all sets: sets share trials and tasks, and an order of their own each would average that out.
+    # One order a draw for all sets: they share trials and tasks, and separate orders would average that out.
     pattern = np.unique(z > 0, axis=0, return_inverse=True)[1].reshape(-1)
     orders = permutations_within(pattern, n_null, rng)
     for i, n in enumerate(numbers):
@@ -148,7 +141,7 @@ def rank_condition(
         null=null,
         p=p_value(value, null),
         n=len(z),
-        settings={"n_null": n_null, "n_sets": n_sets, "form": form, "dims": tuple(dims), "clip": float(clip)},
+        settings={"n_null": n_null, "n_sets": n_sets, "form": form, "dims": tuple(dims), "clip": CLIP},
         n_dims=n_dims,
         rank=given.rank,
         n_answers=numbers,
@@ -158,19 +151,12 @@ def rank_condition(
         r2_ideal_answers=_quartiles(best),
         singular_values=np.median(singular, axis=1),
         information=np.median(information, axis=1),
-        curves=tuple(rank_curve(d, float(error), rng, form=form, clip=clip) for d in dims),
+        curves=tuple(rank_curve(d, float(error), rng, form=form) for d in dims),
     )
 
 
 def rank_curve(
-    n_dims: int,
-    error: float,
-    rng: np.random.Generator,
-    *,
-    n_trials: int = 300,
-    n_sets: int = 5,
-    form: str = "bounded",
-    clip: float = CLIP,
+    n_dims: int, error: float, rng: np.random.Generator, *, n_sets: int = 5, form: str = "bounded", clip: float = CLIP
 ) -> RankCurve:
     """`r2_prior` of x* from ideal answers to 1 to 2D random hyperplanes through the origin.
 
@@ -178,7 +164,6 @@ def rank_curve(
         n_dims: D.
         error: s = sigma / sqrt(t), in units of the latents.
         rng: draws hyperplanes, x* and its mean evidence.
-        n_trials: of each set.
         n_sets: sets of hyperplanes for each number.
         form: one of `mtrnn_analysis.theory.distances.FORMS`.
         clip: answers are clipped to [clip, 1 - clip].
@@ -194,14 +179,16 @@ def rank_curve(
     for i, n in enumerate(numbers):
         for j in range(n_sets):
             normals = random_hyperplanes(int(n), n_dims, int(rng.integers(2**31))).normals
-            latents = rng.uniform(-HALF, HALF, (n_trials, n_dims))
-            blank = Lines(np.zeros((n_trials, n)), np.full((1, n), error), normals, np.zeros(n))
+            latents = rng.uniform(-HALF, HALF, (N_TRIALS, n_dims))
+            blank = Lines(np.zeros((N_TRIALS, n)), np.full((1, n), error), normals, np.zeros(n))
             r2[i, j] = r2_prior(latents, located(_ideal(blank, latents, np.ones(n_dims), rng, clip), form, CUT))
     exact = np.minimum(numbers, n_dims) / n_dims * (1 - 12 * error**2)
     return RankCurve(n_dims, numbers, exact, _quartiles(r2))
 
 
-def _ideal(given: Lines, latents: np.ndarray, sigmas: np.ndarray, rng: np.random.Generator, clip: float) -> Lines:
+def _ideal(
+    given: Lines, latents: np.ndarray, sigmas: np.ndarray, rng: np.random.Generator, clip: float = CLIP
+) -> Lines:
     """Answers Phi(z) of the formula to the same lines, from evidence drawn for these latents, clipped."""
     # The noise of the mean evidence along each normal, in units of its standard error there.
     noise = (rng.standard_normal(latents.shape) * sigmas) @ given.normals.T / np.sqrt(given.normals**2 @ sigmas**2)

@@ -1,21 +1,17 @@
-"""Whoever is ranked by the benchmark: what makes an agent, found by name, and what is asked of it.
+"""Benchmark agents: found by name, made, and trained.
 
-An entrant is a class, or a function, that makes an agent. Of these arguments it is given the ones that it names, and
-all others need defaults: `task` (an `EvidenceTask`), `seed`, and `rng` (a numpy generator of that seed). What it makes
-needs
+A benchmark agent is a class, or a function, that makes an `mtrnn_envs.protocols.Agent`. It receives those of these
+arguments that its parameters name; all others need defaults: `task` (an `EvidenceTask`), `seed`, and `rng` (a numpy
+generator of that seed). Besides `predict`, the agent may have
 
-    predict(observation, state=None, episode_start=None, deterministic=False) -> (action, state)
+    fit(task, seed, budget)    learns from at most `budget` trials, and returns the trained agent, or None: itself
+    hidden(state)              its units `[B, H]`, if its state is not an array `[B, H]`; else abstraction is not scored
+    probabilities(state)       of +1, `[B, A]`; else confidence is not scored in tasks of fixed duration
 
-on batches, Stable-Baselines3's own. It may have
+The draws of `fit` are not counted: keeping to the budget is left to the agent's honesty. An agent with `fit` is made
+for the task that it learns, and may be made and fitted many times; one without, for the task that it is tested on.
 
-    fit(task, seed, budget)    learns from at most `budget` trials; gives the agent that has learned, or None: itself
-    hidden(state)              its states `[B, H]`, if its state is no array `[B, H]`: without either, no abstraction
-    probabilities(state)       of +1, `[B, A]`, without which there is none of confidence in tasks of fixed duration
-
-What `fit` draws is not counted: that it keeps to its budget is a matter of honour. One with `fit` is made for the task
-that it learns, and may be made and fitted many times; one without, for the task that it is tested on.
-
-In the pyproject.toml of what is installed:
+A package registers its benchmark agents in its pyproject.toml:
 
     [project.entry-points."mtrnn.entrants"]
     mine = "my_package.my_agent:Mine"
@@ -28,64 +24,57 @@ from collections.abc import Callable
 from typing import Any
 
 from mtrnn_envs import plugins
+from mtrnn_envs.protocols import Agent
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.task import EvidenceTask
 
-GIVEN = ("task", "seed", "rng")
-Entrant = Callable[..., Any]
+ARGUMENTS = ("task", "seed", "rng")
+Make = Callable[..., Any]  # gives an agent; one with `fit` may have `predict` only after it
 
 
-def entrant(name: str) -> Entrant:
-    """The entrant called `name`, or package.module:Class of one's own.
+def find_agent(name: str) -> Make:
+    """The benchmark agent called `name`, or package.module:Class; raises as `mtrnn_envs.plugins.find`.
 
     Raises:
-        ValueError: if there is none, saying which was probably meant, or it cannot be called, or needs an argument that
-            none is given.
-        ImportError: if it cannot be imported, with the command that installs what is missing.
+        ValueError: if it requires an argument that the benchmark does not give.
     """
-    found = plugins.entrant(name)
-    for parameter in inspect.signature(found).parameters.values():
-        needed = parameter.default is parameter.empty and parameter.kind not in (
-            parameter.VAR_POSITIONAL,
-            parameter.VAR_KEYWORD,
-        )
-        if needed and (parameter.name not in GIVEN or parameter.kind is parameter.POSITIONAL_ONLY):
+    make = plugins.find_function("benchmark agent", name)
+    for parameter in inspect.signature(make).parameters.values():
+        several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        by_name = parameter.name in ARGUMENTS and parameter.kind is not parameter.POSITIONAL_ONLY
+        if parameter.default is parameter.empty and not several and not by_name:
             raise ValueError(
-                f"agent {name!r} is made with {parameter.name!r}, which has no default; the benchmark gives "
-                f"{', '.join(GIVEN)}, by name"
+                f"agent {name!r} requires {parameter.name!r}, which has no default; the benchmark gives "
+                f"{', '.join(ARGUMENTS)}, by name"
             )
-    return found
+    return make
 
 
-def made(make: Entrant, task: EvidenceTask, tested: EvidenceTask, seed: int) -> Any:
-    """An agent: for `task` if it learns, else for `tested`.
+def make_agent(make: Make, task: EvidenceTask, tested: EvidenceTask, seed: int) -> Any:
+    """An agent, or one that becomes it by `fit`: for `task` if it learns, else for `tested`.
 
     Raises:
         ValueError: if it neither learns nor has a method `predict`, or refuses the task.
     """
-    agent = _called(make, tested, seed)
+    agent = _call(make, tested, seed)
     if not callable(getattr(agent, "fit", None)):
-        return _answering(agent)
-    return agent if tested == task else _called(make, task, seed)
+        return _checked(agent)
+    return agent if tested == task else _call(make, task, seed)
 
 
-def trained(agent: Any, task: EvidenceTask, seed: int, budget: int) -> Any:
-    """The agent after it has learned from at most `budget` trials.
-
-    Raises:
-        ValueError: if it has no method `predict`.
-    """
-    learned = agent.fit(task, seed, budget)
-    return _answering(agent if learned is None else learned)
+def train_agent(agent: Any, task: EvidenceTask, seed: int, budget: int) -> Agent:
+    """The agent after training on at most `budget` trials; raises `ValueError` if it has no method `predict`."""
+    trained = agent.fit(task, seed, budget)
+    return _checked(agent if trained is None else trained)
 
 
-def _answering(agent: Any) -> Any:
+def _checked(agent: Any) -> Agent:
     if not callable(getattr(agent, "predict", None)):
-        wanted = "predict(observation, state, episode_start, deterministic)"
-        raise ValueError(f"the agent, a {type(agent).__name__}, has no method {wanted}")
+        needed = "predict(observation, state, episode_start, deterministic)"
+        raise ValueError(f"the agent, a {type(agent).__name__}, has no method {needed}")
     return agent
 
 
-def _called(make: Entrant, task: EvidenceTask, seed: int) -> Any:
-    given = {"task": task, "seed": seed, "rng": generator(seed, "actions")}
-    return make(**{name: given[name] for name in inspect.signature(make).parameters if name in given})
+def _call(make: Make, task: EvidenceTask, seed: int) -> Any:
+    arguments = {"task": task, "seed": seed, "rng": generator(seed, "actions")}
+    return make(**{name: arguments[name] for name in inspect.signature(make).parameters if name in arguments})

@@ -1,13 +1,14 @@
-"""The benchmark: an agent in all settings of the suite, and a file of results that another person can obtain again.
+"""Runs an agent through all settings of the benchmark, and writes a file of results that anyone can reproduce.
 
-    results = run("my_package.my_agent:Mine", "results/benchmark")
-    verify(results)          # three of its cells, run again: equal to the bit
+    results = run_benchmark("my_package.my_agent:Mine", "results/benchmark")
+    verify(results)          # repeats three of its runs, drawn at random: they are bit-identical
 
-Files, in the folder of the results: <agent>.json, one for each agent, whose form is `benchmark.schema.json`, and
-cells/<agent>/<cell>.json, from which a run that was stopped goes on. A cell is named by a hash of all that determines
-it, the source of the agent's package and what the suite measures (`suite_code`) included; files that an agent reads, as
-weights, are not: give results of other weights another folder. Results of agents shown the evidence itself, of another
-secret, or not of the whole suite are files of their own: <agent>-bare.json, <agent>-secret1.json, <agent>-part.json.
+A run is one setting with one seed. Files, in the folder of the results: <agent>.json, one for each agent, of the form
+`benchmark.schema.json`, and cells/<agent>/<hash>.json, one for each run, from which an interrupted benchmark resumes.
+The hash covers all that determines a run, including the source of the agent's package and the measurements of the suite
+(`suite_code`). It does not cover files that an agent reads, such as weights: use another folder for other weights.
+Results with raw evidence, another hidden seed, or only part of the suite have files of their own: <agent>-bare.json,
+<agent>-secret1.json, <agent>-part.json.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from mtrnn_envs.experiments.benchmark.agents import entrant
+from mtrnn_envs.experiments.benchmark.agents import find_agent
 from mtrnn_envs.experiments.benchmark.scores import scored
 from mtrnn_envs.experiments.benchmark.suite import BUDGETS, N_SEEDS, N_TRIALS, NAMES, SETTINGS, VERSION
 from mtrnn_envs.experiments.fingerprints import code_of
@@ -41,27 +42,27 @@ from mtrnn_envs.utils.atomic_write import atomic_write
 from mtrnn_envs.utils.validation import check_choice, check_int
 
 SCHEMA = 1
-Job: TypeAlias = tuple[str, int]  # a setting, and a seed
+Job: TypeAlias = tuple[str, int]  # a run: a setting, and a seed
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 N_VERIFIED = 3
-N_HASHED = 125  # test trials of a setting, from which it is known whether the suite measures the same
+N_HASHED = 125  # test trials of a setting, on which `suite_code` is computed
 PACKAGES = (*OF_STUDIES, "gymnasium", "stable-baselines3", "sb3-contrib")
 
 
-def run(
+def run_benchmark(
     agent: str,
     out: str | os.PathLike[str],
     *,
     settings: Sequence[str] = NAMES,
     seeds: int = N_SEEDS,
-    secret: int = 0,
-    bare: bool = False,
+    hidden_seed: int = 0,
+    raw_evidence: bool = False,
     backend: Backend = Backend(),  # noqa: B008 (it is frozen)
     progress: bool = True,
     budgets: Sequence[int] = BUDGETS,
     n_trials: int = N_TRIALS,
 ) -> Path:
-    """Runs what is not yet there of the benchmark of `agent`, and gives the path of its results.
+    """Does the runs of the benchmark that are missing for `agent`, and returns the path of its results.
 
     Arguments:
         agent: a name of the entry points `mtrnn.entrants`, or package.module:Class; see
@@ -69,34 +70,32 @@ def run(
         out: the folder of the results.
         settings: of the suite, by name.
         seeds: how many; 0, 1, ...
-        secret: a number that the makers of agents did not know, of which what is unannounced, and the test trials,
-            are drawn.
-        bare: show the evidence itself, without the encoder: for agents that compute with it. The results say so.
-        backend: where cells are run.
+        hidden_seed: of the randomised setting and of the test trials: a number that the makers of agents did not know.
+        raw_evidence: whether to show raw evidence (no encoder), to agents that compute with it; the results say so.
+        backend: executes the runs.
         progress: whether to show a bar.
-        budgets: trials of training; what is not the suite's own is said in the results.
-        n_trials: test trials of a cell.
+        budgets: trials of training; the results say so if they are not the suite's.
+        n_trials: test trials of a run.
 
     Raises:
         ValueError: if an argument is not allowed, before anything is run.
-        RuntimeError: if a cell failed, with its traceback; what is done is kept.
-        OSError: if another process runs something in `out`, or nothing can be written there.
-        KeyboardInterrupt: if interrupted, saying how far it got; what is done is kept.
+        RuntimeError: if a run failed, with its traceback; finished runs are kept.
+        OSError: if another process uses `out`, or nothing can be written there.
+        KeyboardInterrupt: if interrupted, with the progress; finished runs are kept.
     """
-
-    make = entrant(agent)
+    make = find_agent(agent)
     chosen = list(dict.fromkeys(check_choice(name, NAMES, "setting", VERSION) for name in settings))
     check_int("seeds", seeds, 1)
     rising = [check_int("budgets", budget, 1) for budget in budgets]
     if not rising or rising != sorted(set(rising)):
-        raise ValueError(f"budgets={list(budgets)!r} must be numbers of trials, rising")
+        raise ValueError(f"budgets={list(budgets)!r} must be increasing numbers of trials")
     about = {
         "agent": agent,
         "code": code_of(make),
         "suite": VERSION,
         "suite_code": suite_code(),
-        "secret": check_int("secret", secret, 0),
-        "bare": bool(bare),
+        "secret": check_int("hidden_seed", hidden_seed, 0),
+        "bare": bool(raw_evidence),
         "budgets": rising,
         "n_trials": check_int("n_trials", n_trials, 1),
         "versions": versions(PACKAGES),
@@ -111,13 +110,13 @@ def run(
 
 
 def _run(about: Mapping[str, Any], folder: Path, jobs: Sequence[Job], backend: Backend, progress: bool) -> None:
-    """Runs the cells that are not there."""
+    """Does the runs that are missing."""
     from tqdm import tqdm
 
     left = [job for job in jobs if _read(folder, about, job) is None]
     agent = about["agent"]
     work = outcomes(partial(_one, about, folder), left, backend, lambda sentence: tqdm.write(sentence, file=sys.stderr))
-    bar = tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=slug(agent), unit="cell", disable=not progress)
+    bar = tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=slug(agent), unit="run", disable=not progress)
     try:
         with bar, closing(work) as ended:
             for i, outcome in ended:
@@ -125,18 +124,18 @@ def _run(about: Mapping[str, Any], folder: Path, jobs: Sequence[Job], backend: B
                     raise RuntimeError(f"{left[i][0]}, seed {left[i][1]}: the agent failed:\n{outcome.text}")
                 bar.update()
     except KeyboardInterrupt:
-        said = f"stopped; {bar.n} of {len(jobs)} cells are done, in {folder}; the same command goes on with the rest"
-        raise KeyboardInterrupt(said) from None
+        message = f"stopped; {bar.n} of {len(jobs)} runs are done, in {folder}; repeat the command to resume"
+        raise KeyboardInterrupt(message) from None
 
 
 def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int, progress: bool) -> Path:
-    """Writes the results of all cells that are there, whichever run they are of; gives the path."""
-    there = {(n, s): found for n in NAMES for s in range(seeds) if (found := _read(folder, about, (n, s))) is not None}
+    """Writes the results of all finished runs with these options, also earlier ones; returns the path."""
+    there = {(n, s): cell for n in NAMES for s in range(seeds) if (cell := _read(folder, about, (n, s))) is not None}
     if progress and (others := len([*folder.glob("[!.]*.json")]) - len(there)):
-        print(f"{others} cells in {folder} are of other code, options or seeds, and are left out", file=sys.stderr)
+        print(f"{others} runs in {folder} are of other code, options or seeds, and are not included", file=sys.stderr)
     names, agent = list(dict.fromkeys(name for name, _ in there)), about["agent"]
     n_seeds = 1 + max(seed for _, seed in there)
-    part = bool(missing(about, list(there)))
+    part = bool(missing_runs(about, list(there)))
     options = [f"--agent {shlex.quote(agent)}", f"--seeds {n_seeds}", f"--secret {about['secret']}"]
     options += ["--bare"] * about["bare"] + [f"--settings {' '.join(names)}"] * (names != list(NAMES))
     command = f"mtrnn benchmark {' '.join(options)}"
@@ -150,12 +149,12 @@ def _write(about: Mapping[str, Any], place: Path, folder: Path, seeds: int, prog
     cells = list(there.values())
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({**whole_file, "cells": cells}, indent=1, allow_nan=False))
-        load(temporary)
+        load_results(temporary)
     return path
 
 
-def missing(about: Mapping[str, Any], there: Sequence[Job]) -> str:
-    """What results with such cells lack to be of the whole suite; empty if nothing."""
+def missing_runs(about: Mapping[str, Any], there: Sequence[Job]) -> str:
+    """Which runs of the whole suite are missing from results with these ones, in words; empty if none."""
     lacking = [name for name in NAMES if any((name, seed) not in there for seed in range(N_SEEDS))]
     said = [f"fewer than {N_SEEDS} seeds of {', '.join(lacking)}"] if lacking else []
     if len(lacking) > len(NAMES) / 2:
@@ -167,11 +166,12 @@ def missing(about: Mapping[str, Any], there: Sequence[Job]) -> str:
     return "; ".join(said)
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+def load_results(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The results in a file, checked against `benchmark.schema.json`.
 
     Raises:
-        ValueError: if the file is not of that form, saying where.
+        ValueError: if the file is not of that form, with the place.
+        FileNotFoundError: if there is no such file.
     """
     import jsonschema
 
@@ -180,68 +180,67 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     )
     if not Path(path).is_file():
         near = ", ".join(sorted(p.name for p in Path(path).parent.glob("[!.]*.json")) or ["none"])
-        raise FileNotFoundError(f"{path} is no file; files of results beside it: {near}")
+        raise FileNotFoundError(f"{path} does not exist; files of results beside it: {near}")
     try:
-        found = json.loads(Path(path).read_text(), parse_constant=_no_number)
-        jsonschema.validate(found, schema)
-        _agree(found["cells"])
+        results = json.loads(Path(path).read_text(), parse_constant=_not_a_number)
+        jsonschema.validate(results, schema)
+        _check_scores(results["cells"])
     except (ValueError, jsonschema.ValidationError) as error:
         where = ".".join(map(str, getattr(error, "absolute_path", ())))
-        said = getattr(error, "message", str(error))
-        raise ValueError(f"{path} is no file of results{f', at {where}' if where else ''}: {said}") from error
-    return found
+        message = getattr(error, "message", str(error))
+        raise ValueError(f"{path} is not a file of results{f', at {where}' if where else ''}: {message}") from error
+    return results
 
 
-def _no_number(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+def _not_a_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a number")
 
 
-def _agree(cells: Sequence[Mapping[str, Any]]) -> None:
-    """Raises `ValueError` if a cell is there twice, or a score is not what its numbers make, or has none."""
+def _check_scores(cells: Sequence[Mapping[str, Any]]) -> None:
+    """Raises `ValueError` if a run is there twice, or a score does not follow from the numbers of its run."""
     seen = set()
     for cell in cells:
         here, scores = f"{cell['setting']}, seed {cell['seed']}", cell["scores"]
         if here in seen:
-            raise ValueError(f"{here} is there twice")
+            raise ValueError(f"{here} occurs twice")
         seen.add(here)
         could = "performance" not in cell["refused"]
-        made = {"performance": _made(cell, "", "chance")} if could else {"performance": 0.0}
+        expected = {"performance": _score(cell, "", "chance")} if could else {"performance": 0.0}
         if could and scores["generalisation"] is not None:
-            made["generalisation"] = max(0.0, _made(cell, "held out: ", "held out: nearest"))
+            expected["generalisation"] = max(0.0, _score(cell, "held out: ", "held out: nearest"))
         if could and scores["memory"] is not None:
-            made["memory"] = 0.0 if "memory" in cell["refused"] else _made(cell, "long: ", "chance")
-        for name, value in made.items():
+            expected["memory"] = 0.0 if "memory" in cell["refused"] else _score(cell, "long: ", "chance")
+        for name, value in expected.items():
             if scores[name] is None or not np.isclose(value, scores[name], atol=1e-9):
-                raise ValueError(f"{here}: {name} is {scores[name]}; its numbers make {value}")
+                raise ValueError(f"{here}: {name} is {scores[name]}; from its numbers follows {value}")
 
 
-def _made(cell: Mapping[str, Any], prefix: str, nothing: str) -> float:
-    """A score from the numbers of a cell."""
+def _score(cell: Mapping[str, Any], prefix: str, nothing: str) -> float:
+    """A score from the numbers of a run."""
     names = f"{prefix}reward", nothing, f"{prefix}ideal", f"{prefix}z"
     numbers = [cell["numbers"].get(name) for name in names]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
-        said = ", ".join(f"{name}={value!r}" for name, value in zip(names, numbers, strict=True))
-        raise ValueError(f"{cell['setting']}, seed {cell['seed']}: each must be a number: {said}")
+        pairs = ", ".join(f"{name}={value!r}" for name, value in zip(names, numbers, strict=True))
+        raise ValueError(f"{cell['setting']}, seed {cell['seed']}: each must be a number: {pairs}")
     reward, low, best, _ = numbers
     return (reward - low) / (best - low)
 
 
-def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | None = None) -> list[str]:
-    """Runs cells of a file of results again; gives what differs, a sentence each: nothing, if they agree to the bit.
+def verify(path: str | os.PathLike[str], n_runs: int = N_VERIFIED, seed: int | None = None) -> list[str]:
+    """Repeats runs of a file of results; returns a sentence for each difference: none, if they are bit-identical.
 
     Arguments:
         path: of the results.
-        n_cells: how many, drawn.
+        n_runs: how many runs to draw and repeat.
         seed: of the draw; None: one that nobody can foresee.
 
     Raises:
-        ValueError: if the file is not of the form, or the agent is not there.
+        ValueError: if the file is not of the form, or there is no such agent.
     """
-    about = load(path)
-    make, cells, said = entrant(about["agent"]), about["cells"], []
-    chosen = np.random.default_rng(seed).choice(
-        len(cells), min(check_int("n_cells", n_cells, 1), len(cells)), replace=False
-    )
+    about = load_results(path)
+    make, cells, said = find_agent(about["agent"]), about["cells"], []
+    n_runs = min(check_int("n_runs", n_runs, 1), len(cells))
+    chosen = np.random.default_rng(seed).choice(len(cells), n_runs, replace=False)
     drawn = [cells[i] for i in sorted(chosen)]
     jobs = [(cell["setting"], cell["seed"]) for cell in drawn]
     for i, again in outcomes(partial(_scored, about), jobs, Backend(n_jobs=1), said.append):
@@ -251,73 +250,71 @@ def verify(path: str | os.PathLike[str], n_cells: int = N_VERIFIED, seed: int | 
             said.append(f"{here}: {again.kind}: {again.message}")
             continue
         if again["learns"] != cell["learns"]:
-            said.append(f"{here}: whether it learns was {cell['learns']}, and is {again['learns']}")
+            said.append(f"{here}: learns was {cell['learns']}, and is {again['learns']}")
         for part in ("scores", "numbers", "refused"):
             before, now = cell[part], again[part]
             for name in dict.fromkeys((*before, *now)):
                 if before.get(name) != now.get(name):
                     said.append(f"{here}: {part}: {name} was {before.get(name)}, and is {now.get(name)}")
     if said and code_of(make) != about["code"]:
-        said.append(f"{about['agent']} is not made by the same code any more")
+        said.append(f"the code of {about['agent']} has changed")
     if said and suite_code() != about["suite_code"]:
-        said.append("nor does the suite, or what it asks of states, measure the same any more")
+        said.append("the measurements of the suite have changed")
     if said and (now := versions(PACKAGES)) != about["versions"]:
         said.append(f"versions were {about['versions']}, and are {now}")
     return said
 
 
 def slug(agent: str) -> str:
-    """The name of the files of an agent: its own if that can be a file's, else with a hash: no two are alike."""
+    """The name of an agent's files: its own if a file can have it, else with a hash, so that names differ."""
     plain_name = re.sub(r"[^\w.-]+", "-", agent)
     return plain_name if plain_name == agent else f"{plain_name}-{hashlib.sha256(agent.encode()).hexdigest()[:4]}"
 
 
 @lru_cache(maxsize=1)
 def suite_code() -> str:
-    """A hash of what the suite measures: scores and their numbers, of one fixed agent on few trials, in every setting.
+    """A hash of the suite's measurements: scores and their numbers, of one fixed agent on few trials, in every setting.
 
-    It changes with the results of task, trials, reward, settings, ideal observer, probes or scores, and not with their
-    text. The agent is shown the evidence, and numbers are rounded, so that every processor gives the same hash.
+    It changes with the results of task, trials, reward, settings, ideal observer, probes or scores, not with their
+    source text. Evidence is raw, and numbers are rounded, so that every processor gives the same hash.
     """
     digest = hashlib.sha256(VERSION.encode())
     for setting in SETTINGS:
-        found = scored(Average, setting, 0, bare=True, budgets=(1,), n_trials=N_HASHED)
-        measured = {**found["numbers"], **{f"score: {name}": value for name, value in found["scores"].items()}}
+        result = scored(Average, setting, 0, raw_evidence=True, budgets=(1,), n_trials=N_HASHED)
+        measured = {**result["numbers"], **{f"score: {name}": value for name, value in result["scores"].items()}}
         rounded = {name: None if value is None else round(float(value), 6) for name, value in measured.items()}
         digest.update(json.dumps([setting.name, rounded], sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
 def _read(folder: Path, about: Mapping[str, Any], job: Job) -> dict[str, Any] | None:
-    """A cell; None if it is not there.
-
-    Raises:
-        ValueError: if its file is broken.
-    """
+    """The result of a run; None if it is missing; raises `ValueError` if its file is broken."""
     path = _path(folder, about, job)
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise ValueError(f"{path} is no whole cell: {error}; remove it, and it is run again") from error
+        raise ValueError(f"{path} is not a complete run: {error}; remove it, and repeat the command") from error
 
 
-def _one(about: Mapping[str, Any], folder: Path, job: tuple[str, int]) -> None:
-    """Runs a cell, in a worker, and writes it."""
+def _one(about: Mapping[str, Any], folder: Path, job: Job) -> None:
+    """Does a run, in a worker, and writes its result."""
     with atomic_write(_path(folder, about, job)) as temporary:
         temporary.write_text(json.dumps(_scored(about, job), allow_nan=False))
 
 
-def _scored(about: Mapping[str, Any], job: tuple[str, int]) -> dict[str, Any]:
+def _scored(about: Mapping[str, Any], job: Job) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
-    how = {name: about[name] for name in ("secret", "bare", "budgets", "n_trials")}
+    setting, seed = job
+    how = {"hidden_seed": about["secret"], "raw_evidence": about["bare"]}
+    how |= {name: about[name] for name in ("budgets", "n_trials")}
     with threadpool_limits(1):
-        found = scored(entrant(about["agent"]), BY_NAME[job[0]], job[1], **how)
-    return plain({"setting": job[0], "seed": job[1], **found})
+        result = scored(find_agent(about["agent"]), BY_NAME[setting], seed, **how)
+    return plain({"setting": setting, "seed": seed, **result})
 
 
-def _path(folder: Path, about: Mapping[str, Any], job: tuple[str, int]) -> Path:
+def _path(folder: Path, about: Mapping[str, Any], job: Job) -> Path:
     identity = json.dumps([about, *job], sort_keys=True)
     return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"

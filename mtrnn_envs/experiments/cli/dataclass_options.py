@@ -1,4 +1,4 @@
-"""Frozen dataclasses as options of the command line, each with its help."""
+"""Parses a command line into a frozen dataclass, with the help of each field; built on tyro."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import docstring_parser
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-Settings = TypeVar("Settings")
+Options = TypeVar("Options")
 
 
-def parsed(default: Settings, args: Sequence[str], prog: str, description: str) -> Settings:
-    """`default`, a dataclass, with what `args` change: `--field value`, `--field.field-of-it value`, and
-    `field:kind` where a field is one of several dataclasses.
+def parse(options: type[Options] | Options, args: Sequence[str], prog: str, description: str) -> Options:
+    """The options that `args` give: `--field value`, `--field.field-of-it value`, and `field:kind` where a field is one
+    of several dataclasses. `options` is their dataclass, or an instance with other defaults.
 
     Raises:
         SystemExit: with 0 after `--help`, with 2 if `args` are not allowed, which is then explained.
     """
+    kind = options if isinstance(options, type) else type(options)
     return tyro.cli(
-        type(default),
+        kind,
         args=args,
-        default=default,
+        default=tyro.MISSING_NONPROP if isinstance(options, type) else options,
         prog=prog,
         description=description,
         # Options may stand before and after the choice of a kind, and those of the default kind need no choice.
@@ -33,8 +34,8 @@ def parsed(default: Settings, args: Sequence[str], prog: str, description: str) 
     )
 
 
-def chosen(default: Settings, args: Sequence[str]) -> Settings:
-    """`default` with what `args` say of its fields; of other options nothing is said yet."""
+def parse_known(default: Options, args: Sequence[str]) -> Options:
+    """`default` with the values that `args` give to its fields; other options are ignored."""
     return tyro.cli(type(default), args=args, default=default, return_unknown_args=True, add_help=False)[0]
 
 
@@ -45,7 +46,7 @@ def _registry() -> ConstructorRegistry:
 
 
 def _dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """The fields of a dataclass. tyro's own rule knows neither help in metadata, nor types under `no_type_check`."""
+    """The fields of a dataclass; tyro's own rule reads neither metadata, nor types under `no_type_check`."""
     kind = info.type
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         return None
@@ -62,6 +63,8 @@ def _dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
         else:
             default = tyro.MISSING if field.default is dataclasses.MISSING else field.default
         shown = type(default) if hints[field.name] is Any else _summarised(hints[field.name])
+        if field.metadata.get("positional"):
+            shown = tyro.conf.Positional[shown]
         specs.append(
             StructFieldSpec(field.name, shown, default, field.metadata.get("help", documented.get(field.name)))
         )
@@ -69,7 +72,7 @@ def _dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 
 def _summarised(hint: Any) -> Any:
-    """A union of dataclasses with one line about each in place of its whole docstring; any other type as it is."""
+    """A union of dataclasses, each described by the first line of its docstring; any other type unchanged."""
     kinds = get_args(hint)
     if not kinds or not all(dataclasses.is_dataclass(kind) for kind in kinds):
         return hint

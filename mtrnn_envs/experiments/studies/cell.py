@@ -164,9 +164,7 @@ def read(out: Path, cell_id: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not a complete cell: {error!r}; remove the file and run the study again"
-        ) from error
+        raise ValueError(f"{path} is not a whole cell: {error!r}; remove it and run the study again") from error
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA} only")
     return found
@@ -191,11 +189,11 @@ def agent_of(cell: Cell, out: Path) -> Agent:
     """
     from filelock import FileLock
 
-    plugin = plugins.agent(cell.agent)
+    plugin: Any = plugins.agent(cell.agent)
     if not cell.trained:
-        if not callable(make := getattr(plugin, "untrained", None)):
+        if not callable(getattr(plugin, "untrained", None)):
             raise ValueError(f"trained=False: agent {cell.agent!r} has no function untrained(task, seed, training)")
-        return make(cell.task, cell.seed, cell.training)
+        return plugin.untrained(cell.task, cell.seed, cell.training)
     folder = out / AGENTS / cell.run
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / LOCK), costed(folder / COST):
@@ -290,7 +288,9 @@ def _keep_arrays(cell: Cell, out: Path, recording: Recording, agent: Agent) -> N
     for name in cell.kept:
         try:
             result = probe(recording, name, agent=agent)
-            kept = {f.name: np.asarray(getattr(result, f.name)) for f in fields(result) if f.name != "settings"}
+            kept: dict[str, Any] = {
+                f.name: np.asarray(getattr(result, f.name)) for f in fields(result) if f.name != "settings"
+            }
             kept = {key: value for key, value in kept.items() if value.dtype.kind in "biufU"}
         except ValueError as error:
             kept = {"left_out": np.asarray(str(error))}

@@ -74,7 +74,8 @@ class Results:
         measures = {c: title for title, c in (self.study.measures or {"accuracy": "accuracy"}).items() if c in rows}
         axes = list(dict.fromkeys(name for e in self.entries for name in e.labels if name != "seed")) or ["study"]
         groups = rows.groupby(axes, sort=False, dropna=False)
-        table = groups[list(measures)].mean().rename(columns=measures)
+        table: Any = groups[list(measures)].mean()
+        table = table.rename(columns=measures)
         table.insert(0, "networks", groups.size())
         return table.reset_index()
 
@@ -87,13 +88,6 @@ class Results:
     def column(self, name: str) -> list[Any]:
         """One column of the table; None where a row lacks it."""
         return [row.get(name) for row in self.rows()]
-
-    def groups(self, *axes: str) -> dict[tuple[Any, ...], list[int]]:
-        """The rows, by index, of each combination of levels of these axes; the level is None where a row has none."""
-        found: dict[tuple[Any, ...], list[int]] = {}
-        for i, entry in enumerate(self.entries):
-            found.setdefault(tuple(entry.labels.get(axis) for axis in axes), []).append(i)
-        return found
 
 
 def collect(study: Study, out: Path, profile: str = PAPER) -> Results:

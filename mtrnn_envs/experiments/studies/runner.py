@@ -209,8 +209,8 @@ def _run(
     """Runs the cells that are left, and ends each group with its last cell."""
     from tqdm import tqdm
 
-    if backend.name == "submitit" and backend.folder is None:
-        backend = replace(backend, folder=out / "submitit")
+    if backend.folder is None:
+        backend = replace(backend, folder=out / backend.name)
     n_done = n_cells - len(left)
 
     def say(sentence: str) -> None:

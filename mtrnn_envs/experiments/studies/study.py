@@ -119,18 +119,14 @@ class Study:
         object.__setattr__(self, "probes", {name: dict(settings) for name, settings in probes.items()})
         object.__setattr__(self, "settings", flat(self.settings))
         object.__setattr__(self, "axes", axes)
-        object.__setattr__(
-            self,
-            "also",
-            tuple({"labels": dict(row.get("labels", {})), **flat(_without(row, "labels"))} for row in self.also),
-        )
+        also = [{"labels": dict(row.get("labels", {})), **flat(_without(row, "labels"))} for row in self.also]
+        object.__setattr__(self, "also", tuple(also))
         profiles = {}
         for name, changes in self.profiles.items():
             for key in changes:
                 check_choice(key, ("seeds", "settings", "axes", "also", "probes"), "part", f"profiles.{name}")
-            profiles[name] = dict(changes)
-            if "axes" in changes:
-                profiles[name]["axes"] = {axis: _levels(axis, levels) for axis, levels in changes["axes"].items()}
+            shorter = {axis: _levels(axis, levels) for axis, levels in changes.get("axes", {}).items()}
+            profiles[name] = {**changes, "axes": shorter}
         object.__setattr__(self, "profiles", profiles)
         if PAPER in self.profiles:
             raise ValueError(f"profiles.{PAPER} is the study as it is declared; choose another name for the profile")
@@ -169,10 +165,7 @@ class Study:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         # JSON has only text as keys: levels that are numbers stay so as pairs.
         values["axes"] = _pairs(self.axes)
-        values["profiles"] = {
-            name: {**changes, "axes": _pairs(changes["axes"])} if "axes" in changes else changes
-            for name, changes in self.profiles.items()
-        }
+        values["profiles"] = {name: {**each, "axes": _pairs(each["axes"])} for name, each in self.profiles.items()}
         return json.loads(json.dumps(values))
 
     def at(self, profile: str) -> Study:

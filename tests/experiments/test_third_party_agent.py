@@ -1,4 +1,4 @@
-"""An agent in a package of its own, beside our wheel: found by its entry point, checked, and ranked."""
+"""A benchmark agent in a package of its own, installed beside our wheel, is found, checked, and ranked."""
 
 from __future__ import annotations
 
@@ -43,18 +43,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (theirs / "pyproject.toml").write_text(PYPROJECT)
     (theirs / "their_agents" / "__init__.py").write_text(AGENT)
     for source in (ROOT, theirs):
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            "--no-build-isolation",
-            "--target",
-        ]
-        subprocess.run([*pip, str(folder), str(source)], check=True)
+        options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(folder), str(source)]
+        subprocess.run([sys.executable, "-m", "pip", "install", *options], check=True)
     return folder
 
 
@@ -71,14 +61,10 @@ def mtrnn(installed: Path, *args: str, cwd: Path) -> str:
 
 @pytest.mark.slow
 def test_an_agent_of_a_third_party_is_found_checked_and_ranked(installed: Path, tmp_path: Path) -> None:
-    assert "nothing is wrong with theirs" in mtrnn(
-        installed, *("check-agent", "theirs", "--bare", "--settings", "n6", "d5-n3"), cwd=tmp_path
-    )
-    said = mtrnn(
-        installed,
-        *("benchmark", "--agent", "theirs", "--bare", "--settings", "n6", "--seeds", "2", "--n-jobs", "1"),
-        cwd=tmp_path,
-    )
+    check = "check-agent theirs --bare --settings n6 d5-n3"
+    assert "nothing is wrong with theirs" in mtrnn(installed, *check.split(), cwd=tmp_path)
+    command = "benchmark --agent theirs --bare --settings n6 --seeds 2 --n-jobs 1"
+    said = mtrnn(installed, *command.split(), cwd=tmp_path)
     folder = tmp_path / "results" / "benchmark"
     results = json.loads((folder / "theirs-bare-part.json").read_text())
     assert results["agent"] == "theirs"
@@ -87,7 +73,5 @@ def test_an_agent_of_a_third_party_is_found_checked_and_ranked(installed: Path, 
         assert cell["scores"]["abstraction"] == pytest.approx(1, abs=0.02)
     assert "| theirs " in said
     assert "theirs" in (folder / "leaderboard.html").read_text()
-    again = mtrnn(
-        installed, "benchmark", "--verify", str(folder / "theirs-bare-part.json"), "--cells", "2", cwd=tmp_path
-    )
-    assert "agree to the bit" in again
+    verify = ("--verify", str(folder / "theirs-bare-part.json"), "--runs", "2")
+    assert "bit-identical" in mtrnn(installed, "benchmark", *verify, cwd=tmp_path)
