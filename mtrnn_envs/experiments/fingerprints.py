@@ -28,8 +28,11 @@ def own_contents(agent: str, task: EvidenceTask, probes: Iterable[str] = ()) -> 
 
 
 def task_contents(task: EvidenceTask) -> dict[str, str]:
-    """A hash of the boundaries that `task` names as "module:attribute"; empty if it names none."""
-    return {"boundaries": fingerprint(task.boundary, task.n_dims)} if ":" in task.boundaries else {}
+    """Hashes of the kinds that `task` names as "module:attribute": margins, rewards, and the source of noise."""
+    found = {"boundaries": fingerprint(task.boundary, task.n_dims)} if ":" in task.boundaries else {}
+    if ":" in task.noise:
+        found["noise"] = code_of(type(task.noise_kind))
+    return found | ({"payoff": digest_of_bytes(task.reward_table.tobytes())} if ":" in task.payoff else {})
 
 
 def code_of(make: Any) -> str:

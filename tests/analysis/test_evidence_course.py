@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +55,6 @@ def test_drawn_periods_and_agents_without_state_are_refused() -> None:
     drawn = Stream(EvidenceTask(stimulus=(2, 5)), "test", 0).take(10)
     with pytest.raises(ValueError, match=r"stimulus=\(2, 5\)"):
         evidence_course(drawn, Mean(), np.random.default_rng(0))
-    stateless = SimpleNamespace(predict=lambda shown, **more: (np.zeros((len(shown), 24), int), None))
+    stateless: Any = SimpleNamespace(predict=lambda shown, **more: (np.zeros((len(shown), 24), int), None))
     with pytest.raises(ValueError, match="has no state"):
         evidence_course(Stream(FIXED, "test", 0).take(10), stateless, np.random.default_rng(0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from mtrnn_agents import IdealObserver
+from mtrnn_analysis import probe
 from mtrnn_envs import EvidenceTask, Stream, record, sample
 from mtrnn_envs.components.boundaries.quadrics import Quadric
 from mtrnn_envs.ideal_observer import answer_probabilities, ideal_performance, running_means, trial_probabilities
@@ -133,3 +136,30 @@ def test_optimal_stopping_of_a_rule_in_other_units_is_the_same_policy() -> None:
 def test_another_thing_under_its_name_is_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         EvidenceTask(n_tasks=2, **fields)
+
+
+def test_a_probe_has_its_figure_and_prints_shortly() -> None:
+    from mtrnn_envs.testing import check_probe
+    from mtrnn_envs.testing.probes import recording_of
+
+    check_probe("spread")
+    found = probe(recording_of()[0], "spread", power=2.0)
+    assert found.settings == {"power": 2.0}
+    assert len(repr(found).splitlines()) <= 8
+    assert "<img" in found._repr_html_()
+
+
+@pytest.mark.slow
+def test_a_network_and_a_study_of_all_kinds(tmp_path: Path) -> None:
+    """In a process of its own: a network is one of the installed ones from the start."""
+    script = THIRD_PARTY / "train_and_study.py"
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["reloaded"] is True
+    assert found["units"] == 6
+    assert found["calls of the backend"] == "1"
+    assert found["spread"] > 0
+    assert found["reward"] == pytest.approx(2 * found["accuracy"] - 1, abs=1e-9)
+    assert found["ideal.reward"] == pytest.approx(2 * found["ideal.accuracy"] - 1, abs=1e-9)
+    assert found["another rule under its name"] != found["the rule"]

@@ -34,9 +34,7 @@ def test_the_ideal_observer_reaches_its_closed_form_accuracy_in_the_environment(
     envs = gym.make_vec("MultiTaskEvidence-v0", num_envs=500, encoder=None, **fields)
     task = task_of(envs)
     agent = IdealObserver(task)
-    silent: Any = SimpleNamespace(
-        predict=agent.predict, hidden=agent.hidden
-    )  # its probabilities take long
+    silent: Any = SimpleNamespace(predict=agent.predict, hidden=agent.hidden)  # its probabilities take long
     recording = mtrnn_envs.record(silent, envs, n_trials=4000, seed=2)
     share = recording.correct.mean(1)
     error = share.std(ddof=1) / np.sqrt(len(share))
