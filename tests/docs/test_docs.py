@@ -18,9 +18,7 @@ SHOWN = [page.removeprefix("docs/") for page in PAGES if page.startswith("docs/"
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     mkdocs = needed("mkdocs.commands.build")
-    config = needed("mkdocs.config").load_config(
-        str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True
-    )
+    config = needed("mkdocs.config").load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True)
     mkdocs.build(config)
     for page in SHOWN:
         text = (tmp_path / page.replace("index.md", "").removesuffix(".md") / "index.html").read_text()
