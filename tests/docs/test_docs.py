@@ -27,7 +27,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         assert not re.search(r"\bx<em>|<em>\s", text), f"x* is emphasis in {page}"
     assert "class MeanAndRidge" in re.sub("<[^>]*>", "", (tmp_path / "tutorials" / "agent" / "index.html").read_text())
     assert (tmp_path / "results" / "fig1f" / "curve-1.png").stat().st_size > 10_000
-    assert "<td>gru</td>" in (tmp_path / "benchmark" / "index.html").read_text()
+    assert "<td>gru</td>" in (tmp_path / "concepts" / "benchmark" / "index.html").read_text()
     assert "Radar of the scores of gru" in (tmp_path / "leaderboard.html").read_text()
     reference = re.sub("<[^>]*>", "", (tmp_path / "reference" / "analysis" / "index.html").read_text())
     functions = [plugins.probe(name).__name__ for name in plugins.names("probe")]
@@ -37,6 +37,12 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
     assert sorted(re.findall(r": (\S+\.md)", navigation)) == sorted(SHOWN)
+
+
+def test_lines_that_include_a_file_are_intact() -> None:
+    """The formatter turns `--8<-- "file"` into `--8 < --"file"`, which the site shows as it stands."""
+    assert [page for page, text in PAGES.items() if re.search(r"8 +< *-|8<--(?! \")", text)] == []
+    assert sum(text.count('--8<-- "') for text in PAGES.values()) >= 6
 
 
 def test_every_command_exists() -> None:

@@ -98,7 +98,7 @@ def test_commands_of_recordings_and_probes_do_what_is_said(monkeypatch: pytest.M
         if any("results/mine" in word for word in words):
             assert main(words) == 0
     printed = capsys.readouterr().out
-    rows = PAGES["docs/probes.md"].partition("| probe | answers |")[2].partition("\n\n")[0]
+    rows = PAGES["docs/concepts/probes.md"].partition("| probe | answers |")[2].partition("\n\n")[0]
     listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|( `.*?)\|", rows, flags=re.MULTILINE)))
     assert set(listed) == set(plugins.names("probe"))
     for name in {*listed, "my_module:spread"} - {"chronometric", "speed_accuracy", "drift_diffusion"}:  # reaction time
