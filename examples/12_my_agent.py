@@ -2,7 +2,7 @@
 
     cd examples
     mtrnn check-agent 12_my_agent:MeanAndRidge
-    mtrnn benchmark --agent 12_my_agent:MeanAndRidge
+    mtrnn benchmark --agent 12_my_agent:MeanAndRidge --out ../results/benchmark
 
 An agent requires only `predict`, on batches; `fit`, `hidden` and `probabilities` are optional.
 """
@@ -28,7 +28,7 @@ class MeanAndRidge:
         self.weights = np.linalg.solve(mean.T @ mean + 1e-3 * budget * np.eye(mean.shape[1]), mean.T @ trials.labels)
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        """Actions `[N, ...]` and the state: nothing's evidence, sum and number of samples, and the task asked."""
+        """Actions `[B, ...]` and the state: nothing's evidence, sum and number of samples, and the task asked."""
         evidence = observation[:, 1 : 1 + self.task.n_evidence]
         zero, total, count, _ = state or (evidence, np.zeros_like(evidence), np.zeros(len(evidence)), None)
         if episode_start is not None:
@@ -44,11 +44,11 @@ class MeanAndRidge:
         return (action[:, 0] if self.task.cueing == "one" else action), state
 
     def hidden(self, state):
-        """The running mean `[N, F]`."""
+        """The running mean `[B, F]`."""
         return state[1] / np.maximum(state[2], 1)[:, None]
 
     def probabilities(self, state):
-        """Of +1, for the tasks asked `[N, A]`."""
+        """Of +1, for the tasks asked `[B, A]`."""
         p = np.clip(0.5 + 0.5 * self._with_one(self.hidden(state)) @ self.weights, 0.01, 0.99)
         return np.sum(p * state[3], axis=1, keepdims=True) if self.task.cueing == "one" else p
 
