@@ -8,7 +8,7 @@ WIDTH = 0.15
 
 
 def rings(latents):
-    """Margins `[trials, 4]` of latents `[trials, D]`, numpy or torch: how far x* is inside each ring (or outside: < 0)."""
+    """Margins `[trials, 4]` of latents `[trials, D]`, numpy or torch: how far x* is inside each ring."""
     radius = (latents**2).sum(-1)[:, None] ** 0.5
     inner = latents.new_tensor(INNER) if hasattr(latents, "new_tensor") else latents.dtype.type(INNER)
     return WIDTH / 2 - abs(radius - inner - WIDTH / 2)
