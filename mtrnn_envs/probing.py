@@ -231,7 +231,7 @@ def fields_in(value: Any) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "settings"} if named else {}
 
 
-def flat_fields(value: Any) -> dict[str, Any]:
+def flat_fields(value: object) -> dict[str, Any]:
     """The fields of a result, and of mappings and dataclasses within it, as "field.key"."""
     leaves: dict[str, Any] = {}
     for name, part in fields_in(value).items():

@@ -301,7 +301,7 @@ def _check(agent: Agent, env: object, n_trials: int, seed: int) -> None:
 
 def attribute_of(env: gym.Env | VectorEnv, name: str) -> Any:
     """An attribute of the environment inside of any wrappers, or of the first one of a vector; None if absent."""
-    inner: Any = env.unwrapped
+    inner = env.unwrapped
     if isinstance(inner, SyncVectorEnv | AsyncVectorEnv):
         try:
             return inner.get_attr(name)[0]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special
+
+from mtrnn_envs.utils.arrays import Numbers
 
 
 def multilaterate(
     probabilities: Float[np.ndarray, "N K"],
     normals: Float[np.ndarray, "K D"],
     offsets: Float[np.ndarray, " K"],
-    sigma: Any,
-    n_samples: Any,
+    sigma: Numbers | Sequence[float],
+    n_samples: Numbers,
     clip: float = 1e-6,
 ) -> Float[np.ndarray, "N D"]:
     """The sample mean recovered from the answers alone: x = (CᵀWC)⁻¹CᵀW [b + (sigma / sqrt t) Phi⁻¹(p)].
@@ -44,7 +46,9 @@ def multilaterate(
     return least_squares_point(offsets + errors * z, answer_information(z) / errors**2, normals)
 
 
-def distance_errors(normals: Float[np.ndarray, "K D"], sigma: Any, n_samples: Any) -> Float[np.ndarray, "#N K"]:
+def distance_errors(
+    normals: Float[np.ndarray, "K D"], sigma: Numbers | Sequence[float], n_samples: Numbers
+) -> Float[np.ndarray, "#N K"]:
     """The standard error sqrt(sum_d c_kd² sigma_d² / t) of c_k · (mean of t samples), in units of the latents."""
     t = np.asarray(n_samples, float)
     one = np.sqrt(normals**2 @ np.broadcast_to(np.asarray(sigma, float), normals.shape[1]) ** 2)

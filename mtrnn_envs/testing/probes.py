@@ -45,7 +45,11 @@ class Average:
         return states + np.asarray(inputs, float)[:, 1 : 1 + self.task.n_dims] @ self.axes.T
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: np.ndarray,
+        state: np.ndarray | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `mtrnn_envs.record`."""
         state = self.start(len(observation)) if state is None else state

@@ -12,7 +12,7 @@ from typing import Any
 PLURALS = {"axis": "axes", "study": "studies"}
 
 
-def check_int(name: str, value: Any, low: int, high: int | None = None) -> int:
+def check_int(name: str, value: object, low: int, high: int | None = None) -> int:
     """`value` as an int, if it is a whole number from `low` to `high` (None: without end) and not a bool.
 
     Raises:

@@ -24,7 +24,7 @@ from contextlib import closing
 from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -192,7 +192,7 @@ def load_results(path: str | os.PathLike[str]) -> dict[str, Any]:
     return results
 
 
-def _not_a_number(constant: str) -> Any:
+def _not_a_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number")
 
 

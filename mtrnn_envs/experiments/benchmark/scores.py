@@ -104,7 +104,7 @@ def scored(
     agents, learns, cpu_s = _trained(make, task, tested, seed, budgets, attempt)
     first_trial = seed_of_tests(setting, seed, hidden_seed)
 
-    def test(agent: Any, task: EvidenceTask = tested, seed: int = first_trial) -> Tested | None:
+    def test(agent: Agent | None, task: EvidenceTask = tested, seed: int = first_trial) -> Tested | None:
         return None if agent is None else _tested(agent, task, n_trials=n_trials, seed=seed)
 
     last = agents[-1] if agents else None
@@ -143,7 +143,7 @@ class Tested(NamedTuple):
     recording: Recording
     trials: Trials
 
-    def part(self, rows: Any) -> Tested:
+    def part(self, rows: slice | np.ndarray) -> Tested:
         """Some of the trials."""
         arrays = {name: value[rows] for name, value in vars(self.recording).items() if isinstance(value, np.ndarray)}
         return Tested(replace(self.recording, **arrays), self.trials[rows])
@@ -169,7 +169,7 @@ def _attempt(
 
 def _trained(
     make: Make, task: EvidenceTask, tested: EvidenceTask, seed: int, budgets: Sequence[int], attempt: Callable[..., Any]
-) -> tuple[list[Any], bool, float]:
+) -> tuple[list[Agent | None], bool, float]:
     """The agents of all budgets, or the one that does not learn; whether it learns; CPU seconds of the last training.
 
     The list is empty if no agent can be made. None stands for an agent whose training failed; if it is the last, that
