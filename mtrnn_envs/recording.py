@@ -212,9 +212,7 @@ def record(agent: Agent, env: gym.Env | VectorEnv, n_trials: int, seed: int, det
             or else the last layer's h of a state (h, c) of `[layers, B, H]` (as of sb3_contrib's RecurrentPPO), or a
             state that is one array `[B, H]`.
         env: a Gymnasium environment of this package, or a vector environment of them (any autoreset mode).
-        n_trials: how many trials, 1 or more.
         seed: the seed that the environment is reset with; environment i of a vector has `seed + i`.
-        deterministic: handed to `predict`.
 
     Raises:
         ValueError: if an argument is not allowed, or the agent does not fit the environment.

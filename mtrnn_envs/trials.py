@@ -90,8 +90,6 @@ def sample(task: EvidenceTask, n: int, rng: AnyGenerator) -> Trials:
     """Draws `n` trials of `task` from `rng`.
 
     Arguments:
-        task: what they are trials of.
-        n: their number.
         rng: a numpy `Generator`; a torch one (then tensors, on its device); or a `mtrnn_envs.rng.philox.Counter`, which
             draws the same trials in numpy and on every torch device.
 
@@ -156,9 +154,7 @@ def timing_of(task: EvidenceTask, lengths: Int[Array, "N 4"] | None) -> Timing:
 def samples_seen(trials: Trials, steps: Int[np.ndarray, " N"] | None = None) -> Int[np.ndarray, " N"]:
     """How many samples of the evidence have been seen in the observation of step `steps` of each trial, 0 or more.
 
-    Arguments:
-        trials: N of them.
-        steps: counted from 0; None for the last one of the trial.
+    Steps are counted from 0; None is the last one of the trial.
     """
     when = trials.timing
     last = np.asarray(when.end) - 1 if steps is None else steps

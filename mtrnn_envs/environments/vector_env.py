@@ -39,7 +39,6 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     Environment i has the stream of `seed + i`. Observations, actions and rewards are described at `EvidenceEnv`.
 
     Arguments:
-        num_envs: the number of environments.
         autoreset_mode: `AutoresetMode` or its value: "SameStep" (the default: the step that ends a trial gives the
             first observation of the next, and the last one in `info["final_obs"]`), "NextStep" or "Disabled"
             (then `reset(options={"reset_mask": mask})` begins new trials).

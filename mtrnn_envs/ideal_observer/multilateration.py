@@ -28,12 +28,9 @@ def multilaterate(
     K >= D. Units of the latents.
 
     Arguments:
-        probabilities: P(label = +1) of every task.
-        normals: unit vectors.
         offsets: distances of the boundaries from the origin, in units of the latents.
         sigma: standard deviation of the noise of one sample, in units of the latents: a number, or `[D]`.
         n_samples: t: a number, `[N]`, or `[N, K]` where answers were given at different times.
-        clip: in (0, 1/2).
 
     Raises:
         ValueError: if the normals do not span the D dimensions.

@@ -180,7 +180,7 @@ def _grid_rule(
         low = np.array([g[0] for g in grids[t - 1]])
         step = np.array([g[1] - g[0] for g in grids[t - 1]])
 
-        def wait(u: int, m: np.ndarray) -> np.ndarray:
+        def wait(u: int | np.integer, m: np.ndarray) -> np.ndarray:
             place = ((m - low) / step).T
             if task.n_dims == 1:
                 place = np.stack([place[0], np.zeros(len(m))])

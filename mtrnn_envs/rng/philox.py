@@ -63,10 +63,8 @@ class Counter:
     last bit may differ; they are computed in float64, so that draws rounded to float32 hardly ever differ.
 
     Arguments:
-        seed: a whole number, 0 or more.
         purpose: one of `mtrnn_envs.rng.seeding.PURPOSES`.
         index: which of the streams of this seed and purpose, for example one for each block of trials.
-        device: None for numpy, or a torch device.
 
     Raises:
         ValueError: if `seed` or `index` is not a whole number of 0 or more, or the purpose is unknown.

@@ -107,7 +107,6 @@ def check_probe(name: str, recording: Recording | None = None, agent: Agent | No
         name: the name of a probe, or package.module:function.
         recording: the recording to probe; if None, a small one of a fixed-duration task, or of a reaction-time task if
             the probe asks for confidence.
-        agent: the agent that was recorded.
         settings: settings of the probe, for example fewer draws of a null.
     """
     function = plugins.probe(name)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mtrnn_envs.components.boundaries.base import HALF, Boundary, SectionedBoundary
 from mtrnn_envs.utils.arrays import Array
-from mtrnn_envs.utils.validation import attribute_named
+from mtrnn_envs.utils.validation import kind_named
 
 # The parameters of a kind; a function with any others is one from latents to margins.
 OF_A_KIND = ["n_tasks", "n_dims", "seed"]
@@ -59,10 +59,7 @@ def custom_boundary(name: str, n_tasks: int, n_dims: int, seed: int) -> Boundary
         ValueError: if the name cannot be imported, cannot be called, or gives no finite margins `[N, K]`, the same ones
             each time.
     """
-    try:
-        function = attribute_named(name)
-    except Exception as error:  # importing runs a user's code, which may raise anything
-        raise ValueError(f"boundaries={name!r} cannot be imported: {error!r}") from error
+    function = kind_named("boundaries", name, {})
     if not callable(function):
         raise ValueError(f"boundaries={name!r} is not a function of latents [N, D]")
     made: Boundary | None = None

@@ -82,12 +82,9 @@ def scored(
 
     Arguments:
         make: makes the agent; see `mtrnn_envs.experiments.benchmark.agents`.
-        setting: of the suite.
         seed: of the task, the agent and the test trials.
         hidden_seed: of the randomised setting, and of the test trials.
-        raw_evidence: whether to show raw evidence (no encoder).
         budgets: trials of training, increasing; the last is that of all scores but "learning".
-        n_trials: test trials.
 
     Returns:
         `scores` (None: not measured), the `numbers` behind them, `cpu_s` of training with the last budget, `learns`
