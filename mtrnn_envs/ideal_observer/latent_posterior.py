@@ -7,6 +7,8 @@ latents (see `mtrnn_envs.ideal_observer.observer`). Arrays broadcast; units are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from typing import Any
 
 import numpy as np
@@ -27,9 +29,9 @@ def standard_errors(task: EvidenceTask, n_samples: Numbers) -> Float[np.ndarray,
     return np.asarray(task.noise_kind.standard_error(counts, np.asarray(task.sigmas)))
 
 
-def effective_samples(task: EvidenceTask, n_samples: Numbers) -> Values:
+def effective_samples(task: EvidenceTask, n_samples: Numbers | Sequence[int]) -> Values:
     """The number of independent samples that say as much as `n_samples` of the task's: fewer if they are alike."""
-    return task.noise_kind.effective_samples(n_samples)
+    return task.noise_kind.effective_samples(np.asarray(n_samples, float))
 
 
 def marginal(task: EvidenceTask, d: int, mean: Numbers, n_samples: Numbers) -> Likelihood:
