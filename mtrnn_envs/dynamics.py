@@ -63,7 +63,6 @@ def resting_observation(
     """The observation without evidence, as in the delay, float64: the cue, and the encoded zeros.
 
     Arguments:
-        task: the task.
         cue: 1 while answers do not count, as in a delay; 0 once they do; None for its value during the stimulus: 1, but
             0 in reaction-time tasks.
         context: the task that is asked, with `cueing="one"`; otherwise None.

@@ -139,12 +139,10 @@ def probe(
     """The result of the probe called `name` on `recording`.
 
     Arguments:
-        recording: of any agent.
         name: of a probe (`plugins.names("probe")`), or package.module:function.
         rng: a seed, a whole number, 0 or more, from which each probe has a generator of its own, so that its result
             does not depend on which others run; or a numpy `Generator`.
         agent: the agent that was recorded, for probes that need it (those of dynamics do).
-        settings: of the probe.
 
     Raises:
         Missing: (a `ValueError`) if the recording or the agent lacks an input that the probe requires.
@@ -187,9 +185,7 @@ def probe_all(
     """The result of each probe by name; for one that does not apply, or fails, `say` is called with the reason.
 
     Arguments:
-        recording: of any agent.
         names: of the probes; None for all that are installed.
-        rng: a seed.
         agent: the agent that was recorded, for probes that need it.
         say: receives the reason for each skipped probe.
     """
@@ -231,7 +227,7 @@ def fields_in(value: Any) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "settings"} if named else {}
 
 
-def flat_fields(value: Any) -> dict[str, Any]:
+def flat_fields(value: object) -> dict[str, Any]:
     """The fields of a result, and of mappings and dataclasses within it, as "field.key"."""
     leaves: dict[str, Any] = {}
     for name, part in fields_in(value).items():

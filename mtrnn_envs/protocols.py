@@ -36,8 +36,12 @@ class Agent(Protocol):
     """Anything with Stable-Baselines3's `predict`, on batches."""
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
         """Actions `[B, ...]` for observations `[B, F]`, and the state to pass in at the next step.
 
         Where `episode_start` `[B]` is True, a trial begins, and the state of that row must be forgotten.
@@ -61,10 +65,10 @@ class AgentPlugin(Protocol):
     Optional: `untrained(task, seed, training)`, `from_fields(values)`, `ensemble(runs, training, **how)`.
     """
 
-    Training: type[Any]  # a frozen dataclass of settings, each field with its help as metadata["help"]
+    Training: type  # a frozen dataclass of settings, each field with its help as metadata["help"]
     PRESETS: Mapping[str, Any]  # settings to start from, the default first
     train: PluginTraining
-    load: Callable[[str | Path], Any]  # the agent in the folder that was given to `train`
+    load: Callable[[str | Path], Agent]  # the agent in the folder that was given to `train`
 
 
 class PluginTraining(Protocol):
@@ -72,7 +76,7 @@ class PluginTraining(Protocol):
 
     def __call__(
         self, task: EvidenceTask, seed: int, training: Any, *, folder: Path, progress: bool, metrics: Metrics | None
-    ) -> Any:
+    ) -> Agent:
         """The trained agent, saved in `folder`, and loaded from there if the same run is finished.
 
         `metrics` gives numbers to show during training; the agent's `evaluation`, numbers by name, is reported. Raises

@@ -65,7 +65,9 @@ class Recorder:
         if probabilities is not None:
             self.probabilities = self._keep(self.probabilities, at, envs, probabilities)
 
-    def _keep(self, kept: np.ndarray | None, at: Any, envs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def _keep(
+        self, kept: np.ndarray | None, at: tuple[np.ndarray, np.ndarray], envs: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
         if kept is None:
             kept = np.full((*self.valid.shape, values.shape[1]), np.nan, np.float32)
         kept[at] = values[envs]

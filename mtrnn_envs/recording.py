@@ -88,17 +88,19 @@ class Recording:
     def __len__(self) -> int:
         return len(self.latents)
 
+    def _arrays(self) -> dict[str, Any]:
+        return {name: value for name in AXES if (value := getattr(self, name)) is not None}
+
     def _summary(self) -> dict[str, str]:
         """What a user wants to see of it at a glance, by name."""
         about = self.metadata
-        shapes = {name: list(getattr(self, name).shape) for name in AXES if getattr(self, name) is not None}
         return {
             "task": repr(self.task) if "task" in about else "unknown",
             "agent": str(about.get("agent")),
             "trials": f"{len(self)}, " + ", ".join(f"{key}={about.get(key)!r}" for key in ("seed", "split", "n_envs")),
             "accuracy": f"{self.correct.mean():.3f}",
             "mean reward": f"{self.rewards.sum(axis=1).mean():.3f}",
-            "arrays": ", ".join(f"{name} {shape}" for name, shape in shapes.items()),
+            "arrays": ", ".join(f"{name} {list(value.shape)}" for name, value in self._arrays().items()),
         }
 
     def __repr__(self) -> str:
@@ -162,9 +164,8 @@ class Recording:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes an npz file (compressed, no pickle; the metadata is JSON in it), whole or not at all."""
-        arrays = {name: getattr(self, name) for name in AXES if getattr(self, name) is not None}
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, metadata=np.array(json.dumps(self.metadata)), **arrays)
+            np.savez_compressed(file, metadata=np.array(json.dumps(self.metadata)), **self._arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recording:
@@ -192,11 +193,7 @@ class Recording:
             import xarray  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ImportError("to_xarray() needs xarray: pip install xarray") from error
-        variables = {
-            name: (("trial", *axes), getattr(self, name))
-            for name, axes in AXES.items()
-            if getattr(self, name) is not None
-        }
+        variables = {name: (("trial", *AXES[name]), value) for name, value in self._arrays().items()}
         times = ("time", np.arange(self.valid.shape[1]) * self.task.dt, {"units": "ms"})
         return xarray.Dataset(variables, {"time": times}, {"metadata": json.dumps(self.metadata)})
 
@@ -212,9 +209,7 @@ def record(agent: Agent, env: gym.Env | VectorEnv, n_trials: int, seed: int, det
             or else the last layer's h of a state (h, c) of `[layers, B, H]` (as of sb3_contrib's RecurrentPPO), or a
             state that is one array `[B, H]`.
         env: a Gymnasium environment of this package, or a vector environment of them (any autoreset mode).
-        n_trials: how many trials, 1 or more.
         seed: the seed that the environment is reset with; environment i of a vector has `seed + i`.
-        deterministic: handed to `predict`.
 
     Raises:
         ValueError: if an argument is not allowed, or the agent does not fit the environment.
@@ -301,7 +296,7 @@ def _check(agent: Agent, env: object, n_trials: int, seed: int) -> None:
 
 def attribute_of(env: gym.Env | VectorEnv, name: str) -> Any:
     """An attribute of the environment inside of any wrappers, or of the first one of a vector; None if absent."""
-    inner: Any = env.unwrapped
+    inner = env.unwrapped
     if isinstance(inner, SyncVectorEnv | AsyncVectorEnv):
         try:
             return inner.get_attr(name)[0]
@@ -342,6 +337,7 @@ def hidden_of(agent: Agent, state: Any, n: int) -> np.ndarray | None:
 def _metadata(
     agent: Agent, env: gym.Env | VectorEnv, task: EvidenceTask, seed: int, n_envs: int, deterministic: bool
 ) -> dict[str, Any]:
+    versions = {"mtrnn_envs": __version__, "gymnasium": gym.__version__, "numpy": np.__version__}
     return {
         "schema": SCHEMA,
         "task": json.loads(task.to_json()),
@@ -350,10 +346,5 @@ def _metadata(
         "split": attribute_of(env, "split"),
         "n_envs": int(n_envs),
         "deterministic": bool(deterministic),
-        "versions": {
-            "mtrnn_envs": __version__,
-            "gymnasium": gym.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions | {"python": platform.python_version()},
     }

@@ -8,14 +8,14 @@ each side. In tasks without confidence Q = 1: option 1 is -1 and option 2 is +1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
 from mtrnn_envs.components import rewards
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.timing import Timing
+from mtrnn_envs.timing import Steps, Timing
 from mtrnn_envs.trials import Trials
 from mtrnn_envs.utils.arrays import column
 
@@ -126,7 +126,7 @@ def choices(task: EvidenceTask, option: Int[np.ndarray, "*N"]) -> Int8[np.ndarra
 def score(
     task: EvidenceTask,
     trials: LabelsAndTiming | Trials,
-    t: Any,
+    t: Steps,
     action: Int[np.ndarray, "N M"],
     committed: Commitments | None = None,
 ) -> Outcome:
@@ -220,7 +220,7 @@ def expected_rewards(
     return np.maximum(best, 0) if task.withhold else best, right
 
 
-def best_options(task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]) -> Any:
+def best_options(task: EvidenceTask, probabilities: Float[np.ndarray, "*N"]) -> Int[np.ndarray, "*N"]:
     """The response option, from 1, with the highest mean reward given P(label = +1)."""
     table = task.reward_table[:, 1:]
     p = np.asarray(probabilities)[..., None]
@@ -239,7 +239,7 @@ def _refuse(action: Int[np.ndarray, "N M"], sizes: Int[np.ndarray, " M"]) -> NoR
 def _score_reaction_time(
     task: EvidenceTask,
     trials: LabelsAndTiming | Trials,
-    t: Any,
+    t: Steps,
     action: Int[np.ndarray, "N M"],
     committed: Commitments | None,
 ) -> Outcome:

@@ -35,7 +35,6 @@ class Stream:
     """An endless stream of trials of `task`; streams of another split or seed share no draw with it.
 
     Arguments:
-        task: the task.
         split: "train", "validation" or "test".
         seed: a whole number, 0 or more; or the numpy `Generator` to draw the trials from.
     """
@@ -69,11 +68,6 @@ class Streams:
 
     Their blocks share one set of arrays: trial r of the block of stream i is row r n + i, so that trials that run
     together lie together.
-
-    Arguments:
-        task: the task.
-        split: "train", "validation" or "test".
-        n: how many streams.
     """
 
     def __init__(self, task: EvidenceTask, split: str, n: int) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mtrnn_envs.components.boundaries import Linear
+from mtrnn_envs.timing import Steps
 from mtrnn_envs.trials import Trials
-from mtrnn_envs.utils.arrays import arange, cast, column, empty_like, like
+from mtrnn_envs.utils.arrays import Array, arange, cast, column, empty_like, like
 
 
 class Targets(NamedTuple):
@@ -23,8 +24,8 @@ class Targets(NamedTuple):
         valid: which steps belong to the trial, `[N, T]`; the loss leaves the others out.
     """
 
-    values: Float[Any, "N T A"]
-    valid: Bool[Any, "N T"]
+    values: Float[Array, "N T A"]
+    valid: Bool[Array, "N T"]
 
 
 def targets(trials: Trials, kind: str, bound: float = 5.0) -> Targets:
@@ -51,13 +52,13 @@ def targets(trials: Trials, kind: str, bound: float = 5.0) -> Targets:
     return Targets(values, _before(trials, trials.timing.end))
 
 
-def _before(trials: Trials, step: Any) -> Bool[Any, "N T"]:
+def _before(trials: Trials, step: Steps) -> Bool[Array, "N T"]:
     """Which steps come before `step`, an int or `[N]`."""
     steps = arange(trials.task.n_steps, trials.noise) + 0 * arange(len(trials), trials.noise)[:, None]
     return steps < column(step)
 
 
-def labels_from(trials: Trials, step: Any, out: Float[Any, "N T A"]) -> None:
+def labels_from(trials: Trials, step: Steps, out: Float[Array, "N T A"]) -> None:
     """Fills `out` with 1/2 before `step`, an int or `[N]`, and the label, 0 or 1, from then on."""
     out[...] = cast(trials.asked > 0, "float32")[:, None]
     if trials.lengths is None:
@@ -66,7 +67,7 @@ def labels_from(trials: Trials, step: Any, out: Float[Any, "N T A"]) -> None:
         out[_before(trials, step)] = 0.5
 
 
-def accumulators(trials: Trials, bound: float, out: Float[Any, "N T A"]) -> None:
+def accumulators(trials: Trials, bound: float, out: Float[Array, "N T A"]) -> None:
     """Fills `out` with the bounded accumulators of the free-reaction-time task of arXiv:2407.11249.
 
         a_k(t) = sum of normals[k] · X(s) - offsets[k] over the stimulus steps s <= t,    out = (1 + a / bound) / 2
@@ -98,24 +99,24 @@ def accumulators(trials: Trials, bound: float, out: Float[Any, "N T A"]) -> None
 
 def _accumulate(
     boundary: Linear,
-    context: Int[Any, " N"] | None,
-    evidence: Float[Any, "N S D"],
-    live: Bool[Any, "N S"] | None,
+    context: Int[Array, " N"] | None,
+    evidence: Float[Array, "N S D"],
+    live: Bool[Array, "N S"] | None,
     bound: float,
-    out: Float[Any, "N S A"],
+    out: Float[Array, "N S A"],
 ) -> None:
     """Fills `out` with (1 + a / bound) / 2 after each row of `evidence`, of which those that are not `live` are void.
 
     The state is kept on that scale, where 0 and 1 are the bounds without rounding.
     """
 
-    def scaled(values: np.ndarray) -> Any:
+    def scaled(values: np.ndarray) -> Array:
         """`values` `[K]` of the tasks that are asked: as they are, or `[N, 1]`."""
         scaled = like(values * (0.5 / bound), evidence)
         return scaled if context is None else scaled[context][:, None]
 
     normals, offsets = [scaled(values) for values in boundary.normals.T], scaled(boundary.offsets)
-    state: Any = 0.5
+    state: float | Array = 0.5
     for s in range(evidence.shape[1]):
         # Added up dimension by dimension, as in `Linear.margins`.
         change = evidence[:, s, :1] * normals[0]
@@ -130,7 +131,7 @@ def _accumulate(
 
 
 # A kind is one entry: what fills the values of trials, of whatever kind and strides.
-KINDS: dict[str, Callable[[Trials, float, Any], None]] = {
+KINDS: dict[str, Callable[[Trials, float, Array], None]] = {
     "decision": lambda trials, bound, out: labels_from(trials, trials.timing.go, out),
     "stimulus": lambda trials, bound, out: labels_from(trials, trials.timing.stimulus_on, out),
     "accumulator": accumulators,

@@ -101,7 +101,7 @@ class EvidenceTask:
             object.__setattr__(self, name, value)
         _ = self.boundary, self.reward_table  # a kind that cannot be had raises
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickled as its fields alone: what they name may not be picklable, and is built anew."""
         return EvidenceTask.from_fields, ({field.name: getattr(self, field.name) for field in fields(self)},)
 
@@ -273,14 +273,14 @@ def _check_together(f: dict[str, Any], timed: bool) -> None:
         raise ValueError(f"commit='common' needs a reaction-time payoff, one of {timed_rules}")
 
 
-def _real(name: str, value: Any, low: float, high: float, closed: bool) -> float:
+def _real(name: str, value: object, low: float, high: float, closed: bool) -> float:
     number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     if not (low < number < high or (closed and number == low)):
         raise ValueError(f"{name}={value!r} is not a number in {'[' if closed else '('}{low}, {high})")
     return number
 
 
-def _sigma(value: Any, n_dims: int, encoder_noise: float) -> float | tuple[float, ...]:
+def _sigma(value: object, n_dims: int, encoder_noise: float) -> float | tuple[float, ...]:
     zero_allowed = encoder_noise > 0
     if not isinstance(value, list | tuple):
         return _real("sigma", value, 0, math.inf, zero_allowed)
@@ -291,7 +291,7 @@ def _sigma(value: Any, n_dims: int, encoder_noise: float) -> float | tuple[float
     return tuple(_real("sigma", v, 0, math.inf, zero_allowed) for v in value)
 
 
-def _orthants(value: Any, n_dims: int) -> tuple[str, ...]:
+def _orthants(value: object, n_dims: int) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(
         isinstance(o, str) and len(o) == n_dims and set(o) <= {"+", "-"} for o in value
     ):
@@ -303,7 +303,7 @@ def _orthants(value: Any, n_dims: int) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _period(name: str, value: Any, payoff: str, timed: bool) -> Period:
+def _period(name: str, value: object, payoff: str, timed: bool) -> Period:
     if timed and name in ("delay", "decision"):
         if value != 0:
             raise ValueError(

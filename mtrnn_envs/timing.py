@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+Steps: TypeAlias = Any  # an int, or an array [N] of numpy or torch
 
 
 class Periods(NamedTuple):
-    """Lengths of the four periods in steps; ints, or arrays `[N]` where they are drawn per trial."""
+    """Lengths of the four periods in steps; arrays where they are drawn per trial."""
 
-    fixation: Any
-    stimulus: Any
-    delay: Any
-    decision: Any
+    fixation: Steps
+    stimulus: Steps
+    delay: Steps
+    decision: Steps
 
 
 class Timing(NamedTuple):
-    """Steps at which things happen, counted from 0; ints, or arrays `[N]` where periods are drawn per trial.
+    """Steps at which things happen, counted from 0; arrays where periods are drawn per trial.
 
     Attributes:
         stimulus_on: the first step with evidence.
@@ -24,10 +26,10 @@ class Timing(NamedTuple):
         end: the number of steps of the trial.
     """
 
-    stimulus_on: Any
-    stimulus_off: Any
-    go: Any
-    end: Any
+    stimulus_on: Steps
+    stimulus_off: Steps
+    go: Steps
+    end: Steps
 
 
 def timing(periods: Periods, reaction_time: bool) -> Timing:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Int8
@@ -19,8 +18,8 @@ from mtrnn_envs.components.latents import draw_latents
 from mtrnn_envs.rng.fill import fill_integers, fill_normal
 from mtrnn_envs.rng.philox import Counter
 from mtrnn_envs.task import EvidenceTask
-from mtrnn_envs.timing import Periods, Timing, timing
-from mtrnn_envs.utils.arrays import arange, cast, empty, empty_like, like, namespace
+from mtrnn_envs.timing import Periods, Steps, Timing, timing
+from mtrnn_envs.utils.arrays import AnyGenerator, Array, arange, cast, empty, empty_like, like, namespace
 from mtrnn_envs.utils.validation import check_int
 
 
@@ -38,36 +37,36 @@ class Trials:
     """
 
     task: EvidenceTask
-    latents: Float[Any, "N D"]
-    noise: Float[Any, "N S D"]
-    encoder_noise: Float[Any, "N S F"] | None = None
-    lengths: Int[Any, "N 4"] | None = None
-    context: Int[Any, " N"] | None = None
+    latents: Float[Array, "N D"]
+    noise: Float[Array, "N S D"]
+    encoder_noise: Float[Array, "N S F"] | None = None
+    lengths: Int[Array, "N 4"] | None = None
+    context: Int[Array, " N"] | None = None
 
     def __len__(self) -> int:
         return len(self.latents)
 
-    def __getitem__(self, rows: Any) -> Trials:
+    def __getitem__(self, rows: slice | Array) -> Trials:
         """The trials of `rows`: a slice, a mask or an array of indices."""
         return Trials(self.task, *(None if v is None else v[rows] for v in self._drawn))
 
-    def put(self, rows: Any, trials: Trials) -> None:
+    def put(self, rows: slice | Array, trials: Trials) -> None:
         """Overwrites what was drawn for the trials of `rows`, which must not have been looked at, with `trials`."""
         for mine, theirs in zip(self._drawn, trials._drawn, strict=True):
             if mine is not None:
                 mine[rows] = theirs
 
     @property
-    def _drawn(self) -> tuple[Any, ...]:
+    def _drawn(self) -> tuple[Array | None, ...]:
         return self.latents, self.noise, self.encoder_noise, self.lengths, self.context
 
     @cached_property
-    def labels(self) -> Int8[Any, "N K"]:
+    def labels(self) -> Int8[Array, "N K"]:
         """The right answer to every task, +1 or -1."""
         return labels_of(self.task.boundary, self.latents)
 
     @cached_property
-    def asked(self) -> Int8[Any, "N A"]:
+    def asked(self) -> Int8[Array, "N A"]:
         """The labels of the tasks that are asked: all of them, or the cued one."""
         return asked(self.labels, self.context)
 
@@ -77,22 +76,20 @@ class Trials:
         return timing_of(self.task, self.lengths)
 
     @cached_property
-    def n_samples(self) -> Any:
+    def n_samples(self) -> Steps:
         """The number of stimulus steps: an int, or `[N]` where it is drawn per trial."""
         return self.timing.stimulus_off - self.timing.stimulus_on
 
     @cached_property
-    def evidence(self) -> Float[Any, "N S D"]:
+    def evidence(self) -> Float[Array, "N S D"]:
         """The noisy evidence of every stimulus step, x* + sigma noise, before the encoder; float32."""
         return scaled_noise(self.task, self.noise) + cast(self.latents, "float32")[:, None]
 
 
-def sample(task: EvidenceTask, n: int, rng: Any) -> Trials:
+def sample(task: EvidenceTask, n: int, rng: AnyGenerator) -> Trials:
     """Draws `n` trials of `task` from `rng`.
 
     Arguments:
-        task: what they are trials of.
-        n: their number.
         rng: a numpy `Generator`; a torch one (then tensors, on its device); or a `mtrnn_envs.rng.philox.Counter`, which
             draws the same trials in numpy and on every torch device.
 
@@ -118,7 +115,7 @@ def concatenate(parts: Sequence[Trials]) -> Trials:
     return Trials(parts[0].task, *(None if column[0] is None else join(column) for column in columns))
 
 
-def allocate(task: EvidenceTask, n: int, rng: Any) -> Trials:
+def allocate(task: EvidenceTask, n: int, rng: AnyGenerator) -> Trials:
     """`n` trials whose arrays are yet to be drawn; `rng` says of which kind they are."""
     s = task.longest.stimulus
     return Trials(
@@ -131,7 +128,7 @@ def allocate(task: EvidenceTask, n: int, rng: Any) -> Trials:
     )
 
 
-def draw(trials: Trials, rng: Any) -> None:
+def draw(trials: Trials, rng: AnyGenerator) -> None:
     """Draws everything random in `trials` from `rng`, in place."""
     task = trials.task
     draw_latents(task.latent_correlation, task.excluded_orthants, trials.latents, rng)
@@ -149,7 +146,7 @@ def draw(trials: Trials, rng: Any) -> None:
         fill_integers(trials.context, 0, task.n_tasks - 1, rng)
 
 
-def timing_of(task: EvidenceTask, lengths: Int[Any, "N 4"] | None) -> Timing:
+def timing_of(task: EvidenceTask, lengths: Int[Array, "N 4"] | None) -> Timing:
     """When the periods begin, from the lengths `[N, 4]` of trials, or from the task where they are fixed."""
     return task.timing if lengths is None else timing(Periods(*lengths.T), task.reaction_time)
 
@@ -157,9 +154,7 @@ def timing_of(task: EvidenceTask, lengths: Int[Any, "N 4"] | None) -> Timing:
 def samples_seen(trials: Trials, steps: Int[np.ndarray, " N"] | None = None) -> Int[np.ndarray, " N"]:
     """How many samples of the evidence have been seen in the observation of step `steps` of each trial, 0 or more.
 
-    Arguments:
-        trials: N of them.
-        steps: counted from 0; None for the last one of the trial.
+    Steps are counted from 0; None is the last one of the trial.
     """
     when = trials.timing
     last = np.asarray(when.end) - 1 if steps is None else steps
@@ -167,17 +162,17 @@ def samples_seen(trials: Trials, steps: Int[np.ndarray, " N"] | None = None) -> 
     return np.broadcast_to(seen, len(trials)).astype(np.int64)
 
 
-def asked(labels: Int8[Any, "N K"], context: Int[Any, " N"] | None) -> Int8[Any, "N A"]:
+def asked(labels: Int8[Array, "N K"], context: Int[Array, " N"] | None) -> Int8[Array, "N A"]:
     """The labels of the tasks that are asked: all, or only the one that `context` names."""
     return labels if context is None else labels[arange(len(labels), labels), context][:, None]
 
 
-def scaled_noise(task: EvidenceTask, noise: Float[Any, "N S D"]) -> Float[Any, "N S D"]:
+def scaled_noise(task: EvidenceTask, noise: Float[Array, "N S D"]) -> Float[Array, "N S D"]:
     """sigma noise, in float32."""
     return noise * (task.sigma if isinstance(task.sigma, float) else like(np.asarray(task.sigma), noise))
 
 
-def observe(trials: Trials, out: Any = None) -> Float[Any, "N T F"]:
+def observe(trials: Trials, out: Array = None) -> Float[Array, "N T F"]:
     """The observations of every step, float32: the cue, the evidence (encoded), and the one-hot context.
 
     The cue is 1 until answers count and 0 from then on; the evidence is 0 outside the stimulus. Steps beyond the end
@@ -198,7 +193,7 @@ def observe(trials: Trials, out: Any = None) -> Float[Any, "N T F"]:
     return out
 
 
-def _observe_fixed(trials: Trials, cue: Any, shown: Any) -> None:
+def _observe_fixed(trials: Trials, cue: Array, shown: Array) -> None:
     """Cue and evidence of trials that all have the same periods."""
     task, when = trials.task, trials.timing
     cue[:, : when.go] = 1
@@ -223,7 +218,7 @@ def _observe_fixed(trials: Trials, cue: Any, shown: Any) -> None:
                 stimulus[rows, :, d] = scaled[:, :, d] + latents[rows, d, None]
 
 
-def _observe_drawn(trials: Trials, cue: Any, shown: Any) -> None:
+def _observe_drawn(trials: Trials, cue: Array, shown: Array) -> None:
     """Cue and evidence of trials whose periods differ."""
     task, when = trials.task, trials.timing
     steps, rows = arange(task.n_steps, trials.noise), arange(len(trials), trials.noise)[:, None]

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs.rng.seeding import generator
+from mtrnn_envs.utils.arrays import Array
+
+if TYPE_CHECKING:
+    import torch
 
 N_HIDDEN = 100
 N_ENCODED = 40
@@ -24,8 +28,8 @@ CHUNK = 512
 class Layer(NamedTuple):
     """Weights `[in, out]` and biases `[out]`."""
 
-    weight: Any
-    bias: Any
+    weight: Array
+    bias: Array
 
 
 @lru_cache(maxsize=64)
@@ -33,13 +37,13 @@ def layers(n_dims: int, seed: int) -> tuple[Layer, ...]:
     """Weights `[in, out]` and biases `[out]` of the three layers, float32, drawn from `seed`."""
     rng, sizes = generator(seed, "encoder"), (n_dims, N_HIDDEN, N_HIDDEN, N_ENCODED)
 
-    def uniform(fan_in: int, shape: Any) -> np.ndarray:
+    def uniform(fan_in: int, shape: int | tuple[int, int]) -> np.ndarray:
         return (rng.uniform(-1, 1, shape) / np.sqrt(fan_in)).astype(np.float32)
 
     return tuple(Layer(uniform(i, (i, o)), uniform(i, o)) for i, o in pairwise(sizes))
 
 
-def encode(kind: str, seed: int, evidence: Float[Any, "*N D"]) -> Float[Any, "*N F"]:
+def encode(kind: str, seed: int, evidence: Float[Array, "*N D"]) -> Float[Array, "*N F"]:
     """The output of the encoder `kind` with the weights of `seed`, for each row of `evidence`; float32.
 
     It is equal in numpy and torch to rounding.
@@ -84,13 +88,13 @@ def _encode_numpy(kind: str, seed: int, rows: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _torch_layers(n_dims: int, seed: int, device: Any) -> tuple[Layer, ...]:
+def _torch_layers(n_dims: int, seed: int, device: torch.device) -> tuple[Layer, ...]:
     import torch
 
     return tuple(Layer(*(torch.as_tensor(v, device=device) for v in layer)) for layer in layers(n_dims, seed))
 
 
-def _encode_torch(kind: str, seed: int, rows: Any) -> Any:
+def _encode_torch(kind: str, seed: int, rows: torch.Tensor) -> torch.Tensor:
     import torch
 
     *hidden_layers, last = _torch_layers(rows.shape[1], seed, rows.device)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from mtrnn_envs.rng.fill import fill_normal, fill_uniform
 from mtrnn_envs.rng.seeding import generator
-from mtrnn_envs.utils.arrays import arange, cast, empty, like, namespace, normal_cdf
+from mtrnn_envs.utils.arrays import AnyGenerator, Array, arange, cast, empty, like, namespace, normal_cdf
 
 # Of a latent: it is uniform on an interval of length 1.
 PRIOR_VARIANCE = 1 / 12
 
 
-def draw_latents(correlation: float, excluded: tuple[str, ...], out: Float[Any, "N D"], rng: Any) -> None:
+def draw_latents(correlation: float, excluded: tuple[str, ...], out: Float[Array, "N D"], rng: AnyGenerator) -> None:
     """Fills `out` (float64) from the prior: each latent uniform on [-0.5, 0.5).
 
     With `correlation` c the latents are coupled by a Gaussian copula: x_i = Phi(g_i) - 1/2 with unit normals g
@@ -34,7 +33,7 @@ def draw_latents(correlation: float, excluded: tuple[str, ...], out: Float[Any, 
         left = left[in_orthants(fresh, excluded)]
 
 
-def in_orthants(latents: Float[Any, "N D"], orthants: tuple[str, ...]) -> Bool[Any, " N"]:
+def in_orthants(latents: Float[Array, "N D"], orthants: tuple[str, ...]) -> Bool[Array, " N"]:
     """Whether each row lies in one of `orthants`, written as signs: `"+-"` is x_1 > 0, x_2 <= 0."""
     positive = cast(latents > 0, "int64")
     code = positive[:, 0]
@@ -52,7 +51,7 @@ def share_left(n_dims: int, correlation: float, orthants: tuple[str, ...], n: in
     return 1 - float(np.mean(in_orthants(normals, orthants)))
 
 
-def _draw_all(correlation: float, out: Any, rng: Any) -> None:
+def _draw_all(correlation: float, out: Array, rng: AnyGenerator) -> None:
     if correlation == 0:
         fill_uniform(out, rng)
     else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mtrnn_envs.utils.validation import attribute_named
+from mtrnn_envs.utils.validation import kind_named
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,7 @@ def build(kind: str) -> RewardRule:
     Raises:
         ValueError: if the kind is unknown, or a user's own does not import or is not a `RewardRule`.
     """
-    if kind in KINDS:
-        return KINDS[kind]
-    if ":" not in kind:
-        raise ValueError(f"payoff={kind!r} is not one of {sorted(KINDS)} nor of the form 'module:attribute'")
-    try:
-        rule = attribute_named(kind)
-    except Exception as error:  # importing runs a user's code, which may raise anything
-        raise ValueError(f"payoff={kind!r} cannot be imported: {error!r}") from error
+    rule = kind_named("payoff", kind, KINDS)
     if not isinstance(rule, RewardRule):
         raise ValueError(f"payoff={kind!r} is a {type(rule).__name__}; a mtrnn_envs.components.RewardRule is needed")
     return rule

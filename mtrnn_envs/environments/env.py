@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from mtrnn_envs.environments.rendering import Window, checked_render_mode, draw
-from mtrnn_envs.environments.spaces import action_space, as_actions, observation_space
+from mtrnn_envs.environments.spaces import Infos, action_space, as_actions, observation_space
 from mtrnn_envs.reward import LabelsAndTiming, choices, open_commitments, response_options, score, task_outcomes
 from mtrnn_envs.rng.seeding import seeded
 from mtrnn_envs.stream import Stream, shown_task
@@ -125,7 +125,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         self._trials: Trials | None = None
         self._t, self._first_scored, self._over = -1, 0, True
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, Infos]:
         """Begins the next trial of the stream; with `seed`, the first trial of the stream of that seed."""
         if seed is not None or self._np_random is None:
             self._np_random, self._np_random_seed = seeded(seed, self.split)
@@ -148,7 +148,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             self.render()
         return self._observations[0], info
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, Infos]:
         """Answers the last observation with `action`; gives the next one."""
         t = self._t
         if 0 <= t < self._first_scored:
@@ -158,7 +158,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             return self._observations[t + 1], 0.0, False, False, {}
         return self._step_scored(t, action)
 
-    def render(self) -> Any:
+    def render(self) -> np.ndarray | None:
         """A picture of the trial so far (`[480, 640, 3]` uint8), or None after showing it in a window."""
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: gym.make(..., render_mode='rgb_array')")
@@ -179,7 +179,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
             self._window.close()
             self._window = None
 
-    def _step_scored(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def _step_scored(self, t: int, action: Any) -> tuple[np.ndarray, float, bool, bool, Infos]:
         """A step on which the action may count."""
         if self._over:
             raise gym.error.ResetNeeded("no trial is on: call reset() before step()")
@@ -187,7 +187,7 @@ class EvidenceEnv(gym.Env[np.ndarray, Any]):
         outcome = score(self.task, self._question, t, actions, self._committed)
         self._t = t + 1
         self._committed, self._over = outcome.committed, bool(outcome.ended[0])
-        info: dict[str, Any] = {}
+        info: Infos = {}
         if self._over or (t >= self._question.timing.go and not self.task.reaction_time):
             paid = task_outcomes(self.task, self._question, outcome)
             info = {"task_reward": paid.task_reward[0], "correct": paid.correct[0]}

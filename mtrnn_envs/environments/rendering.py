@@ -58,7 +58,6 @@ def draw(trial: Trials, step: int, answers: Int[np.ndarray, " A"] | None = None)
     orthants it is that of a flat prior.
 
     Arguments:
-        trial: one trial.
         step: the step whose observation is shown, counted from 0; the length of the trial or more once it is over.
         answers: the answers so far, +1 or -1, 0 where there is none; None for no answers at all.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
@@ -10,6 +10,8 @@ from jaxtyping import Int
 
 from mtrnn_envs.reward import action_sizes, is_discrete
 from mtrnn_envs.task import EvidenceTask
+
+Infos: TypeAlias = dict[str, Any]  # of Gymnasium: values, or arrays over environments, by name
 
 
 def observation_space(task: EvidenceTask) -> spaces.Box:
@@ -19,7 +21,7 @@ def observation_space(task: EvidenceTask) -> spaces.Box:
     return spaces.Box(low, high, dtype=np.float32)
 
 
-def action_space(task: EvidenceTask) -> spaces.Space[Any]:
+def action_space(task: EvidenceTask) -> spaces.MultiBinary | spaces.Discrete | spaces.MultiDiscrete:
     """One component for each answer (see `mtrnn_envs.reward.action_sizes`); `Discrete` where there is only one."""
     sizes = action_sizes(task)
     if task.action_encoding == "multi_binary":
@@ -27,7 +29,7 @@ def action_space(task: EvidenceTask) -> spaces.Space[Any]:
     return spaces.Discrete(sizes[0]) if is_discrete(task) else spaces.MultiDiscrete(sizes)
 
 
-def as_actions(task: EvidenceTask, action: Any, batch: tuple[()] | tuple[int]) -> Int[np.ndarray, "N M"]:
+def as_actions(task: EvidenceTask, action: object, batch: tuple[()] | tuple[int]) -> Int[np.ndarray, "N M"]:
     """Actions as an integer array `[N, M]`; `batch` is `(N,)` for those of a vector, `()` for those of one environment.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium as gym
 import numpy as np
@@ -11,7 +11,7 @@ from gymnasium.vector.utils import batch_space
 
 from mtrnn_envs.environments.lockstep import Lockstep
 from mtrnn_envs.environments.rendering import checked_render_mode, draw
-from mtrnn_envs.environments.spaces import action_space, as_actions, observation_space
+from mtrnn_envs.environments.spaces import Infos, action_space, as_actions, observation_space
 from mtrnn_envs.reward import (
     Commitments,
     LabelsAndTiming,
@@ -28,11 +28,9 @@ from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import observe, timing_of
 from mtrnn_envs.utils.validation import check_int
 
-METADATA: dict[str, Any] = {
-    "render_modes": ["rgb_array"],
-    "render_fps": 10,
-    "autoreset_mode": AutoresetMode.SAME_STEP,
-}
+Step: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos]
+
+METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.SAME_STEP}
 
 
 class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -41,7 +39,6 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     Environment i has the stream of `seed + i`. Observations, actions and rewards are described at `EvidenceEnv`.
 
     Arguments:
-        num_envs: the number of environments.
         autoreset_mode: `AutoresetMode` or its value: "SameStep" (the default: the step that ends a trial gives the
             first observation of the next, and the last one in `info["final_obs"]`), "NextStep" or "Disabled"
             (then `reset(options={"reset_mask": mask})` begins new trials).
@@ -109,7 +106,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[np.ndarray, Infos]:
         """Begins a new trial in every environment, or in those of `options["reset_mask"]`.
 
         With `seed`, environment i starts the stream of `seed + i`, or of `seed[i]` if it is a list.
@@ -133,7 +130,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         infos = self._begin(rows)
         return self._schedule[:, self._now].copy(), infos
 
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: np.ndarray) -> Step:
         """Answers the last observations; gives the next ones. Actions on steps that do not count are ignored."""
         lockstep = self._lockstep
         if lockstep is None:
@@ -170,7 +167,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     # Trials in lockstep.
 
-    def _next_in_lockstep(self) -> tuple[np.ndarray, dict[str, Any]]:
+    def _next_in_lockstep(self) -> tuple[np.ndarray, Infos]:
         """Begins the next trial of all environments; gives their observations and infos."""
         if self._lockstep is None:
             self._lockstep = Lockstep(self.task, self.num_envs)
@@ -192,9 +189,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._over[...] = False
         self._lockstep = None
 
-    def _step_in_lockstep(
-        self, lockstep: Lockstep, actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def _step_in_lockstep(self, lockstep: Lockstep, actions: np.ndarray) -> Step:
         """A decision step of all trials."""
         question = LabelsAndTiming(lockstep.asked, self.task.timing)
         actions = as_actions(self.task, actions, (self.num_envs,))
@@ -211,7 +206,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     # Trials at steps of their own.
 
-    def _begin(self, rows: np.ndarray) -> dict[str, Any]:
+    def _begin(self, rows: np.ndarray) -> Infos:
         """Begins the next trial of the environments `rows`; gives their infos."""
         self._streams.advance(rows)
         trials = self._streams.trials(rows)
@@ -232,7 +227,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             values["context"] = trials.context
         return self._spread(rows, values)
 
-    def _step_apart(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def _step_apart(self, actions: np.ndarray) -> Step:
         """A step of trials that are each at a step of their own."""
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
         actions = as_actions(self.task, actions, (self.num_envs,))
@@ -277,7 +272,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             level = response_options(self.task, actions) if outcome.committed is None else outcome.committed.options
             self._answers = choices(self.task, level)
 
-    def _outcomes(self, rows: np.ndarray, outcome: Outcome) -> dict[str, Any]:
+    def _outcomes(self, rows: np.ndarray, outcome: Outcome) -> Infos:
         """The infos of the decisions of the environments `rows`."""
         lengths = None if self._lengths is None else self._lengths[rows]
         question = LabelsAndTiming(self._asked[rows], timing_of(self.task, lengths))
@@ -290,7 +285,7 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             values["response_step"] = committed.response_steps
         return self._spread(rows, values)
 
-    def _final(self, rows: np.ndarray | None, infos: dict[str, Any]) -> dict[str, Any]:
+    def _final(self, rows: np.ndarray | None, infos: Infos) -> Infos:
         """The last observations (zeros) and infos of trials that ended, as SAME_STEP gives them."""
         mask = self._mask(rows)
         last = np.zeros((self.num_envs if rows is None else len(rows), self.task.n_features), np.float32)
@@ -300,9 +295,9 @@ class EvidenceVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             final[rows] = some
         return {"final_obs": final, "_final_obs": mask, "final_info": infos, "_final_info": mask.copy()}
 
-    def _spread(self, rows: np.ndarray | None, values: dict[str, np.ndarray]) -> dict[str, Any]:
+    def _spread(self, rows: np.ndarray | None, values: dict[str, np.ndarray]) -> Infos:
         """Infos of some environments (or of all: None) in arrays for all, each with its mask, as Gymnasium wants."""
-        infos: dict[str, Any] = {}
+        infos: Infos = {}
         for key, value in values.items():
             infos[key] = value
             if rows is not None:

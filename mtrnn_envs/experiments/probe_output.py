@@ -19,7 +19,7 @@ from mtrnn_envs.utils.atomic_write import atomic_write
 LONGEST = 512  # numbers of a curve
 
 
-def curves(result: Any) -> dict[str, list[float]]:
+def curves(result: object) -> dict[str, list[float]]:
     """The fields of a result that are arrays of at most `LONGEST` real numbers, by name; without nulls."""
     return {
         name: value.astype(float).tolist()
@@ -29,7 +29,7 @@ def curves(result: Any) -> dict[str, list[float]]:
     }
 
 
-def words(result: Any) -> dict[str, str]:
+def words(result: object) -> dict[str, str]:
     """The fields of a result that are texts, such as a verdict, or the method of an upper bound."""
     return {name: value for name, value in fields_in(result).items() if isinstance(value, str) and value}
 
@@ -84,7 +84,7 @@ def write(results: Mapping[str, Any], recording: Recording, folder: Path, say: C
             say(f"{name}: no figure: {type(error).__name__}: {error}")
 
 
-def _earlier(path: Path, about: Any) -> dict[str, Any]:
+def _earlier(path: Path, about: object) -> dict[str, Any]:
     """The results in a file, if it is of the same recording; otherwise, or if it is not a file of ours, none."""
     try:
         before = json.loads(path.read_text())

@@ -44,9 +44,9 @@ class Distinct(NamedTuple):
     """
 
     boundary: Boundary
-    index: Any
-    flips: Any
-    swap: Any
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]
+    flips: np.ndarray
+    swap: np.ndarray
 
 
 def distinct_tasks(task: EvidenceTask) -> Distinct:
@@ -86,7 +86,7 @@ def statistic_grid(task: EvidenceTask, d: int, n_samples: int, per_error: float,
     return np.linspace(-reach, reach, max(least, int(np.ceil(2 * reach / s * per_error)) | 1))
 
 
-def grid_mass(task: EvidenceTask, grids: list[Any], n_samples: int) -> list[Any]:
+def grid_mass(task: EvidenceTask, grids: list[np.ndarray], n_samples: int) -> list[np.ndarray]:
     """The probability of each value of the statistic of each latent, before anything is seen; adds up to 1."""
     masses = [np.exp(marginal(task, d, grid, n_samples).log_mass()) for d, grid in enumerate(grids)]
     return [mass / mass.sum() for mass in masses]
@@ -183,7 +183,7 @@ def _over_trials(task: EvidenceTask) -> dict[str, Any]:
     return found
 
 
-def draw_statistics(task: EvidenceTask, n: int, rng: np.random.Generator) -> tuple[Any, Any]:
+def draw_statistics(task: EvidenceTask, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The statistic after the whole stimulus of `n` trials, `[N, D]`, and their samples, `[N]`: its exact law."""
     lengths = stimulus_lengths(task)
     latents = np.empty((n, task.n_dims))

@@ -23,13 +23,14 @@ from mtrnn_envs.components.noise import Likelihood
 from mtrnn_envs.ideal_observer.latent_posterior import marginal
 from mtrnn_envs.rng.seeding import seed_sequence
 from mtrnn_envs.task import EvidenceTask
+from mtrnn_envs.utils.arrays import Values
 
 N_GAUSS = 96  # Gauss-Legendre nodes between two breaks
 CHUNK = 2**20  # numbers held at a time
 SEED_NAME = "rng" if "rng" in inspect.signature(qmc.Sobol).parameters else "seed"  # it depends on the scipy version
 
 
-def section_mass(part: Section, posterior: Likelihood) -> Any:
+def section_mass(part: Section, posterior: Likelihood) -> Values:
     """The probability of a section; the arrays of `posterior` broadcast against those of `part`."""
     mass = posterior.survival(part.low)
     if part.high is not None:
@@ -39,7 +40,7 @@ def section_mass(part: Section, posterior: Likelihood) -> Any:
 
 def by_dimension(
     boundary: SectionedBoundary, sigmas: Float[np.ndarray, " D"]
-) -> list[tuple[int, Any, SectionedBoundary]]:
+) -> list[tuple[int, np.ndarray, SectionedBoundary]]:
     """(d, tasks, their boundaries): the latent d that is integrated in closed form, and the tasks it is chosen for."""
     best = boundary.steepest_latent(sigmas)
     groups = [(d, np.flatnonzero(best == d)) for d in np.unique(best)]
@@ -52,7 +53,7 @@ def breaks(boundary: SectionedBoundary, d: int) -> Float[np.ndarray, "K B"]:
     return kinks[:, np.any(np.abs(kinks) < HALF, axis=0)]
 
 
-def panels(edges: Float[np.ndarray, "*N E"], n_nodes: int) -> tuple[Any, Any]:
+def panels(edges: Float[np.ndarray, "*N E"], n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes and weights `[*N, J]` over every panel between neighbouring edges."""
     nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
     low, width = edges[..., :-1, None], np.diff(edges)[..., None]
@@ -69,7 +70,7 @@ def plane_answers(
     assert isinstance(task.boundary, SectionedBoundary)
     for d, rows, boundary in by_dimension(task.boundary, np.asarray(task.sigmas)):
         kinks = breaks(boundary, d)
-        low, high = marginal(task, 1 - d, mean[:, 1 - d, None, None], n_samples).support()
+        low, high = map(np.asarray, marginal(task, 1 - d, mean[:, 1 - d, None, None], n_samples).support())
         step = max(1, CHUNK // (n_nodes * (kinks.shape[1] + 1) * len(rows)))
         for i in range(0, len(mean), step):
             here = slice(i, i + step)
@@ -87,7 +88,7 @@ def plane_answers(
 
 
 def grid_answers(
-    task: EvidenceTask, boundary: Boundary, grids: list[Any], n_samples: int
+    task: EvidenceTask, boundary: Boundary, grids: list[np.ndarray], n_samples: int
 ) -> Float[np.ndarray, "K G H"]:
     """P(label = +1) on the grid of statistics m = (grids[0], grids[1]); H is 1 for D = 1. A matrix product a task."""
     if task.n_dims == 1:

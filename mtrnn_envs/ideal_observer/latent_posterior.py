@@ -7,6 +7,8 @@ latents (see `mtrnn_envs.ideal_observer.observer`). Arrays broadcast; units are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from typing import Any
 
 import numpy as np
@@ -15,23 +17,24 @@ from jaxtyping import Float
 from mtrnn_envs.components.noise import Likelihood
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
-from mtrnn_envs.utils.arrays import to_numpy
+from mtrnn_envs.utils.arrays import Numbers, Values, to_numpy
 
 
-def standard_errors(task: EvidenceTask, n_samples: Any) -> Float[np.ndarray, "*N D"]:
+def standard_errors(task: EvidenceTask, n_samples: Numbers) -> Float[np.ndarray, "*N D"]:
     """s, in units of the latents: the standard deviation of a mean of `n_samples` samples, per stream.
 
     With AR(1) noise, of the generalised least squares mean; with Gumbel noise, of the plain mean (a scale only).
     """
-    return task.noise_kind.standard_error(np.asarray(n_samples, float)[..., None], np.asarray(task.sigmas))
+    counts = np.asarray(n_samples, float)[..., None]
+    return np.asarray(task.noise_kind.standard_error(counts, np.asarray(task.sigmas)))
 
 
-def effective_samples(task: EvidenceTask, n_samples: Any) -> Any:
+def effective_samples(task: EvidenceTask, n_samples: Numbers | Sequence[int]) -> Values:
     """The number of independent samples that say as much as `n_samples` of the task's: fewer if they are alike."""
-    return task.noise_kind.effective_samples(n_samples)
+    return task.noise_kind.effective_samples(np.asarray(n_samples, float))
 
 
-def marginal(task: EvidenceTask, d: int, mean: Any, n_samples: Any) -> Likelihood:
+def marginal(task: EvidenceTask, d: int, mean: Numbers, n_samples: Numbers) -> Likelihood:
     """The posterior of latent `d` under a flat prior, given the statistic `mean` of `n_samples` samples of it."""
     return task.noise_kind.likelihood(np.asarray(mean, float), n_samples, task.sigmas[d])
 
@@ -50,10 +53,10 @@ def running_statistic(task: EvidenceTask, evidence: Float[np.ndarray, "N S D"]) 
     return task.noise_kind.statistic(evidence, np.asarray(task.sigmas))
 
 
-def quadrature(posterior: Likelihood, n_nodes: int) -> tuple[Any, Any]:
+def quadrature(posterior: Likelihood, n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes and weights (adding up to 1) of a posterior, on a new last axis; safe in any tail."""
     nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
-    low, high = posterior.support()
+    low, high = map(np.asarray, posterior.support())
     x = 0.5 * (low + high)[..., None] + 0.5 * (high - low)[..., None] * nodes
     wider: Any = type(posterior)
     log_w = wider(*(np.asarray(v)[..., None] for v in vars(posterior).values())).log_density(x)
@@ -61,7 +64,7 @@ def quadrature(posterior: Likelihood, n_nodes: int) -> tuple[Any, Any]:
     return x, w / w.sum(axis=-1, keepdims=True)
 
 
-def moments(posterior: Likelihood) -> tuple[Any, Any]:
+def moments(posterior: Likelihood) -> tuple[Values, Values]:
     """Mean and variance of a posterior, by 96-node quadrature of its density (exact to rounding)."""
     x, w = quadrature(posterior, 96)
     mean = np.sum(w * x, axis=-1)

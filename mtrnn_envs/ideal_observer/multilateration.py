@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special
+
+from mtrnn_envs.utils.arrays import Numbers
 
 
 def multilaterate(
     probabilities: Float[np.ndarray, "N K"],
     normals: Float[np.ndarray, "K D"],
     offsets: Float[np.ndarray, " K"],
-    sigma: Any,
-    n_samples: Any,
+    sigma: Numbers | Sequence[float],
+    n_samples: Numbers,
     clip: float = 1e-6,
 ) -> Float[np.ndarray, "N D"]:
     """The sample mean recovered from the answers alone: x = (CᵀWC)⁻¹CᵀW [b + (sigma / sqrt t) Phi⁻¹(p)].
@@ -26,12 +28,9 @@ def multilaterate(
     K >= D. Units of the latents.
 
     Arguments:
-        probabilities: P(label = +1) of every task.
-        normals: unit vectors.
         offsets: distances of the boundaries from the origin, in units of the latents.
         sigma: standard deviation of the noise of one sample, in units of the latents: a number, or `[D]`.
         n_samples: t: a number, `[N]`, or `[N, K]` where answers were given at different times.
-        clip: in (0, 1/2).
 
     Raises:
         ValueError: if the normals do not span the D dimensions.
@@ -44,7 +43,9 @@ def multilaterate(
     return least_squares_point(offsets + errors * z, answer_information(z) / errors**2, normals)
 
 
-def distance_errors(normals: Float[np.ndarray, "K D"], sigma: Any, n_samples: Any) -> Float[np.ndarray, "#N K"]:
+def distance_errors(
+    normals: Float[np.ndarray, "K D"], sigma: Numbers | Sequence[float], n_samples: Numbers
+) -> Float[np.ndarray, "#N K"]:
     """The standard error sqrt(sum_d c_kd² sigma_d² / t) of c_k · (mean of t samples), in units of the latents."""
     t = np.asarray(n_samples, float)
     one = np.sqrt(normals**2 @ np.broadcast_to(np.asarray(sigma, float), normals.shape[1]) ** 2)

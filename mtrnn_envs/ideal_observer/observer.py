@@ -16,8 +16,6 @@ Each kind of noise has an exact sufficient statistic; see `mtrnn_envs.components
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 from scipy import special
@@ -29,6 +27,7 @@ from mtrnn_envs.ideal_observer import label_probabilities as answers
 from mtrnn_envs.ideal_observer.latent_posterior import marginal, moments, running_means
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
+from mtrnn_envs.utils.arrays import Numbers
 
 N_POINTS = 512  # quasi-random points, with one latent integrated in closed form
 N_WEIGHTED = 2048  # quasi-random points without
@@ -70,7 +69,7 @@ def prior_ratio(task: EvidenceTask, latents: Float[np.ndarray, "*N D"]) -> Float
 
 
 def posterior(
-    task: EvidenceTask, mean: Float[np.ndarray, "*N D"], n_samples: Any
+    task: EvidenceTask, mean: Float[np.ndarray, "*N D"], n_samples: Numbers
 ) -> tuple[Float[np.ndarray, "*N D"], Float[np.ndarray, "*N D"]]:
     """Mean and variance of x* given the sufficient statistic `mean` of `n_samples` samples (int, or `[*N]`).
 
@@ -94,7 +93,7 @@ def posterior(
 
 
 def posterior_density(
-    task: EvidenceTask, mean: Float[np.ndarray, "*N D"], n_samples: Any, grid_points: int = 101
+    task: EvidenceTask, mean: Float[np.ndarray, "*N D"], n_samples: Numbers, grid_points: int = 101
 ) -> tuple[Float[np.ndarray, " G"], Float[np.ndarray, "*N D G"]]:
     """A grid over [-1/2, 1/2], and the posterior density of every latent on it under the flat prior.
 
@@ -110,7 +109,7 @@ def posterior_density(
 
 
 def answer_probabilities(
-    task: EvidenceTask, mean: Float[np.ndarray, "N D"], n_samples: Any, n_points: int | None = None
+    task: EvidenceTask, mean: Float[np.ndarray, "N D"], n_samples: Numbers, n_points: int | None = None
 ) -> Float[np.ndarray, "N K"]:
     """P(label = +1) of every task given the sufficient statistic of `n_samples` samples (int, or `[N]`).
 
@@ -141,14 +140,16 @@ def trial_probabilities(trials: Trials) -> Float[np.ndarray, "N K"]:
     return answer_probabilities(trials.task, running_means(trials)[np.arange(len(n)), n - 1], n)
 
 
-def _weighted_points(task: EvidenceTask, means: Any, counts: Any, n_points: int = N_WEIGHTED) -> tuple[Any, Any]:
+def _weighted_points(
+    task: EvidenceTask, means: np.ndarray, counts: np.ndarray, n_points: int = N_WEIGHTED
+) -> tuple[np.ndarray, np.ndarray]:
     """Quasi-random points `[N, J, D]` and weights `[N, J]` that add up to 1."""
     points = answers.posterior_points(task, means, counts, n_points)
     weights = prior_ratio(task, points) + 1e-300
     return points, weights / weights.sum(axis=1, keepdims=True)
 
 
-def _flat(mean: Float[np.ndarray, "*N D"], n_samples: Any) -> tuple[Any, Any]:
+def _flat(mean: Float[np.ndarray, "*N D"], n_samples: Numbers) -> tuple[np.ndarray, np.ndarray]:
     counts = np.broadcast_to(np.asarray(n_samples, float), mean.shape[:-1])
     if np.any(counts < 1):
         raise ValueError(f"n_samples={n_samples!r} must be 1 or more; before the first sample the prior holds")

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -33,6 +33,9 @@ from mtrnn_envs.reward import best_options, expected_rewards
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import sample
+
+# From the statistic, the step, and P(label = +1) or None, to whether to answer.
+Rule: TypeAlias = Callable[[np.ndarray, int, np.ndarray | None], np.ndarray]
 
 MAX_WORK = 1e11  # multiplications of a dynamic program
 BOUND_POINTS = 64  # quasi-random points (32 nodes for D = 2) of the answers in a lower bound
@@ -62,7 +65,7 @@ class Stopping:
     answered: float
     method: str
     standard_error: float
-    _rule: Callable[[Any, int, Any], Any]
+    _rule: Rule
 
     def policy(
         self, mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None = None
@@ -117,16 +120,16 @@ def _dynamic_programming(task: EvidenceTask, distinct: Distinct) -> Stopping:
     one = [np.zeros(1)] if task.n_dims == 1 else []
     grids = [[time_grid(task, d, t) for d in range(task.n_dims)] for t in range(1, deadline + 1)]
     weights = np.bincount(distinct.index) / task.n_tasks
-    moves: list[list[Any]] = []
-    waits: list[Any] = []
-    stops: list[tuple[Any, Any]] = []
-    value: Any = None
+    moves: list[list[np.ndarray]] = []
+    waits: list[np.ndarray] = []
+    stops: list[tuple[np.ndarray, np.ndarray]] = []
+    value = np.empty(0)
     for t in range(deadline, 0, -1):
         reward, right = expected_rewards(task, grid_answers(task, distinct.boundary, grids[t - 1], t))
         if common:
             reward, right = (mean_over_tasks(v, distinct) for v in (reward, right))
         wait = np.zeros(reward.shape)
-        if value is not None:
+        if t < deadline:
             steps = [transition(task, d, t, grids[t - 1][d], grids[t][d]) for d in range(task.n_dims)]
             moves.insert(0, steps + [np.ones((1, 1)) for _ in one])
             wait = alive(task, t) * (moves[0][0] @ value @ moves[0][1].T - task.time_cost)
@@ -161,7 +164,9 @@ def _dynamic_programming(task: EvidenceTask, distinct: Distinct) -> Stopping:
     )
 
 
-def _grid_rule(task: EvidenceTask, distinct: Distinct, grids: Any, waits: Any, common: bool) -> Callable[..., Any]:
+def _grid_rule(
+    task: EvidenceTask, distinct: Distinct, grids: list[list[np.ndarray]], waits: list[np.ndarray], common: bool
+) -> Rule:
     """Answer where the expected reward now is above the value of waiting.
 
     Their difference is nearly flat where it changes sign, so that small errors move the bound far. Waiting is an
@@ -170,12 +175,12 @@ def _grid_rule(task: EvidenceTask, distinct: Distinct, grids: Any, waits: Any, c
     """
     waits = [_splines(wait) for wait in waits]
 
-    def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> Any:
+    def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> np.ndarray:
         reward = expected_rewards(task, answer_probabilities(task, mean, t) if p is None else p)[0]
         low = np.array([g[0] for g in grids[t - 1]])
         step = np.array([g[1] - g[0] for g in grids[t - 1]])
 
-        def wait(u: Any, m: Any) -> Any:
+        def wait(u: int | np.integer, m: np.ndarray) -> np.ndarray:
             place = ((m - low) / step).T
             if task.n_dims == 1:
                 place = np.stack([place[0], np.zeros(len(m))])
@@ -246,7 +251,7 @@ def _thresholds(task: EvidenceTask) -> Stopping:
         still, gave = still & ~answer, gave | answer
     earned = (reward - task.time_cost * taken).mean(axis=1)
 
-    def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> Any:
+    def rule(mean: Float[np.ndarray, "N D"], t: int, p: Float[np.ndarray, "N K"] | None) -> np.ndarray:
         p = answer_probabilities(task, mean, t, n_points) if p is None else p
         now = expected_rewards(task, p)[0]
         return now.mean(axis=1) >= thresholds[t - 1] if common else now >= thresholds[t - 1]

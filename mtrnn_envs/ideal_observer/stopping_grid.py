@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 
@@ -26,7 +24,7 @@ def spacing(task: EvidenceTask, d: int, t: int) -> float:
     return float((grid[1] - grid[0]) / standard_errors(task, t)[d])
 
 
-def transition(task: EvidenceTask, d: int, t: int, here: Any, there: Any) -> Float[np.ndarray, "G H"]:
+def transition(task: EvidenceTask, d: int, t: int, here: np.ndarray, there: np.ndarray) -> Float[np.ndarray, "G H"]:
     """The law of the next statistic of latent `d`, as weights on the next grid (cubic interpolation between points)."""
     now = marginal(task, d, here, t)
     expected, variance = moments(now)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mtrnn_envs.rng.philox import Counter
+from mtrnn_envs.utils.arrays import AnyGenerator, Array
 
 
-def fill_uniform(out: Any, rng: Any) -> None:
+def fill_uniform(out: Array, rng: AnyGenerator) -> None:
     """Fills `out` (float64) with draws from [0, 1)."""
     if isinstance(rng, Counter):
         rng.uniform(out)
@@ -19,7 +18,7 @@ def fill_uniform(out: Any, rng: Any) -> None:
         out.uniform_(generator=rng)
 
 
-def fill_normal(out: Any, rng: Any) -> None:
+def fill_normal(out: Array, rng: AnyGenerator) -> None:
     """Fills `out` (float32 or float64) with standard normal draws."""
     if isinstance(rng, Counter):
         rng.normal(out)
@@ -29,7 +28,7 @@ def fill_normal(out: Any, rng: Any) -> None:
         out.normal_(generator=rng)
 
 
-def fill_exponential(out: Any, rng: Any) -> None:
+def fill_exponential(out: Array, rng: AnyGenerator) -> None:
     """Fills `out` (float32 or float64) with standard exponential draws."""
     if isinstance(rng, Counter):
         rng.exponential(out)
@@ -39,7 +38,7 @@ def fill_exponential(out: Any, rng: Any) -> None:
         out.exponential_(generator=rng)
 
 
-def fill_integers(out: Any, low: int, high: int, rng: Any) -> None:
+def fill_integers(out: Array, low: int, high: int, rng: AnyGenerator) -> None:
     """Fills `out` (int64) with integers from `low` to `high`, both included."""
     if isinstance(rng, Counter):
         rng.integers(out, low, high)

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_envs.rng.seeding import seed_sequence
+from mtrnn_envs.utils.arrays import Array
 from mtrnn_envs.utils.validation import check_int
+
+if TYPE_CHECKING:
+    import torch
 
 # The multipliers of a round, what the key grows by after it, and the lower 32 bits of an int64.
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -25,7 +30,7 @@ WORD = 0xFFFFFFFF
 CHUNK = 8192
 
 
-def philox(words: Int[Any, "4 n"], key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
+def philox(words: Int[Array, "4 n"], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
     """The four words, each `[n]`, that Philox4x32-10 makes of each counter in `words` under `key`.
 
     Words are int64, numpy or torch, with values in [0, 2^32); the counters are overwritten. The product of two words
@@ -58,21 +63,19 @@ class Counter:
     last bit may differ; they are computed in float64, so that draws rounded to float32 hardly ever differ.
 
     Arguments:
-        seed: a whole number, 0 or more.
         purpose: one of `mtrnn_envs.rng.seeding.PURPOSES`.
         index: which of the streams of this seed and purpose, for example one for each block of trials.
-        device: None for numpy, or a torch device.
 
     Raises:
         ValueError: if `seed` or `index` is not a whole number of 0 or more, or the purpose is unknown.
     """
 
-    def __init__(self, seed: int, purpose: str, index: int = 0, device: Any = None) -> None:
+    def __init__(self, seed: int, purpose: str, index: int = 0, device: str | torch.device | None = None) -> None:
         sequence = seed_sequence(check_int("seed", seed, 0), purpose, check_int("index", index, 0))
         self._words: list[int] = sequence.generate_state(4, np.uint32).tolist()
         self._name = f"Counter({seed}, {purpose!r}, {index}, {device!r})"
         self._next = 0
-        self._xp: Any = np
+        self._xp: ModuleType = np
         self._place: dict[str, Any] = {}
         self.device = None
         if device is not None:
@@ -88,34 +91,34 @@ class Counter:
     def __repr__(self) -> str:
         return self._name
 
-    def uniform(self, out: Float[Any, "*any"]) -> None:
+    def uniform(self, out: Float[Array, "*any"]) -> None:
         """Fills `out` (float64) with multiples of 2^-53 in [0, 1)."""
         self._fill(out, lambda u, v: (u, v))
 
-    def normal(self, out: Float[Any, "*any"]) -> None:
+    def normal(self, out: Float[Array, "*any"]) -> None:
         """Fills `out` with standard normal draws, sqrt(-2 ln(1 - u)) (cos 2 pi v, sin 2 pi v) of uniform u and v.
 
         The transform of Box & Muller 1958, doi:10.1214/aoms/1177706645, in float64; no draw is beyond 8.6.
         """
         xp = self._xp
 
-        def transform(u: Any, v: Any) -> tuple[Any, Any]:
+        def transform(u: Array, v: Array) -> tuple[Array, Array]:
             radius, angle = xp.sqrt(-2 * xp.log(1 - u)), 2 * math.pi * v
             return radius * xp.cos(angle), radius * xp.sin(angle)
 
         self._fill(out, transform)
 
-    def exponential(self, out: Float[Any, "*any"]) -> None:
+    def exponential(self, out: Float[Array, "*any"]) -> None:
         """Fills `out` with standard exponential draws, -ln(1 - u) of uniform u, computed in float64."""
         self._fill(out, lambda u, v: (-self._xp.log(1 - u), -self._xp.log(1 - v)))
 
-    def integers(self, out: Int[Any, "*any"], low: int, high: int) -> None:
+    def integers(self, out: Int[Array, "*any"], low: int, high: int) -> None:
         """Fills `out` with integers from `low` to `high`, both included: low + floor((high - low + 1) u)."""
         n = high - low + 1
         self._fill(out, lambda u, v: (u * n, v * n))  # storing them as integers rounds down
         out += low
 
-    def _fill(self, out: Any, transform: Callable[[Any, Any], tuple[Any, Any]]) -> None:
+    def _fill(self, out: Array, transform: Callable[[Array, Array], tuple[Array, Array]]) -> None:
         """Fills `out` with `transform` of pairs of uniform draws."""
         flat = out.reshape(-1)  # a copy, if the strides of `out` leave no other way
         n_blocks = (len(flat) + 1) // 2
@@ -127,7 +130,7 @@ class Counter:
         self._next += n_blocks
         out[...] = flat.reshape(out.shape)
 
-    def _pairs(self, start: int, n: int) -> tuple[Any, Any]:
+    def _pairs(self, start: int, n: int) -> tuple[Array, Array]:
         """The two uniform draws, float64 `[n]`, of each of `n` blocks from block `start` on."""
         xp, (k0, k1, upper, uppermost) = self._xp, self._words
         count = xp.arange(start, start + n, dtype=xp.int64, **self._place)

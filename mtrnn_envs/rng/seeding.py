@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,13 +32,13 @@ def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64DXSM(seed_sequence(seed, purpose, *index)))
 
 
-def seeded(seed: Any, split: str) -> tuple[np.random.Generator, int]:
+def seeded(seed: int | None, split: str) -> tuple[np.random.Generator, int]:
     """The generator of the stream of `split` under `seed` (drawn from the system if None), and the seed."""
     seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else check_int("seed", seed, 0)
     return generator(seed, split), seed
 
 
-def torch_generator(seed: int, purpose: str, device: Any = "cpu") -> torch.Generator:
+def torch_generator(seed: int, purpose: str, device: str | torch.device = "cpu") -> torch.Generator:
     """A torch generator on `device` for `purpose` under `seed`."""
     import torch
 

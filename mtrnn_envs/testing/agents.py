@@ -21,19 +21,13 @@ JACOBIAN_TOLERANCE = 1e-5
 
 
 def check_agent(agent: object, env_id: str, *, seed: int = 0, **kwargs: Any) -> None:
-    """Checks an agent against `mtrnn_envs.protocols.Agent`, on the trials of an environment.
+    """Checks an agent against `mtrnn_envs.protocols.Agent`, on trials of `gym.make(env_id, **kwargs)` under `seed`.
 
     Actions are whole numbers within the action space; `hidden` is `[B, H]` and finite; `probabilities` are `[B, A]`, or
     `[B, K]`, and in [0, 1]. Trials get the same answers again from no state, alone, in another row, after other trials,
     and beside trials that begin later: `episode_start` wipes the memory, environments do not leak into each other,
     states are not changed, and, with `deterministic=True`, there is no chance. (So an agent that is random by design
     cannot pass.) Dynamics, where the agent has them, pass `check_dynamics`.
-
-    Arguments:
-        agent: the agent.
-        env_id: the id of an environment it is made for.
-        seed: the seed of the trials.
-        kwargs: arguments of `gym.make`.
     """
     task = task_of(gym.make(env_id, **kwargs))
     wrong = problems(agent, task, seed, uses_evidence=False)

@@ -49,7 +49,7 @@ def vector_rollout(env: VectorEnv, mode: AutoresetMode, seed: int, n_steps: int)
         yield returned
 
 
-def random_action(space: gym.Space, task: EvidenceTask, rng: np.random.Generator) -> Any:
+def random_action(space: gym.Space, task: EvidenceTask, rng: np.random.Generator) -> int | np.ndarray:
     """An action drawn from `rng`; where an action can wait, four tasks in five do, so that trials last a while."""
     sizes = getattr(space, "nvec", None)
     if sizes is None:

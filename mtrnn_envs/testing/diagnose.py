@@ -35,7 +35,6 @@ def problems(agent: object, task: EvidenceTask, seed: int = 0, *, uses_evidence:
 
     Arguments:
         agent: the agent, after its training if it learns.
-        task: the task.
         seed: the seed of the trials that it sees.
         uses_evidence: whether an agent whose answers do not depend on the evidence has a problem.
     """

@@ -39,13 +39,6 @@ def check_env(env_id: str, *, seed: int = 0, n_envs: int = 3, n_steps: int = 120
     - single, `SyncVectorEnv` and native vector environments agree bit for bit in every autoreset mode (where the id
       has a `vector_entry_point`);
     - no global random generator is read or moved, and the caller's action space is not reseeded.
-
-    Arguments:
-        env_id: a registered id.
-        seed: of everything that is drawn.
-        n_envs: environments in a vector.
-        n_steps: steps of a rollout.
-        kwargs: arguments of `gym.make`.
     """
     with global_generators_untouched():
         env = gym.make(env_id, **kwargs)

@@ -45,7 +45,11 @@ class Average:
         return states + np.asarray(inputs, float)[:, 1 : 1 + self.task.n_dims] @ self.axes.T
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: np.ndarray,
+        state: np.ndarray | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `mtrnn_envs.record`."""
         state = self.start(len(observation)) if state is None else state
@@ -103,7 +107,6 @@ def check_probe(name: str, recording: Recording | None = None, agent: Agent | No
         name: the name of a probe, or package.module:function.
         recording: the recording to probe; if None, a small one of a fixed-duration task, or of a reaction-time task if
             the probe asks for confidence.
-        agent: the agent that was recorded.
         settings: settings of the probe, for example fewer draws of a null.
     """
     function = plugins.probe(name)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # The plurals of nouns of `check_choice` that need more than an s.
 PLURALS = {"axis": "axes", "study": "studies"}
 
 
-def check_int(name: str, value: Any, low: int, high: int | None = None) -> int:
+def check_int(name: str, value: object, low: int, high: int | None = None) -> int:
     """`value` as an int, if it is a whole number from `low` to `high` (None: without end) and not a bool.
 
     Raises:
@@ -29,6 +29,22 @@ def attribute_named(name: str) -> Any:
     """The object that "module:attribute" names; importing it raises whatever that module raises."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def kind_named(field: str, name: str, kinds: Mapping[str, Any]) -> Any:
+    """The kind that `field` names: one of `kinds`, or the object of "module:attribute".
+
+    Raises:
+        ValueError: if it is neither, or cannot be imported.
+    """
+    if name in kinds:
+        return kinds[name]
+    if ":" not in name:
+        raise ValueError(f"{field}={name!r} is not one of {sorted(kinds)} nor of the form 'module:attribute'")
+    try:
+        return attribute_named(name)
+    except Exception as error:  # importing runs a user's code, which may raise anything
+        raise ValueError(f"{field}={name!r} cannot be imported: {error!r}") from error
 
 
 class UnknownKeyword(ValueError, TypeError):

@@ -5,11 +5,14 @@ Letters: N trials, K tasks, D latents, B breaks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, Int8
+
+from mtrnn_envs.utils.arrays import Array, Numbers
 
 HALF = 0.5  # the latents lie in [-HALF, HALF]
 
@@ -23,7 +26,7 @@ class Boundary(Protocol):
     Without the methods of `SectionedBoundary` the ideal observer is quasi-Monte Carlo.
     """
 
-    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+    def margins(self, latents: Float[Array, "*N D"]) -> Float[Array, "*N K"]:
         """Signed margins, positive where the label is +1; not normalised unless the kind says so."""
         ...
 
@@ -31,9 +34,9 @@ class Boundary(Protocol):
 class Section(NamedTuple):
     """Where the label is +1 on a line: between `low` and `high` (None: infinite), or `outside` of them."""
 
-    low: Any
-    high: Any
-    outside: Any
+    low: Numbers
+    high: Numbers | None
+    outside: bool | np.ndarray
 
 
 @runtime_checkable
@@ -62,7 +65,7 @@ class SectionedBoundary(Boundary, Protocol):
         ...
 
 
-def rows_of(boundary: AnyBoundary, rows: Any) -> AnyBoundary:
+def rows_of(boundary: AnyBoundary, rows: Sequence[int] | np.ndarray) -> AnyBoundary:
     """The boundary of some of the tasks, by index."""
     some: Any = boundary
     return type(some)(*(getattr(some, field.name)[rows] for field in fields(some)))
@@ -74,7 +77,7 @@ def n_tasks_of(boundary: SectionedBoundary) -> int:
     return len(getattr(some, fields(some)[0].name))
 
 
-def labels(boundary: Boundary, latents: Float[Any, "N D"]) -> Int8[Any, "N K"]:
+def labels(boundary: Boundary, latents: Float[Array, "N D"]) -> Int8[Array, "N K"]:
     """+1 where the margin is positive, else -1."""
     if not isinstance(latents, np.ndarray):
         return (boundary.margins(latents) > 0).char() * 2 - 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs.components.boundaries.base import HALF, Boundary, SectionedBoundary
-from mtrnn_envs.utils.validation import attribute_named
+from mtrnn_envs.utils.arrays import Array
+from mtrnn_envs.utils.validation import kind_named
 
 # The parameters of a kind; a function with any others is one from latents to margins.
 OF_A_KIND = ["n_tasks", "n_dims", "seed"]
@@ -23,9 +23,9 @@ class Custom:
 
     name: str
     n_tasks: int
-    function: Callable[[Any], Any]
+    function: Callable[[Array], Array]
 
-    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+    def margins(self, latents: Float[Array, "*N D"]) -> Float[Array, "*N K"]:
         """The margins that the function gives.
 
         Raises:
@@ -59,17 +59,15 @@ def custom_boundary(name: str, n_tasks: int, n_dims: int, seed: int) -> Boundary
         ValueError: if the name cannot be imported, cannot be called, or gives no finite margins `[N, K]`, the same ones
             each time.
     """
-    try:
-        function = attribute_named(name)
-    except Exception as error:  # importing runs a user's code, which may raise anything
-        raise ValueError(f"boundaries={name!r} cannot be imported: {error!r}") from error
+    function = kind_named("boundaries", name, {})
     if not callable(function):
         raise ValueError(f"boundaries={name!r} is not a function of latents [N, D]")
-    made: Any = None
+    made: Boundary | None = None
     if _parameters(function) == OF_A_KIND:
-        made = function(n_tasks, n_dims, seed)
-        if not isinstance(made, Boundary):
-            raise ValueError(f"boundaries={name!r} gives a {type(made).__name__} without margins(latents)")
+        given = function(n_tasks, n_dims, seed)
+        if not isinstance(given, Boundary):
+            raise ValueError(f"boundaries={name!r} gives a {type(given).__name__} without margins(latents)")
+        made = given
     tried = Custom(name, n_tasks, function if made is None else made.margins)
     for n in (1, 5):
         points = np.linspace(-0.49, 0.48, n * n_dims).reshape(n, n_dims)
@@ -94,7 +92,7 @@ def _check_sections(name: str, boundary: SectionedBoundary, points: Float[np.nda
             )
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
+def _parameters(function: Callable[..., object]) -> list[str]:
     try:
         return list(inspect.signature(function).parameters)
     except ValueError:  # some functions of C have no signature

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_envs.components.boundaries.base import HALF, Section, dot, without
 from mtrnn_envs.rng.seeding import generator
-from mtrnn_envs.utils.arrays import like
+from mtrnn_envs.utils.arrays import Array, like
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +25,7 @@ class Linear:
     normals: Float[np.ndarray, "K D"]
     offsets: Float[np.ndarray, " K"]
 
-    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+    def margins(self, latents: Float[Array, "*N D"]) -> Float[Array, "*N K"]:
         """Signed distances."""
         # Added up dimension by dimension: a matrix product would round differently in batches of different sizes.
         first, *others = (like(column, latents) for column in self._columns)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_envs.components.boundaries.base import HALF, Section
-from mtrnn_envs.utils.arrays import like
+from mtrnn_envs.utils.arrays import Array, like
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +22,7 @@ class Product:
     signs: Float[np.ndarray, "K D"]
     thresholds: Float[np.ndarray, " K"]
 
-    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+    def margins(self, latents: Float[Array, "*N D"]) -> Float[Array, "*N K"]:
         """|x_1 ... x_D| in the orthant, 0 outside, less the threshold."""
         signs, thresholds = like(self.signs, latents), like(self.thresholds, latents)
         # The product of the parts of x that point into the orthant is |x_1 ... x_D| inside it and 0 elsewhere.

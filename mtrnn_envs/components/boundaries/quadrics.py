@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_envs.components.boundaries.base import HALF, Section, dot, without
 from mtrnn_envs.rng.seeding import generator
-from mtrnn_envs.utils.arrays import like
+from mtrnn_envs.utils.arrays import Array, like
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +20,7 @@ class Quadric:
     slopes: Float[np.ndarray, "K D"]
     offsets: Float[np.ndarray, " K"]
 
-    def margins(self, latents: Float[Any, "*N D"]) -> Float[Any, "*N K"]:
+    def margins(self, latents: Float[Array, "*N D"]) -> Float[Array, "*N K"]:
         """Values of the quadratic forms."""
         forms, slopes, offsets = (like(v, latents) for v in (self.forms, self.slopes, self.offsets))
         dims = range(slopes.shape[1])
@@ -75,7 +74,7 @@ def quadric(n_tasks: int, n_dims: int, seed: int) -> Quadric:
     return Quadric(forms, slopes, np.median(centred.margins(rng.uniform(-0.5, 0.5, (4096, n_dims))), axis=0))
 
 
-def _quadric_kinks(form: Any, slope: Any, offset: float, d: int) -> list[float]:
+def _quadric_kinks(form: np.ndarray, slope: np.ndarray, offset: float, d: int) -> list[float]:
     a, cross = 1 - d, form[0, 1] + form[1, 0]
     edge = [
         [form[a, a], slope[a] + cross * x, form[d, d] * x * x + slope[d] * x - offset]  # as a function of x_a

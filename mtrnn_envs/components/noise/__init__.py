@@ -7,7 +7,7 @@ from inspect import signature
 from mtrnn_envs.components.noise.base import Likelihood, Noise
 from mtrnn_envs.components.noise.gaussian import Gaussian, Normal
 from mtrnn_envs.components.noise.gumbel import Gumbel, LogGamma
-from mtrnn_envs.utils.validation import attribute_named
+from mtrnn_envs.utils.validation import kind_named
 
 __all__ = ["KINDS", "Gaussian", "Gumbel", "Likelihood", "LogGamma", "Noise", "Normal", "build"]
 
@@ -20,12 +20,7 @@ def build(kind: str, autocorrelation: float) -> Noise:
     Raises:
         ValueError: if the kind is unknown, is not a `Noise`, or does not take an `autocorrelation` that is not 0.
     """
-    if kind not in KINDS and ":" not in kind:
-        raise ValueError(f"noise={kind!r} is not one of {sorted(KINDS)} nor of the form 'module:attribute'")
-    try:
-        made = KINDS[kind] if kind in KINDS else attribute_named(kind)
-    except Exception as error:  # importing runs a user's code, which may raise anything
-        raise ValueError(f"noise={kind!r} cannot be imported: {error!r}") from error
+    made = kind_named("noise", kind, KINDS)
     if not (isinstance(made, type) and issubclass(made, Noise)):
         raise ValueError(f"noise={kind!r} is not a class derived from mtrnn_envs.components.noise.Noise")
     if "autocorrelation" in signature(made).parameters:

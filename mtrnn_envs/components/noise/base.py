@@ -7,10 +7,12 @@ broadcast; units are those of the latents.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from mtrnn_envs.utils.arrays import AnyGenerator, Array, Numbers, Values
 
 HALF = 0.5  # the latents lie in [-HALF, HALF]
 NEGLIGIBLE = 40.0  # nats below its peak at which a density counts as zero
@@ -21,23 +23,23 @@ NARROWEST = 1e-9  # of the intervals that are integrated over, in units of the l
 class Likelihood(Protocol):
     """The posterior of one latent under a flat prior on the box: a frozen dataclass of arrays that broadcast."""
 
-    def log_density(self, x: Any) -> Any:
+    def log_density(self, x: Numbers) -> Values:
         """Normalised over the real line, not over the box."""
         ...
 
-    def log_mass(self) -> Any:
+    def log_mass(self) -> Values:
         """ln P(|x| < 1/2), which is also the log density of the statistic when x is uniform on the box."""
         ...
 
-    def support(self) -> tuple[Any, Any]:
+    def support(self) -> tuple[Values, Values]:
         """The part of the box outside which the density is negligible (or a little more than that)."""
         ...
 
-    def survival(self, x: Any) -> Any:
+    def survival(self, x: Numbers) -> Values:
         """P(X > x) of the distribution truncated to the box."""
         ...
 
-    def quantile(self, u: Any) -> Any:
+    def quantile(self, u: Numbers) -> Values:
         """The x below which a share `u` of the truncated distribution lies."""
         ...
 
@@ -66,7 +68,7 @@ class Noise(ABC):
         return False
 
     @abstractmethod
-    def draw(self, out: Float[Any, "N S D"], rng: Any) -> None:
+    def draw(self, out: Float[Array, "N S D"], rng: AnyGenerator) -> None:
         """Fills `out` (float32, numpy or torch) with draws from `rng`."""
 
     @abstractmethod
@@ -76,14 +78,14 @@ class Noise(ABC):
         """The sufficient statistic after every stimulus step."""
 
     @abstractmethod
-    def likelihood(self, statistic: Any, n_samples: Any, sigma: float) -> Likelihood:
+    def likelihood(self, statistic: Numbers, n_samples: Numbers, sigma: float) -> Likelihood:
         """Of a latent, given the statistic of `n_samples` samples."""
 
-    def effective_samples(self, n_samples: Any) -> Any:
+    def effective_samples(self, n_samples: Numbers) -> Values:
         """The number of independent samples whose mean has the same standard error as that of `n_samples`."""
         return np.asarray(n_samples, float)
 
-    def standard_error(self, n_samples: Any, sigmas: Any) -> Any:
+    def standard_error(self, n_samples: Numbers, sigmas: Numbers) -> Values:
         """The standard deviation of the (generalised least squares) mean of `n_samples` samples."""
         return sigmas / np.sqrt(self.effective_samples(n_samples))
 

@@ -8,7 +8,6 @@ with coefficient a, m is the generalised least squares mean (the first and the l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,6 +15,7 @@ from scipy import special
 
 from mtrnn_envs.components.noise.base import HALF, NARROWEST, NEGLIGIBLE, Noise
 from mtrnn_envs.rng.fill import fill_normal
+from mtrnn_envs.utils.arrays import AnyGenerator, Array, Numbers, Values
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Gaussian(Noise):
         """Unless samples are correlated."""
         return not self.autocorrelation
 
-    def draw(self, out: Float[Any, "N S D"], rng: Any) -> None:
+    def draw(self, out: Float[Array, "N S D"], rng: AnyGenerator) -> None:
         """Standard normals, then the recursion in place."""
         fill_normal(out, rng)
         if a := self.autocorrelation:
@@ -54,11 +54,11 @@ class Gaussian(Noise):
         t = np.arange(1, shown.shape[1] + 1)[:, None]
         return ((1 - a) * np.cumsum(shown, axis=1) + a * (shown[:, :1] + shown)) / ((1 - a) * t + 2 * a)
 
-    def likelihood(self, statistic: Any, n_samples: Any, sigma: float) -> Normal:
+    def likelihood(self, statistic: Numbers, n_samples: Numbers, sigma: float) -> Normal:
         """A normal around the statistic."""
         return Normal(statistic, sigma / np.sqrt(self.effective_samples(n_samples)))
 
-    def effective_samples(self, n_samples: Any) -> Any:
+    def effective_samples(self, n_samples: Numbers) -> Values:
         """Fewer than there are, if neighbours are alike."""
         a = self.autocorrelation
         return ((1 - a) * np.asarray(n_samples, float) + 2 * a) / (1 + a)
@@ -78,19 +78,19 @@ class Gaussian(Noise):
 class Normal:
     """Gaussian likelihood of x: mean `m` and standard deviation `s`, arrays that broadcast; truncated to the box."""
 
-    m: Any
-    s: Any
+    m: Numbers
+    s: Numbers
 
-    def log_density(self, x: Any) -> Any:
+    def log_density(self, x: Numbers) -> Values:
         """ln N(x; m, s²): normalised over the real line, not over the box."""
         return -0.5 * ((x - self.m) / self.s) ** 2 - np.log(self.s * np.sqrt(2 * np.pi))
 
-    def log_mass(self) -> Any:
+    def log_mass(self) -> Values:
         """ln P(|x| < 1/2), which is also the log density of m when x is uniform on the box."""
         near, far = self._tails(-HALF), self._tails(HALF)
         return near + np.log(-np.expm1(far - near))
 
-    def support(self) -> tuple[Any, Any]:
+    def support(self) -> tuple[Values, Values]:
         """The part of the box outside which the density is negligible."""
         peak = np.clip(self.m, -HALF, HALF)
         away = np.abs(self.m - peak)
@@ -98,7 +98,7 @@ class Normal:
         width = np.maximum(width, NARROWEST)
         return np.maximum(peak - width, -HALF), np.minimum(peak + width, HALF)
 
-    def survival(self, x: Any) -> Any:
+    def survival(self, x: Numbers) -> Values:
         """P(X > x) of the truncated normal."""
         # Everything but the distribution function at x is done on the (smaller) arrays of m and s.
         near, far = self._tails(-HALF), self._tails(HALF)
@@ -113,7 +113,7 @@ class Normal:
         upper = tail * (sign / (unit * share)) + ((1 - sign) / 2 - sign * floor / share)
         return np.clip(upper, 0, 1)
 
-    def quantile(self, u: Any) -> Any:
+    def quantile(self, u: Numbers) -> Values:
         """The x below which a share `u` of the truncated normal lies."""
         near, far = self._tails(-HALF), self._tails(HALF)
         flip = self.m > 0
@@ -122,6 +122,6 @@ class Normal:
         x = np.clip(-np.abs(self.m) + self.s * z, -HALF, HALF)
         return np.where(flip, -x, x)
 
-    def _tails(self, x: Any) -> Any:
+    def _tails(self, x: Numbers) -> Values:
         """ln P(X > x) on the real line of the likelihood mirrored to m <= 0, where tails keep their precision."""
         return special.log_ndtr(-(x + np.abs(self.m)) / self.s)

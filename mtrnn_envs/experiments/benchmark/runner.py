@@ -24,7 +24,7 @@ from contextlib import closing
 from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -67,13 +67,10 @@ def run_benchmark(
     Arguments:
         agent: a name of the entry points `mtrnn.entrants`, or package.module:Class; see
             `mtrnn_envs.experiments.benchmark.agents`.
-        out: the folder of the results.
         settings: of the suite, by name.
         seeds: how many; 0, 1, ...
         hidden_seed: of the randomised setting and of the test trials: a number that the makers of agents did not know.
         raw_evidence: whether to show raw evidence (no encoder), to agents that compute with it; the results say so.
-        backend: executes the runs.
-        progress: whether to show a bar.
         budgets: trials of training; the results say so if they are not the suite's.
         n_trials: test trials of a run.
 
@@ -192,7 +189,7 @@ def load_results(path: str | os.PathLike[str]) -> dict[str, Any]:
     return results
 
 
-def _not_a_number(constant: str) -> Any:
+def _not_a_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number")
 
 
@@ -230,7 +227,6 @@ def verify(path: str | os.PathLike[str], n_runs: int = N_VERIFIED, seed: int | N
     """Repeats runs of a file of results; returns a sentence for each difference: none, if they are bit-identical.
 
     Arguments:
-        path: of the results.
         n_runs: how many runs to draw and repeat.
         seed: of the draw; None: one that nobody can foresee.
 

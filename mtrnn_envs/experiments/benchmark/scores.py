@@ -82,12 +82,9 @@ def scored(
 
     Arguments:
         make: makes the agent; see `mtrnn_envs.experiments.benchmark.agents`.
-        setting: of the suite.
         seed: of the task, the agent and the test trials.
         hidden_seed: of the randomised setting, and of the test trials.
-        raw_evidence: whether to show raw evidence (no encoder).
         budgets: trials of training, increasing; the last is that of all scores but "learning".
-        n_trials: test trials.
 
     Returns:
         `scores` (None: not measured), the `numbers` behind them, `cpu_s` of training with the last budget, `learns`
@@ -104,7 +101,7 @@ def scored(
     agents, learns, cpu_s = _trained(make, task, tested, seed, budgets, attempt)
     first_trial = seed_of_tests(setting, seed, hidden_seed)
 
-    def test(agent: Any, task: EvidenceTask = tested, seed: int = first_trial) -> Tested | None:
+    def test(agent: Agent | None, task: EvidenceTask = tested, seed: int = first_trial) -> Tested | None:
         return None if agent is None else _tested(agent, task, n_trials=n_trials, seed=seed)
 
     last = agents[-1] if agents else None
@@ -143,7 +140,7 @@ class Tested(NamedTuple):
     recording: Recording
     trials: Trials
 
-    def part(self, rows: Any) -> Tested:
+    def part(self, rows: slice | np.ndarray) -> Tested:
         """Some of the trials."""
         arrays = {name: value[rows] for name, value in vars(self.recording).items() if isinstance(value, np.ndarray)}
         return Tested(replace(self.recording, **arrays), self.trials[rows])
@@ -169,7 +166,7 @@ def _attempt(
 
 def _trained(
     make: Make, task: EvidenceTask, tested: EvidenceTask, seed: int, budgets: Sequence[int], attempt: Callable[..., Any]
-) -> tuple[list[Any], bool, float]:
+) -> tuple[list[Agent | None], bool, float]:
     """The agents of all budgets, or the one that does not learn; whether it learns; CPU seconds of the last training.
 
     The list is empty if no agent can be made. None stands for an agent whose training failed; if it is the last, that

@@ -89,7 +89,6 @@ def task_of(setting: Setting, seed: int, hidden_seed: int = 0) -> EvidenceTask:
     """The task of a setting that agents are trained on under a seed.
 
     Arguments:
-        setting: one of `SETTINGS`.
         seed: of boundaries and encoder, and of the randomised setting.
         hidden_seed: of the randomised setting, too: a number that the makers of the ranked agents did not know.
     """

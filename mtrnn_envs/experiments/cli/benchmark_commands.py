@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mtrnn_envs import IDS, EvidenceTask, plugins
 from mtrnn_envs.experiments.benchmark import agents, runner, suite
@@ -116,7 +115,7 @@ def check_agent(args: Sequence[str]) -> None:
         raise Failed("\n".join(wrong))
 
 
-def _check(make: Callable[..., Any], task: EvidenceTask, budget: int) -> list[str]:
+def _check(make: agents.Make, task: EvidenceTask, budget: int) -> list[str]:
     """Makes an agent for `task` twice, trains each on `budget` trials if it learns, and lists what is wrong."""
     step = "to make it"
     try:

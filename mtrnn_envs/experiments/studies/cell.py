@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.utils.atomic_write import atomic_write
 from mtrnn_envs.utils.validation import check_choice, check_int
 
+Settings: TypeAlias = Mapping[str, Any]
 SCHEMA = 1
 AGENTS, CELLS, ARRAYS = "agents", "cells", "arrays"
 LOCK = ".lock"  # in the folder of an agent: of the process that trains it
@@ -67,9 +68,9 @@ class Cell:
     training: Any
     seed: int
     trained: bool = True
-    test: Mapping[str, Any] = field(default_factory=dict)
+    test: Settings = field(default_factory=dict)
     n_trials: int = 2000
-    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    probes: Mapping[str, Settings] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

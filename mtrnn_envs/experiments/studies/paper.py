@@ -559,10 +559,7 @@ add(
     settings={"n_trials": 2000},
     axes={"learned from": learned_from(50_000, 1500), "N": N},
     profiles={
-        "quick": {
-            "seeds": 3,
-            "axes": {"learned from": learned_from(12_000, 300), "N": levels("task.n_tasks", 2, 24)},
-        }
+        "quick": {"seeds": 3, "axes": {"learned from": learned_from(12_000, 300), "N": levels("task.n_tasks", 2, 24)}}
     },
     measures={f"{title} at accuracy 0.94": f"history.{name} where {MATCHED}" for title, name in MATCHED_OF.items()}
     | R2

@@ -103,7 +103,7 @@ def run_studies(
     backend: Backend = Backend(),  # noqa: B008 (it is frozen)
     retries: int = 1,
     progress: bool = True,
-    device: Any = None,
+    device: str | None = None,
 ) -> list[Results]:
     """Runs the missing runs of studies, in one pool of workers; the results of each study.
 
@@ -111,12 +111,8 @@ def run_studies(
     run in the order given. Results depend neither on the backend nor on the order.
 
     Arguments:
-        studies: studies with different names.
         out: the folder of the results, which all workers must see.
-        profile: the profile of all studies.
-        backend: where runs are made.
         retries: how often a failed run is tried again, after all others. A diverged run is not.
-        progress: whether to show a bar.
         device: a CUDA device on which workers train the agents first, many as one, if their plug-in has `ensemble`
             (see `mtrnn_agents.ensemble`). These agents agree with agents trained one by one up to rounding. Local
             workers share one device, so that there is one of them meanwhile. None: each agent by itself.
@@ -164,7 +160,7 @@ def run_cells(
     backend: Backend = Backend(),  # noqa: B008 (it is frozen)
     retries: int = 1,
     progress: bool = True,
-    device: Any = None,
+    device: str | None = None,
     begin: Callable[[], None] = lambda: None,
     end: Callable[[str], None] = lambda name: None,
 ) -> None:
@@ -203,7 +199,7 @@ def _run(
     backend: Backend,
     retries: int,
     progress: bool,
-    device: Any,
+    device: str | None,
     end: Callable[[str], None],
 ) -> None:
     """Runs the cells that are left, and ends each group with its last cell."""

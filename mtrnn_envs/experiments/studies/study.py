@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, no_type_check
 
 from mtrnn_envs import IDS, plugins
-from mtrnn_envs.experiments.studies.cell import Cell
+from mtrnn_envs.experiments.studies.cell import Cell, Settings
 from mtrnn_envs.protocols import AgentPlugin
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.utils.validation import check_choice, check_int
@@ -43,7 +43,6 @@ from mtrnn_envs.utils.validation import check_choice, check_int
 PAPER = "paper"  # the profile of a study as it is declared
 SINGLE = {"env_id", "agent", "preset", "trained", "n_trials"}
 GROUPS = ("task", "training", "test")
-Settings = Mapping[str, Any]
 TABLES, LISTS = ("settings", "axes", "profiles", "measures"), ("also", "figures", "claims", "seeded")
 KINDS_OF_FIELDS = (
     (("title", "text"), str, "text"),
@@ -93,12 +92,12 @@ class Study:
     seeded: Sequence[str] = ("encoder_seed", "boundary_seed")
     probes: Mapping[str, Settings] | Sequence[str] = ()
     settings: Settings = field(default_factory=dict)
-    axes: Mapping[str, Any] = field(default_factory=dict)
+    axes: Settings = field(default_factory=dict)
     also: Sequence[Settings] = ()
-    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    profiles: Mapping[str, Settings] = field(default_factory=dict)
     measures: Mapping[str, str] = field(default_factory=dict)
-    figures: Sequence[Mapping[str, Any]] = ()
-    claims: Sequence[Mapping[str, Any]] = ()
+    figures: Sequence[Settings] = ()
+    claims: Sequence[Settings] = ()
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "_-" for c in self.name):
@@ -150,7 +149,7 @@ class Study:
         return cls.from_fields({"name": Path(path).stem, **values})
 
     @classmethod
-    def from_fields(cls, values: Mapping[str, Any]) -> Study:
+    def from_fields(cls, values: Settings) -> Study:
         """A study from names and values."""
         if "budgets" in values:
             raise ValueError(
@@ -210,7 +209,7 @@ class Study:
         ]
 
 
-def alike(level: Any, other: Any) -> bool:
+def alike(level: object, other: object) -> bool:
     """Whether two levels are the same: 24 and "24" are. A list of levels is like each of its levels."""
     if isinstance(level, list | tuple):
         return any(alike(each, other) for each in level)
@@ -225,12 +224,12 @@ def number(value: Any) -> float:
         return float("nan")
 
 
-def has_levels(labels: Mapping[str, Any], levels: Mapping[str, Any]) -> bool:
+def has_levels(labels: Settings, levels: Settings) -> bool:
     """Whether a run with `labels` has all of these levels."""
     return all(alike(level, labels.get(axis)) for axis, level in levels.items())
 
 
-def _kept(figures: Sequence[Mapping[str, Any]], labels: Mapping[str, Any]) -> tuple[str, ...]:
+def _kept(figures: Sequence[Settings], labels: Settings) -> tuple[str, ...]:
     """The probes whose arrays are kept of the run with these labels: those of figures of single networks."""
     chosen = [
         figure["kind"]

@@ -20,7 +20,7 @@ from mtrnn_envs.experiments.studies.cell import AGENTS, COST, LOCK, Cell, add_co
 TOGETHER = 64  # networks trained as one problem on a GPU
 
 
-def check_device(device: Any) -> None:
+def check_device(device: str) -> None:
     """Raises `ValueError` if there is no such device."""
     import torch
 
@@ -35,7 +35,7 @@ def train_together(
     out: Path,
     token: str,
     backend: Backend,
-    device: Any,
+    device: str,
     progress: bool,
     say: Callable[[str], None],
 ) -> None:
@@ -63,7 +63,7 @@ def train_together(
                 say(f"{len(groups[i])} agents are trained one by one, not together on {device}: {why}")
 
 
-def _group(out: Path, token: str, device: Any, cells: Sequence[Cell]) -> None:
+def _group(out: Path, token: str, device: str, cells: Sequence[Cell]) -> None:
     """Trains the agents of cells as one problem, in a worker."""
     from filelock import FileLock
 

@@ -31,6 +31,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
+from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from mtrnn_envs import plugins
@@ -100,7 +101,7 @@ class Backend:
         function = plugins.find_function("backend", self.name)
         return function(**{name: getattr(self, name) for name in self._taken(function)})
 
-    def _taken(self, function: Callable[..., Any]) -> list[str]:
+    def _taken(self, function: Callable[..., object]) -> list[str]:
         allowed, parameters = ("n_jobs", "address", "folder", "parameters"), inspect.signature(function).parameters
         for name, parameter in parameters.items():
             if name not in allowed and parameter.default is parameter.empty:
@@ -202,11 +203,11 @@ def outcomes(
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def _note(ended: SimpleQueue[Any], each: tuple[int, Any], future: Future[Any]) -> None:
+def _note(ended: SimpleQueue[tuple[int, Job, Future[Any]]], each: tuple[int, Job], future: Future[Any]) -> None:
     ended.put((*each, future))
 
 
-def _attempt(work: Callable[[Any], Any], job: Any) -> Any:
+def _attempt(work: Callable[[Job], Any], job: Job) -> Any:
     """Runs a job, in the worker; returns exceptions, since not all can be pickled."""
     try:
         with _ONE_AT_A_TIME:
@@ -232,7 +233,7 @@ def _unwritable(error: BaseException) -> bool:
     return False
 
 
-def needed(module: str, extra: str) -> Any:
+def needed(module: str, extra: str) -> ModuleType:
     """A module that an extra of mtrnn-envs installs; raises `ImportError` with the command that installs it."""
     try:
         return import_module(module)

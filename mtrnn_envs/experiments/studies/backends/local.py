@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 from mtrnn_envs.experiments.studies.backends.base import Call, Pool, needed
@@ -71,7 +72,7 @@ def local(n_jobs: int | None) -> Iterator[Pool]:
             reader.close()
 
 
-def _start_worker(reader: Any) -> None:
+def _start_worker(reader: Connection) -> None:
     """Prepares a worker to stop when told to, or when its parent process is dead, and to ignore Ctrl-C.
 
     A training then saves its state first (`mtrnn_agents.training.signals`). Everything else ends at once, since files

@@ -72,6 +72,7 @@ class Crooked(Rings):
     def section(self, d: int, x: np.ndarray) -> Section:
         """Too wide by a quarter."""
         low, high, outside = super().section(d, x)
+        assert high is not None
         return Section(low - 0.25, high + 0.25, outside)
 
 
