@@ -26,12 +26,7 @@ from mtrnn_envs.utils.validation import check_choice
 GROUP = "mtrnn.networks"
 # Where a word of a class name begins: Leaky|RNN, My|Network.
 WORDS = "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
-NETWORKS: dict[str, type[Any]] = {
-    "leaky-rnn": LeakyRNN,
-    "gru": GRU,
-    "lstm": LSTM,
-    "transformer": Transformer,
-}
+NETWORKS: dict[str, type[Any]] = {"leaky-rnn": LeakyRNN, "gru": GRU, "lstm": LSTM, "transformer": Transformer}
 
 if TYPE_CHECKING:
     AnyNetwork = Network

@@ -39,11 +39,7 @@ def begin(task: EvidenceTask, kind: str, n: int) -> Past:
 
 
 def extended(
-    task: EvidenceTask,
-    kind: str,
-    past: Past,
-    observation: Float[np.ndarray, "N F"],
-    fresh: Bool[np.ndarray, " N"],
+    task: EvidenceTask, kind: str, past: Past, observation: Float[np.ndarray, "N F"], fresh: Bool[np.ndarray, " N"]
 ) -> tuple[Past, Float32[np.ndarray, "N W"]]:
     """The past with one observation more, and the features; trials that are `fresh` begin with it."""
     past = tuple(np.where(fresh.reshape(-1, *[1] * (part.ndim - 1)), 0, part).astype(part.dtype) for part in past)

@@ -148,11 +148,7 @@ def train_together(
     place = None if not folders else folders[0] if len(folders) == 1 else folders[0].parent
     with one_thread(), nullcontext() if on_cpu else torch.cuda.device(device), shows as shown:
         return carried_on(
-            list(states),
-            steps(shown, list(states)),
-            save,
-            lambda states: f"{states[0].n_updates} updates",
-            place,
+            list(states), steps(shown, list(states)), save, lambda states: f"{states[0].n_updates} updates", place
         )
 
 

@@ -52,10 +52,7 @@ CHANGING = ("observations", "values", "valid", "noise", "rate", "root")
 
 
 def loss(
-    logits: Float[Tensor, "*M N T A"],
-    values: Float[Tensor, "*M N T A"],
-    which: Bool[Tensor, "*M N T B"],
-    kind: str,
+    logits: Float[Tensor, "*M N T A"], values: Float[Tensor, "*M N T A"], which: Bool[Tensor, "*M N T B"], kind: str
 ) -> Float[Tensor, "*M"]:
     """The mean loss of the answers that count, `which`, one number for each of M networks.
 
