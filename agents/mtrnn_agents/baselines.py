@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -33,7 +33,7 @@ class RandomAgent:
         self.task, self.rng, self.sizes = task, rng, np.array(action_sizes(task))
 
     def predict(
-        self, observation: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self, observation: np.ndarray, state: object = None, episode_start: object = None, deterministic: bool = False
     ) -> tuple[np.ndarray, None]:
         """Random actions for `observation`, `[N, F]`, whatever `deterministic` is."""
         action = self.rng.integers(0, self.sizes, (len(observation), len(self.sizes)))

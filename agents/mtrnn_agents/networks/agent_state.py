@@ -1,8 +1,8 @@
-"""The state of an agent that is a network, from step to step."""
+"""Agents that are one network, and their state from step to step."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mtrnn_agents.networks.base import Network, Weights, noise_of
+from mtrnn_agents.networks.jacobians import dynamics_of
 from mtrnn_envs import EvidenceTask
+from mtrnn_envs.protocols import Dynamics
 
 
 class AgentState(NamedTuple):
@@ -23,6 +25,28 @@ class AgentState(NamedTuple):
 
     state: tuple[Tensor, ...]
     seen: Int[np.ndarray, " N"]
+
+
+class NetworkAgent:
+    """The part that agents which are one network share."""
+
+    task: EvidenceTask
+    training: Any  # the settings of its trainer
+    network: Network
+    weights: Weights
+    seed: int
+
+    def hidden(self, state: AgentState) -> Float[np.ndarray, "N H"]:
+        """The activity of the network's units."""
+        return state.state[0].numpy()
+
+    def dynamics(self) -> Dynamics:
+        """The network as a dynamical system, in float64 and without its noise.
+
+        Raises:
+            ValueError: if its state is not a vector of units, as that of a transformer.
+        """
+        return dynamics_of(self.network, self.weights)
 
 
 def checked_observation(task: EvidenceTask, observation: np.ndarray) -> Float[np.ndarray, "N F"]:

@@ -12,6 +12,7 @@ weights of M networks stacked along a first axis, with inputs `[M, N, ...]`: ann
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -83,6 +84,7 @@ class Recurrent:
     """
 
     n_units: int
+    _next: Callable[..., State]  # the next state, from this one, its drives and the recurrent matrix
 
     def start(self, weights: Weights, n: int) -> State:
         """See `Network`."""
@@ -108,10 +110,6 @@ class Recurrent:
     def _drives(self, weights: Weights, inputs: Float[Tensor, "*B F"], noise: Tensor | None) -> tuple[Tensor, ...]:
         """The terms of the next state that do not depend on this one."""
         return (affine(inputs, weights["input.weight"], weights["input.bias"]),)
-
-    def _next(self, state: State, *drives_and_recurrent: Tensor) -> State:
-        """The next state, from this one, its drives and the recurrent matrix."""
-        raise NotImplementedError
 
 
 def fitting(network: Network, sizes: Sizes, weights: Weights) -> Weights:

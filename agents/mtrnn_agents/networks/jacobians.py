@@ -8,9 +8,9 @@ this one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -175,7 +175,9 @@ class LongShortTerm:
             below = own
         return found
 
-    def _layers(self, states: np.ndarray, inputs: np.ndarray, following: np.ndarray) -> Any:
+    def _layers(
+        self, states: np.ndarray, inputs: np.ndarray, following: np.ndarray
+    ) -> Iterator[tuple[Cell, slice, np.ndarray]]:
         """Each layer, the first first: the cell, its part of the state, and its inputs."""
         seen, stop = inputs if self.extract is None else self.extract(inputs), states.shape[1]
         for cell in self.cells:

@@ -12,7 +12,7 @@ from mtrnn_envs.utils.validation import check_int
 
 
 def option(
-    default: Any,
+    default: object,
     help: str,
     *,
     low: float | None = None,
@@ -56,7 +56,7 @@ def check_fields(settings: Any) -> None:
             object.__setattr__(settings, name, _real(name, value, **allowed))
 
 
-def _real(name: str, value: Any, low: float | None, above: float | None, high: float, **_: Any) -> float:
+def _real(name: str, value: object, low: float | None, above: float | None, high: float, **_: object) -> float:
     number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     if not number <= high or (number <= above if above is not None else low is not None and number < low):
         bound = f"({above}" if above is not None else f"[{low}"

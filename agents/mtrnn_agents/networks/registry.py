@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     AnyNetwork = Network
 else:
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         """`AnyNetwork`, the annotation of a setting: the union of all networks, as of when the command line asks."""
         if name == "AnyNetwork":
             return Union[tuple(installed().values())]  # noqa: UP007

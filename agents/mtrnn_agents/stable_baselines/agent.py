@@ -112,7 +112,7 @@ class StableBaselinesAgent:
                 f"scaling is of {len(self.scaling.mean)} channels; the policy sees {' or '.join(map(str, allowed))}"
             )
         self.observation_space = observation_space(task)
-        self.action_space: Any = action_space(task)
+        self.action_space = action_space(task)
         self.run, self.history = run, dict(history or {})
         self.seed = check_int("seed", seed, 0)
         self._rng = generator(self.seed, "actions")
@@ -166,9 +166,9 @@ class StableBaselinesAgent:
         Raises:
             ValueError: if the policy is not recurrent.
         """
-        if not self.recurrent:
-            raise ValueError(f"policy=<{type(self.policy).__name__}> has no recurrent state, and so no dynamics")
-        policy: Any = self.policy
+        policy = self.policy
+        if not isinstance(policy, RecurrentActorCriticPolicy):
+            raise ValueError(f"policy=<{type(policy).__name__}> has no recurrent state, and so no dynamics")
         extractor, scaling = copy.deepcopy(policy.pi_features_extractor).cpu().double().eval(), self.scaling
 
         def extract(shown: np.ndarray) -> np.ndarray:

@@ -45,16 +45,16 @@ def check_fits(policy: ActorCriticPolicy, task: EvidenceTask, kind: str | None) 
         as_kind = "" if kind is None else f" as kind={kind!r}"
         raise ValueError(
             f"{name} sees observations of shape {sees}; the task shows {shown}{as_kind}"
-            f"{'' if recurrent else _stacked(sees, task, kind)}"
+            f"{'' if recurrent else _stacked(sees or (), task, kind)}"
         )
-    needed: list[Any] = [action_space(task)]
+    needed: list[spaces.Space] = [action_space(task)]
     if takes_binary(task):
         needed.append(spaces.MultiBinary(task.n_answers))
     if policy.action_space not in needed:
         raise ValueError(f"{name} acts in {policy.action_space}; the task takes {needed[0]}")
 
 
-def _stacked(sees: Any, task: EvidenceTask, kind: str | None) -> str:
+def _stacked(sees: tuple[int, ...], task: EvidenceTask, kind: str | None) -> str:
     """The next step for a policy whose observations `sees` are stacked frames of `task`; else an empty string."""
     if len(sees) != 1 or sees[0] % task.n_features:
         return ""

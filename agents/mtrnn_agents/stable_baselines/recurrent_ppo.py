@@ -118,7 +118,7 @@ def algorithm(training: Training) -> Algorithm:
 
 def make_model(envs: VecEnv, task: EvidenceTask, seed: int, training: Training) -> RecurrentPPO:
     """The untrained model, whose policy begins by waiting where it can."""
-    policy: dict[str, Any] = {
+    policy = {
         "lstm_hidden_size": training.n_units,
         "net_arch": [training.n_units] * training.n_layers,
         "shared_lstm": training.shared_lstm,

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
@@ -256,12 +257,12 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
         yield now
 
 
-def begun(model: Any) -> int:
+def begun(model: OnPolicyAlgorithm) -> int:
     """The trials begun in the last rollout."""
     return int(np.count_nonzero(model.rollout_buffer.episode_starts))
 
 
-def iterate(learner: Learner, callback: Any, now: Progress) -> dict[str, float]:
+def iterate(learner: Learner, callback: BaseCallback, now: Progress) -> dict[str, float]:
     """One rollout, from the beginning of trials, and the updates after it; gives their statistics by name.
 
     If it began more trials than are left, the model does not learn from it: training is over, without statistics.

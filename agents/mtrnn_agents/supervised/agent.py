@@ -10,14 +10,12 @@ import torch
 from jaxtyping import Float
 
 from mtrnn_agents.decision_rule import accumulator_probability, checked_threshold, decide
-from mtrnn_agents.networks.agent_state import AgentState, checked_observation, next_state
+from mtrnn_agents.networks.agent_state import AgentState, NetworkAgent, checked_observation, next_state
 from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
-from mtrnn_agents.networks.jacobians import dynamics_of
 from mtrnn_agents.supervised.settings import History, Training
 from mtrnn_agents.training.files import read_network, write_network
 from mtrnn_agents.training.run import Run
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.rng.seeding import torch_generator
 
 
@@ -26,7 +24,7 @@ def first_weights(run: Run, training: Training) -> Weights:
     return training.network.first_weights(Sizes.of(run.task), torch_generator(run.seed, "network"))
 
 
-class SupervisedAgent:
+class SupervisedAgent(NetworkAgent):
     """A trained network as an agent: it answers by its probabilities, with the signature of SB3's `predict`.
 
     In fixed-duration tasks it gives the likelier answer. In reaction-time tasks it answers once its probability, or its
@@ -89,21 +87,9 @@ class SupervisedAgent:
         action = decide(self.task, p, state.seen, self.threshold, np.abs(output - 0.5))
         return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
 
-    def hidden(self, state: AgentState) -> Float[np.ndarray, "N H"]:
-        """The activity of the network's units."""
-        return state.state[0].numpy()
-
     def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
         """The probability of +1 for every task asked."""
         return self._probability(self._output(state), state.seen)
-
-    def dynamics(self) -> Dynamics:
-        """The network as a dynamical system, in float64 and without its noise.
-
-        Raises:
-            ValueError: if its state is not a vector of units, as that of a transformer.
-        """
-        return dynamics_of(self.network, self.weights)
 
     def untrained(self) -> SupervisedAgent:
         """The agent that training began with: the first weights of the same seed."""

@@ -40,7 +40,7 @@ def ensemble(
     training: Training | None = None,
     *,
     folder: str | os.PathLike[str] | None = None,
-    device: Any = None,
+    device: str | torch.device | None = None,
     n_jobs: int | None = None,
     progress: bool = True,
     metrics: Metrics | None = None,
@@ -84,7 +84,7 @@ def ensemble(
     return [next(remaining) if agent is None else agent for agent in found]
 
 
-def _device(device: Any) -> torch.device:
+def _device(device: str | torch.device | None) -> torch.device:
     """The device named, or the best that there is."""
     there = torch.cuda.is_available()
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -136,7 +136,7 @@ def autograd_learner(
     """
     clip = _clip(training)
     alone = len(n_answers) == 1  # without the axis M, products are plain matrix products
-    graphs: dict[Any, tuple[torch.cuda.CUDAGraph, Step, Tensor]] = {}
+    graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Step, Tensor]] = {}
 
     @torch.enable_grad()
     def update(s: Step) -> Tensor:

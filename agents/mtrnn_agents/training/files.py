@@ -16,9 +16,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from mtrnn_agents.networks.agent_state import NetworkAgent
 from mtrnn_agents.networks.base import Weights
 from mtrnn_agents.training.run import named_contents
-from mtrnn_agents.training.settings import from_fields, to_fields
+from mtrnn_agents.training.settings import Settings, from_fields, to_fields
 from mtrnn_envs import EvidenceTask, __version__
 from mtrnn_envs.utils.atomic_write import atomic_write
 
@@ -68,7 +69,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
     return arrays, about
 
 
-def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: Any) -> None:
+def write_network(path: str | os.PathLike[str], kind: str, agent: NetworkAgent, **more: object) -> None:
     """Writes the weights, task, settings and seed of an agent that is a network, and `more` that JSON can hold."""
     about = {"task": json.loads(agent.task.to_json()), "training": to_fields(agent.training)}
     about |= {"seed": agent.seed, "contents": named_contents(agent.task, agent.network)}
@@ -77,8 +78,8 @@ def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: A
 
 
 def read_network(
-    path: str | os.PathLike[str], kind: str, trained_by: type[Any]
-) -> tuple[tuple[EvidenceTask, Any, Weights, int], dict[str, Any]]:
+    path: str | os.PathLike[str], kind: str, trained_by: type[Settings]
+) -> tuple[tuple[EvidenceTask, Settings, Weights, int], dict[str, Any]]:
     """The task, settings (of the class `trained_by`), weights and seed that `write_network` wrote; all else by name."""
     arrays, about = read(path, kind)
     weights = {name: torch.from_numpy(v) for name, v in arrays.items()}
@@ -86,7 +87,7 @@ def read_network(
     return (task, training, weights, about["seed"]), about
 
 
-def difference(ours: Any, theirs: Any, name: str = "") -> str | None:
+def difference(ours: object, theirs: object, name: str = "") -> str | None:
     """Where two JSON values differ first, as "name is x there and y here"; None if nowhere."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key in dict.fromkeys([*ours, *theirs]):

@@ -88,7 +88,7 @@ def one_thread() -> Iterator[None]:
 
 def carried_on(
     first: State,
-    steps: Generator[State, Any, Any],
+    steps: Generator[State, None, None],
     save: Callable[[State], None],
     done: Callable[[State], str],
     place: Path | None,

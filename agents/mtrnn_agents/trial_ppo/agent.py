@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtrnn_agents.networks.agent_state import AgentState, checked_observation, next_state
+from mtrnn_agents.networks.agent_state import AgentState, NetworkAgent, checked_observation, next_state
 from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
-from mtrnn_agents.networks.jacobians import dynamics_of
 from mtrnn_agents.training import history as columns
 from mtrnn_agents.training.files import read_network, write_network
 from mtrnn_agents.training.history import Columns
@@ -19,7 +18,6 @@ from mtrnn_agents.training.run import Run
 from mtrnn_agents.trial_ppo.action_heads import Head, draw, likeliest, stated
 from mtrnn_agents.trial_ppo.settings import Training
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.reward import is_discrete
 from mtrnn_envs.rng.seeding import torch_generator
 
@@ -41,7 +39,7 @@ def first_weights(run: Run, training: Training) -> Weights:
     return weights
 
 
-class PolicyAgent:
+class PolicyAgent(NetworkAgent):
     """A trained policy as an agent, with the signature of SB3's `predict`.
 
     Arguments:
@@ -95,10 +93,6 @@ class PolicyAgent:
         action = action[:, 0] if is_discrete(self.task) else action
         return (action[0] if np.ndim(observation) == 1 else action), state
 
-    def hidden(self, state: AgentState) -> Float[np.ndarray, "N H"]:
-        """The activity of the network's units."""
-        return state.state[0].numpy()
-
     @torch.no_grad()
     def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
         """The probability of +1 that the policy states; see
@@ -109,14 +103,6 @@ class PolicyAgent:
     def values(self, state: AgentState) -> Float[np.ndarray, "N E"]:
         """The reward still expected: of each task, times their number; or of all, if training is not factored."""
         return self.head.values(self._outputs(state)).numpy()
-
-    def dynamics(self) -> Dynamics:
-        """The network as a dynamical system, in float64 and without its noise.
-
-        Raises:
-            ValueError: if its state is not a vector of units, as that of a transformer.
-        """
-        return dynamics_of(self.network, self.weights)
 
     def untrained(self) -> PolicyAgent:
         """The agent that training began with: the first weights of the same seed."""

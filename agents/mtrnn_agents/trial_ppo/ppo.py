@@ -12,7 +12,6 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -218,5 +217,5 @@ def evaluate(
         deadline = np.broadcast_to(trials.n_samples, len(trials))[:, None]
         taken = np.where(paid.response_steps == 0, deadline, paid.response_steps)
         found |= {"response_step": float(taken.mean()), "answered": float((paid.response_steps > 0).mean())}
-    last: Any = hidden[torch.arange(len(trials)), torch.from_numpy(paid.n_steps - 1)]
+    last = hidden[torch.arange(len(trials)), torch.from_numpy(paid.n_steps - 1)]
     return found | (dict(metrics(last.numpy(), trials.latents.copy())) if metrics and last.isfinite().all() else {})
