@@ -22,12 +22,7 @@ N_NODES = 48  # of the quadrature of answers in the plane: right to 2e-4 or bett
 
 
 class RandomAgent:
-    """Draws every component of its actions evenly from its values, whatever the observation.
-
-    Arguments:
-        task: the task.
-        rng: the generator of its actions.
-    """
+    """Draws every component of its actions evenly from its values, by `rng`, whatever the observation."""
 
     def __init__(self, task: EvidenceTask, rng: np.random.Generator) -> None:
         self.task, self.rng, self.sizes = task, rng, np.array(action_sizes(task))
@@ -83,7 +78,6 @@ class Judgement(NamedTuple):
     """A belief and its probabilities, so that these are computed once a step.
 
     Attributes:
-        belief: the belief.
         p: the posterior probability of +1 for every task asked, `[N, A]`; None if the actions did not need it.
     """
 

@@ -33,13 +33,7 @@ FIXED = "fixed."
 
 
 class Sizes(NamedTuple):
-    """The numbers of inputs, outputs and steps that a task needs.
-
-    Attributes:
-        n_inputs: F.
-        n_outputs: A.
-        n_steps: T, the steps of the longest trial.
-    """
+    """The numbers of inputs F, outputs A, and steps T of the longest trial that a task needs."""
 
     n_inputs: int
     n_outputs: int

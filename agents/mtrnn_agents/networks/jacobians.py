@@ -188,12 +188,7 @@ class LongShortTerm:
 
 @dataclass(frozen=True, eq=False)
 class Differentiated:
-    """Any network whose state is vectors of units, with Jacobians by automatic differentiation.
-
-    Attributes:
-        network: the network.
-        weights: its weights, in float64.
-    """
+    """Any network whose state is vectors of units, in float64, with Jacobians by automatic differentiation."""
 
     network: Network
     weights: Weights

@@ -23,8 +23,6 @@ def option(
     """A field of a settings dataclass, with its help for the command line and the values that `check_fields` allows.
 
     Arguments:
-        default: its default.
-        help: what it means.
         low: the least number allowed.
         above: a number below all that are allowed, instead of `low`.
         high: the greatest number allowed, of a field that is a float.

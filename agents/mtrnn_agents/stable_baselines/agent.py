@@ -153,8 +153,7 @@ class StableBaselinesAgent:
 
     @torch.no_grad()
     def probabilities(self, state: Any) -> Float[np.ndarray, "N A"]:
-        """The probability of +1 for every task asked; see
-        `mtrnn_agents.decision_rule.answer_probabilities`."""
+        """The probability of +1 for every task asked; see `mtrnn_agents.decision_rule.answer_probabilities`."""
         self.policy.set_training_mode(False)
         return answer_probabilities(self.task, self._logits(self._latent(state))[-1])
 
@@ -173,7 +172,7 @@ class StableBaselinesAgent:
 
         def extract(shown: np.ndarray) -> np.ndarray:
             if scaling is not None:
-                shown = np.clip((shown - scaling.mean) / scaling.deviation, -scaling.clip, scaling.clip)
+                shown = scaling(shown)
             with torch.no_grad():
                 return extractor(torch.tensor(shown, dtype=torch.float64)).numpy()
 
@@ -228,8 +227,7 @@ class StableBaselinesAgent:
     def _scaled(self, shown: np.ndarray) -> np.ndarray:
         """`shown`, scaled as by `VecNormalize`."""
         assert self.scaling is not None
-        mean, deviation, clip = self.scaling
-        return np.clip((shown - mean) / deviation, -clip, clip).astype(np.float32)
+        return self.scaling(shown).astype(np.float32)
 
     def _latent(self, state: Any) -> torch.Tensor:
         """The last layer of the policy network in a state, `[N, H]`."""
@@ -327,13 +325,7 @@ class StableBaselinesAgent:
             envs = VecNormalize.load("scaling.pkl", make_sb3_env("MultiTaskEvidence-v0", 1))  # a pickle, too
             agent = StableBaselinesAgent.from_zip("model.zip", PPO, EvidenceTask(), trust=True, scaling=envs)
 
-        Arguments:
-            path: of the file.
-            algorithm: the class of the model.
-            task: the task it was trained on.
-            trust: whether the file may run code.
-            scaling: as of the class.
-            kind: as of the class.
+        The other arguments are those of the class.
 
         Raises:
             ValueError: if `trust` is not True, or the policy or the scaling does not fit the task.

@@ -54,13 +54,7 @@ def extended(
 
 
 class FeaturesVecEnv(VecEnvWrapper):
-    """Environments of `task` whose observations are these features.
-
-    Arguments:
-        venv: the environments.
-        task: their task.
-        kind: one of `KINDS`.
-    """
+    """The environments `venv` of `task`, with features of a `kind` in `KINDS` as observations."""
 
     def __init__(self, venv: VecEnv, task: EvidenceTask, kind: str) -> None:
         super().__init__(venv, spaces.Box(-np.inf, np.inf, (width(task, kind),), np.float32))

@@ -58,30 +58,26 @@ def ensemble(
             on from where it was stopped, on whichever device.
         device: "cpu" or a CUDA device; None for a GPU if there is one, else the CPU.
         n_jobs: processes on a CPU; None for one per core.
-        progress: see `train`.
-        metrics: see `train`.
 
     Raises:
         ValueError: as `train`, before anything is trained.
         KeyboardInterrupt: if interrupted; the states are kept in the folder.
     """
     training = training or Training()
-    cells = [Run(task, check_int("seed", seed, 0)) for task, seed in runs]
+    named = [Run(task, check_int("seed", seed, 0)) for task, seed in runs]
     place = _device(device)
-    folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in cells]
-    found = [
-        finished(SupervisedAgent, identity(run, training), where) for run, where in zip(cells, folders, strict=True)
-    ]
-    left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
+    folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in named]
+    cells = list(zip(named, folders, strict=True))
+    found = [finished(SupervisedAgent, identity(run, training), where) for run, where in cells]
+    left = [cell for cell, agent in zip(cells, found, strict=True) if agent is None]
     for run, where in left:  # errors are raised before anything is trained
         resume(run, training, where)
         batch_of(sample(run.task, 1, Counter(run.seed, "train")), training)
     if place.type == "cpu":
-        new = _in_processes(left, training, n_jobs, progress, metrics)
+        new = iter(_in_processes(left, training, n_jobs, progress, metrics))
     else:
-        new = _as_one(left, training, place, progress, metrics)
-    remaining = iter(new)
-    return [next(remaining) if agent is None else agent for agent in found]
+        new = iter(_as_one(left, training, place, progress, metrics))
+    return [next(new) if agent is None else agent for agent in found]
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -159,8 +155,7 @@ def _as_one(
     outcomes: list[Outcome] = []
     for (run, folder), state in zip(cells, states, strict=True):
         try:
-            agent = completed(state, folder, training, failure, partial(trained_agent, run, training))
-            outcomes.append(agent)
+            outcomes.append(completed(folder, training, failure(state), partial(trained_agent, run, training, state)))
         except FloatingPointError as error:
             outcomes.append(error)
     return outcomes

@@ -127,12 +127,9 @@ def autograd_learner(
     """Autograd, for any network and for M of them at once, on `device`, where the batches are drawn too.
 
     Arguments:
-        network: the architecture of all.
         layout: of the trained weights of one network, padded to the common sizes.
         fixed: weights that are not trained, `[M, ...]`, on the device; without the axis M for one network.
-        training: the settings of all.
         n_answers: the answers that each network is asked for; others, which padding adds, do not count.
-        device: the device.
     """
     clip = _clip(training)
     alone = len(n_answers) == 1  # without the axis M, products are plain matrix products

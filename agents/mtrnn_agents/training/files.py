@@ -39,25 +39,13 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
             raise OSError(f"{path} cannot be written: {error}") from error
 
 
-def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the header that `write` wrote.
+def read(path: str | os.PathLike[str], kind: str | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the header that `write` wrote; of any kind, if None.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not whole, of another kind, or was not written by `write` of this schema.
     """
-    arrays, about = _read(path)
-    if about["kind"] != kind:
-        raise ValueError(f"{path} holds {about['kind']!r}, where {kind!r} is needed")
-    return arrays, about
-
-
-def about(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The header that `write` wrote, "kind" included; raises as `read` does."""
-    return _read(path)[1]
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {}).get(HEADER, "{}"))
@@ -66,6 +54,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
         raise ValueError(f"{path} is not a whole safetensors file: {error}; to begin anew, delete it") from error
     if about.get("schema") != SCHEMA:
         raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
+    if kind not in (None, about["kind"]):
+        raise ValueError(f"{path} holds {about['kind']!r}, where {kind!r} is needed")
     return arrays, about
 
 

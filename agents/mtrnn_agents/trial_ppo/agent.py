@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtrnn_agents.networks.agent_state import AgentState, NetworkAgent, checked_observation, next_state
+from mtrnn_agents.networks.agent_state import AgentState, NetworkAgent
 from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
 from mtrnn_agents.training import history as columns
 from mtrnn_agents.training.files import read_network, write_network
@@ -43,9 +43,7 @@ class PolicyAgent(NetworkAgent):
     """A trained policy as an agent, with the signature of SB3's `predict`.
 
     Arguments:
-        task: the task it is made for.
         training: what it was trained by, its architecture included.
-        weights: of the network.
         seed: of its first weights and trials.
         history: the training history, if known.
 
@@ -63,40 +61,8 @@ class PolicyAgent(NetworkAgent):
         self._noise, self._chance = torch_generator(seed, "noise"), torch_generator(seed, "actions")
 
     @torch.no_grad()
-    def predict(
-        self,
-        observation: np.ndarray,
-        state: AgentState | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, AgentState]:
-        """Actions for `observation`, `[N, F]` or `[F]`, and the agent state after it.
-
-        `episode_start` `[N]` says which trials begin with this observation. Actions are drawn from the policy, or with
-        `deterministic` the likeliest value of each of their parts; the noise of a network that has some is then 0.
-
-        Raises:
-            ValueError: if the observation is not `task.n_features` wide.
-        """
-        shown = checked_observation(self.task, observation)
-        noise = None if deterministic else self._noise
-        state = next_state(self.network, self.weights, state, shown, episode_start, noise)
-        outputs = self._outputs(state)
-        if deterministic:
-            parts = likeliest(self.head, outputs)
-        else:
-            uniform = torch.rand(len(shown), self.head.n_parts, generator=self._chance)
-            parts = draw(self.head, outputs, uniform)
-        action = parts.numpy()
-        if self.task.action_encoding == "multi_binary":
-            action = action.astype(np.int8)
-        action = action[:, 0] if is_discrete(self.task) else action
-        return (action[0] if np.ndim(observation) == 1 else action), state
-
-    @torch.no_grad()
     def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
-        """The probability of +1 that the policy states; see
-        `mtrnn_agents.decision_rule.answer_probabilities`."""
+        """The probability of +1 that the policy states; see `mtrnn_agents.decision_rule.answer_probabilities`."""
         return stated(self.task, self.head, self._outputs(state))
 
     @torch.no_grad()
@@ -108,6 +74,17 @@ class PolicyAgent(NetworkAgent):
         """The agent that training began with: the first weights of the same seed."""
         weights = first_weights(Run(self.task, self.seed), self.training)
         return PolicyAgent(self.task, self.training, weights, self.seed)
+
+    def _actions(self, state: AgentState, deterministic: bool) -> np.ndarray:
+        outputs = self._outputs(state)
+        if deterministic:
+            parts = likeliest(self.head, outputs)
+        else:
+            parts = draw(self.head, outputs, torch.rand(len(outputs), self.head.n_parts, generator=self._chance))
+        action = parts.numpy()
+        if self.task.action_encoding == "multi_binary":
+            action = action.astype(np.int8)
+        return action[:, 0] if is_discrete(self.task) else action
 
     def _outputs(self, state: AgentState) -> Tensor:
         return read(self.weights, state.state[0])
