@@ -21,9 +21,8 @@ from mtrnn_agents.networks.base import Network, Weights
 from mtrnn_agents.networks.gru import GRU
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.networks.lstm import LSTM
-from mtrnn_envs.protocols import Dynamics
+from mtrnn_envs.protocols import Dynamics, States
 
-States: TypeAlias = Float[np.ndarray, "N S"]
 Inputs: TypeAlias = Float[np.ndarray, "N F"]
 Jacobians: TypeAlias = Float[np.ndarray, "N S S"]
 

@@ -18,7 +18,7 @@ from mtrnn_agents.loading import load
 from mtrnn_agents.networks.options import option
 from mtrnn_agents.stable_baselines import history_features as features
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
-from mtrnn_agents.stable_baselines.settings import OnPolicyTraining, another
+from mtrnn_agents.stable_baselines.settings import OnPolicyTraining, inherited
 from mtrnn_agents.stable_baselines.training_loop import Algorithm, learn, untrained_agent
 from mtrnn_agents.training.settings import checked_settings
 from mtrnn_envs import EvidenceTask
@@ -37,8 +37,8 @@ class Training(OnPolicyTraining):
         ValueError: if a field is out of its range.
     """
 
-    rollout_trials: int = another("rollout_trials", 1)
-    total_steps: int = another("total_steps", 400_000)
+    rollout_trials: int = inherited("rollout_trials", 1)
+    total_steps: int = inherited("total_steps", 400_000)
     algorithm: str = option("ppo", "'ppo' (arXiv:1707.06347), or 'a2c' (arXiv:1602.01783)", among=ALGORITHMS)
     history: str = option(
         "frames",

@@ -19,7 +19,7 @@ from mtrnn_agents.decision_rule import waiting_parts
 from mtrnn_agents.loading import load
 from mtrnn_agents.networks.options import option
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
-from mtrnn_agents.stable_baselines.settings import OnPolicyTraining, another
+from mtrnn_agents.stable_baselines.settings import OnPolicyTraining, inherited
 from mtrnn_agents.stable_baselines.training_loop import Algorithm, learn, untrained_agent
 from mtrnn_agents.stable_baselines.whole_trial_ppo import WholeTrialPPO
 from mtrnn_agents.training.settings import checked_settings, checked_task
@@ -38,11 +38,11 @@ class Training(OnPolicyTraining):
         ValueError: if a field is out of its range.
     """
 
-    n_envs: int = another("n_envs", 256)
-    rollout_trials: int = another("rollout_trials", 2)
-    total_steps: int = another("total_steps", 1_000_000)
+    n_envs: int = inherited("n_envs", 256)
+    rollout_trials: int = inherited("rollout_trials", 2)
+    total_steps: int = inherited("total_steps", 1_000_000)
     learning_rate: float = option(3e-3, "Adam's rate at its highest", above=0)
-    schedule: str = another("schedule", "linear")
+    schedule: str = inherited("schedule", "linear")
     n_units: int = option(64, "units of an LSTM, and of each layer after it", low=1)
     n_layers: int = option(2, "layers between LSTM and outputs, of the policy, and as many of the value", low=0)
     shared_lstm: bool = option(

@@ -9,7 +9,7 @@ from mtrnn_agents.networks.options import check_fields, option
 from mtrnn_agents.training.settings import SCHEDULES
 
 
-def another(name: str, default: object) -> Any:
+def inherited(name: str, default: object) -> Any:
     """The field `name` of `OnPolicyTraining` with another default."""
     return field(default=default, metadata=OnPolicyTraining.__dataclass_fields__[name].metadata)
 

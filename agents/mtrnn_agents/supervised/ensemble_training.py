@@ -141,15 +141,9 @@ def _as_one(
         groups[state.n_updates].append(i)
     for members in groups.values():
         folders = [folder for i in members if (folder := cells[i][1]) is not None]
-        after = train_together(
-            [cells[i][0] for i in members],
-            training,
-            [states[i] for i in members],
-            folders=folders or None,
-            device=device,
-            progress=progress,
-            metrics=metrics,
-        )
+        runs, before = [cells[i][0] for i in members], [states[i] for i in members]
+        how = {"folders": folders or None, "device": device, "progress": progress, "metrics": metrics}
+        after = train_together(runs, training, before, **how)
         for i, state in zip(members, after, strict=True):
             states[i] = state
     outcomes: list[Outcome] = []
