@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,18 +22,13 @@ N_NODES = 48  # of the quadrature of answers in the plane: right to 2e-4 or bett
 
 
 class RandomAgent:
-    """Draws every component of its actions evenly from its values, whatever the observation.
-
-    Arguments:
-        task: the task.
-        rng: the generator of its actions.
-    """
+    """Draws every component of its actions evenly from its values, by `rng`, whatever the observation."""
 
     def __init__(self, task: EvidenceTask, rng: np.random.Generator) -> None:
         self.task, self.rng, self.sizes = task, rng, np.array(action_sizes(task))
 
     def predict(
-        self, observation: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self, observation: np.ndarray, state: object = None, episode_start: object = None, deterministic: bool = False
     ) -> tuple[np.ndarray, None]:
         """Random actions for `observation`, `[N, F]`, whatever `deterministic` is."""
         action = self.rng.integers(0, self.sizes, (len(observation), len(self.sizes)))
@@ -83,7 +78,6 @@ class Judgement(NamedTuple):
     """A belief and its probabilities, so that these are computed once a step.
 
     Attributes:
-        belief: the belief.
         p: the posterior probability of +1 for every task asked, `[N, A]`; None if the actions did not need it.
     """
 

@@ -23,17 +23,9 @@ from mtrnn_envs.protocols import Agent
 
 @dataclass(frozen=True)
 class Learner:
-    """An agent before training; `fit` returns the trained agent.
+    """An agent before training; `fit` trains it on a task, with a seed, on a number of trials."""
 
-    Attributes:
-        train: trains on a task, with a seed, on a number of trials.
-    """
-
-    train: Callable[[EvidenceTask, int, int], Agent]
-
-    def fit(self, task: EvidenceTask, seed: int, budget: int) -> Agent:
-        """The agent trained on `budget` trials of `task`."""
-        return self.train(task, seed, budget)
+    fit: Callable[[EvidenceTask, int, int], Agent]
 
 
 def ideal_observer(task: EvidenceTask) -> IdealObserver | OptimalStopping:
@@ -73,9 +65,8 @@ def by_rollouts(algorithm: str, preset: str, in_reaction_time: str) -> Learner:
     """A policy of Stable-Baselines3, trained by its `algorithm` from a preset."""
 
     def train(task: EvidenceTask, seed: int, budget: int) -> Agent:
-        plugin = import_module(
-            f"mtrnn_agents.stable_baselines.{algorithm}"
-        )  # Stable-Baselines3 takes seconds to import
+        # Stable-Baselines3 takes seconds to import.
+        plugin = import_module(f"mtrnn_agents.stable_baselines.{algorithm}")
         start = plugin.PRESETS[in_reaction_time if task.reaction_time else preset]
         n_envs = max(8, min(256, budget // 128))
         steps = budget * task.n_steps

@@ -31,14 +31,12 @@ def decide(
     """The actions of `task` that state the probabilities `p` of +1, `[N, M]`, or `[N]` where the space is Discrete.
 
     Fixed duration: the answer with the highest mean reward in every task asked, which is the likelier one for "share";
-    with `withhold`, only once the cue has fallen. Free
-    reaction time: a task is answered once its probability is further than `threshold` from 1/2, or at the (longest)
-    deadline, with the confidence in whose bin it lies; with one common stop, once the mean distance is. A threshold
-    that does not change with time is close to the best rule: see
+    with `withhold`, only once the cue has fallen. Free reaction time: a task is answered once its probability is
+    further than `threshold` from 1/2, or at the (longest) deadline, with the confidence in whose bin it lies; with one
+    common stop, once the mean distance is. A threshold that does not change with time is close to the best rule: see
     `mtrnn_envs.ideal_observer.stopping`.
 
     Arguments:
-        task: the task.
         p: the probability of +1 for every task asked.
         seen: observations since the cue fell, this one included.
         threshold: used in reaction-time tasks only; in [0, 0.5], or on the scale of `distance`.

@@ -28,7 +28,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     file = Path(path) / AGENT if Path(path).is_dir() else Path(path)
     if not file.exists() and list(file.parent.glob("checkpoint.*")):
         raise FileNotFoundError(f"there is no {file}: training is not finished; the same call of train goes on with it")
-    if (kind := storage.about(file)["kind"]) not in KINDS:
+    if (kind := storage.read(file)[1]["kind"]) not in KINDS:
         raise ValueError(f"{file} holds {kind!r}, where one of {sorted(KINDS)} is needed")
     module, name = KINDS[kind]
     return getattr(import_module(module), name).load(file)

@@ -12,6 +12,7 @@ weights of M networks stacked along a first axis, with inputs `[M, N, ...]`: ann
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -32,13 +33,7 @@ FIXED = "fixed."
 
 
 class Sizes(NamedTuple):
-    """The numbers of inputs, outputs and steps that a task needs.
-
-    Attributes:
-        n_inputs: F.
-        n_outputs: A.
-        n_steps: T, the steps of the longest trial.
-    """
+    """The numbers of inputs F, outputs A, and steps T of the longest trial that a task needs."""
 
     n_inputs: int
     n_outputs: int
@@ -74,6 +69,41 @@ class Network(Protocol):
     def sequence(self, weights: Weights, observations: Observations, noise: UnitNoises | None = None) -> Activity:
         """The hidden activity at every step of whole trials, `[N, T, H]`."""
         ...
+
+
+class Recurrent:
+    """The part that recurrent networks share: the loop over steps, with what does not depend on the state outside it.
+
+    A subclass defines `_next`, and `_drives` if the inputs act by more than one product; see `Network`.
+    """
+
+    n_units: int
+    _next: Callable[..., State]  # the next state, from this one, its drives and the recurrent matrix
+
+    def start(self, weights: Weights, n: int) -> State:
+        """See `Network`."""
+        return (zeros(weights, n, self.n_units),)
+
+    def recurrent(self, weights: Weights) -> Float[Tensor, "*M H G"]:
+        """The recurrent matrix that acts."""
+        return weights["recurrent.weight"]
+
+    def step(self, weights: Weights, state: State, observation: Observation, noise: UnitNoise | None = None) -> State:
+        """See `Network`; `noise` is ignored by networks that have none."""
+        return self._next(state, *self._drives(weights, observation, noise), self.recurrent(weights))
+
+    def sequence(self, weights: Weights, observations: Observations, noise: UnitNoises | None = None) -> Activity:
+        """See `Network`; `noise` is ignored by networks that have none."""
+        drives, recurrent = self._drives(weights, observations, noise), self.recurrent(weights)
+        state, hidden = self.start(weights, observations.shape[-3]), []
+        for step in zip(*(drive.unbind(-2) for drive in drives), strict=True):
+            state = self._next(state, *step, recurrent)
+            hidden.append(state[0])
+        return torch.stack(hidden, -2)
+
+    def _drives(self, weights: Weights, inputs: Float[Tensor, "*B F"], noise: Tensor | None) -> tuple[Tensor, ...]:
+        """The terms of the next state that do not depend on this one."""
+        return (affine(inputs, weights["input.weight"], weights["input.bias"]),)
 
 
 def fitting(network: Network, sizes: Sizes, weights: Weights) -> Weights:

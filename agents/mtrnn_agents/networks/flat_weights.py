@@ -16,11 +16,7 @@ from mtrnn_agents.networks.base import FIXED, Weights
 
 
 class Layout(NamedTuple):
-    """Where each trained weight lies in the flat vector of all.
-
-    Attributes:
-        shapes: of the weights, by name, in the order of the vector.
-    """
+    """Where each trained weight lies in the flat vector of all: their shapes by name, in the order of the vector."""
 
     shapes: dict[str, tuple[int, ...]]
 

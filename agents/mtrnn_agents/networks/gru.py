@@ -8,26 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtrnn_agents.networks.base import (
-    Activity,
-    Observation,
-    Observations,
-    Sizes,
-    State,
-    UnitNoise,
-    UnitNoises,
-    Weights,
-    add_product,
-    affine,
-    layer,
-    uniform,
-    zeros,
-)
+from mtrnn_agents.networks.base import Recurrent, Sizes, State, Weights, add_product, affine, layer, uniform
 from mtrnn_agents.networks.options import check_fields, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class GRU:
+class GRU(Recurrent):
     """The gated recurrent unit (Cho et al. 2014, arXiv:1406.1078) with the equations of `torch.nn.GRU`:
 
         r = sigmoid(u W_ir + h W_hr + b_r),    z = sigmoid(u W_iz + h W_hz + b_z)
@@ -57,34 +43,14 @@ class GRU:
             **layer("output", h, sizes.n_outputs, rng),
         }
 
-    def start(self, weights: Weights, n: int) -> State:
-        """See `Network`."""
-        return (zeros(weights, n, self.n_units),)
-
-    def step(self, weights: Weights, state: State, observation: Observation, noise: UnitNoise | None = None) -> State:
-        """See `Network`; `noise` is ignored."""
-        recurrent, candidate = self._drives(weights, observation)
-        return (_gru(state[0], recurrent, candidate, weights["recurrent.weight"]),)
-
-    def sequence(self, weights: Weights, observations: Observations, noise: UnitNoises | None = None) -> Activity:
-        """See `Network`; `noise` is ignored."""
-        recurrent, candidate = self._drives(weights, observations)
-        (hidden,), states = self.start(weights, observations.shape[-3]), []
-        for drives in zip(recurrent.unbind(-2), candidate.unbind(-2), strict=True):
-            hidden = _gru(hidden, *drives, weights["recurrent.weight"])
-            states.append(hidden)
-        return torch.stack(states, -2)
-
-    def _drives(self, weights: Weights, inputs: Float[Tensor, "*B F"]) -> tuple[Tensor, Tensor]:
+    def _drives(self, weights: Weights, inputs: Float[Tensor, "*B F"], noise: Tensor | None) -> tuple[Tensor, ...]:
         """The terms that do not depend on h: those added to h W `[*B, 3 H]`, and those of n `[*B, H]`."""
         h, weight, bias = self.n_units, weights["input.weight"], weights["input.bias"]
         # r multiplies h W_hn + b_hn, so that the inputs have no part in it: their weights there are 0.
         weight = torch.cat([weight[..., : 2 * h], torch.zeros_like(weight[..., :h]), weight[..., 2 * h :]], -1)
         bias = torch.cat([bias[..., : 2 * h], weights["recurrent.bias"], bias[..., 2 * h :]], -1)
-        recurrent, candidate = affine(inputs, weight, bias).split([3 * h, h], -1)
-        return recurrent, candidate
+        return affine(inputs, weight, bias).split([3 * h, h], -1)
 
-
-def _gru(hidden: Tensor, recurrent: Tensor, candidate: Tensor, weight: Tensor) -> Tensor:
-    r, z, n = add_product(recurrent, hidden, weight).chunk(3, -1)
-    return torch.lerp(torch.tanh(candidate + r.sigmoid() * n), hidden, z.sigmoid())
+    def _next(self, state: State, added: Tensor, candidate: Tensor, recurrent: Tensor) -> State:
+        r, z, n = add_product(added, state[0], recurrent).chunk(3, -1)
+        return (torch.lerp(torch.tanh(candidate + r.sigmoid() * n), state[0], z.sigmoid()),)

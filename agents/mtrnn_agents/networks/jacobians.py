@@ -8,9 +8,9 @@ this one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -21,9 +21,8 @@ from mtrnn_agents.networks.base import Network, Weights
 from mtrnn_agents.networks.gru import GRU
 from mtrnn_agents.networks.leaky_rnn import LeakyRNN
 from mtrnn_agents.networks.lstm import LSTM
-from mtrnn_envs.protocols import Dynamics
+from mtrnn_envs.protocols import Dynamics, States
 
-States: TypeAlias = Float[np.ndarray, "N S"]
 Inputs: TypeAlias = Float[np.ndarray, "N F"]
 Jacobians: TypeAlias = Float[np.ndarray, "N S S"]
 
@@ -175,7 +174,9 @@ class LongShortTerm:
             below = own
         return found
 
-    def _layers(self, states: np.ndarray, inputs: np.ndarray, following: np.ndarray) -> Any:
+    def _layers(
+        self, states: np.ndarray, inputs: np.ndarray, following: np.ndarray
+    ) -> Iterator[tuple[Cell, slice, np.ndarray]]:
         """Each layer, the first first: the cell, its part of the state, and its inputs."""
         seen, stop = inputs if self.extract is None else self.extract(inputs), states.shape[1]
         for cell in self.cells:
@@ -186,12 +187,7 @@ class LongShortTerm:
 
 @dataclass(frozen=True, eq=False)
 class Differentiated:
-    """Any network whose state is vectors of units, with Jacobians by automatic differentiation.
-
-    Attributes:
-        network: the network.
-        weights: its weights, in float64.
-    """
+    """Any network whose state is vectors of units, in float64, with Jacobians by automatic differentiation."""
 
     network: Network
     weights: Weights

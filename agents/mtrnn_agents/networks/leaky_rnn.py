@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtrnn_agents.networks.base import (
-    FIXED,
-    Activity,
-    Observation,
-    Observations,
-    Sizes,
-    State,
-    UnitNoise,
-    UnitNoises,
-    Weights,
-    add_product,
-    affine,
-    layer,
-    zeros,
-)
+from mtrnn_agents.networks.base import FIXED, Recurrent, Sizes, State, Weights, add_product, layer
 from mtrnn_agents.networks.options import check_fields, option
 from mtrnn_envs.utils.validation import attribute_named
 
 # A kind of start is one row: from the matrix [H, H] to be filled and the generator.
-INITIALIZATIONS: dict[str, Any] = {
+INITIALIZATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "uniform": lambda matrix, rng: nn.init.uniform_(matrix, -(len(matrix) ** -0.5), len(matrix) ** -0.5, rng),
     "orthogonal": lambda matrix, rng: nn.init.orthogonal_(matrix, generator=rng),
     "sparse": lambda matrix, rng: _sparse(matrix, rng),
@@ -48,7 +34,7 @@ def _sparse(matrix: Tensor, rng: torch.Generator, share: float = 0.1) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeakyRNN:
+class LeakyRNN(Recurrent):
     """The leaky network of the public code of arXiv:2407.11249, with the options that users of PsychRNN have:
 
         z(t) = u(t) W_in + b + r(t-1) W + sqrt(2 / a) s xi(t),    r(t) = (1 - a) r(t-1) + a f(z(t)),    r(-1) = 0
@@ -111,10 +97,6 @@ class LeakyRNN:
                 recurrent[n_excitatory:] *= n_excitatory / (h - n_excitatory)
         return weights
 
-    def start(self, weights: Weights, n: int) -> State:
-        """See `Network`."""
-        return (zeros(weights, n, self.n_units),)
-
     def recurrent(self, weights: Weights) -> Float[Tensor, "*M H H"]:
         """The recurrent matrix that acts: masked, and with Dale's law of one sign for each unit that it comes from."""
         matrix = weights["recurrent.weight"]
@@ -123,34 +105,21 @@ class LeakyRNN:
             matrix = torch.where(matrix < 0, -matrix, matrix) * weights[FIXED + "sign"][..., None]
         return matrix * weights[FIXED + "mask"] if FIXED + "mask" in weights else matrix
 
-    def step(self, weights: Weights, state: State, observation: Observation, noise: UnitNoise | None = None) -> State:
-        """See `Network`."""
-        drive = self._driven(affine(observation, weights["input.weight"], weights["input.bias"]), noise)
-        return (self._next(state[0], drive, self.recurrent(weights)),)
-
-    def sequence(self, weights: Weights, observations: Observations, noise: UnitNoises | None = None) -> Activity:
-        """See `Network`. The products with the inputs are made for all steps at once, outside the loop."""
-        drives = self._driven(affine(observations, weights["input.weight"], weights["input.bias"]), noise)
-        recurrent, states = self.recurrent(weights), []
-        (hidden,) = self.start(weights, observations.shape[-3])
-        for drive in drives.unbind(-2):
-            hidden = self._next(hidden, drive, recurrent)
-            states.append(hidden)
-        return torch.stack(states, -2)
-
-    def _driven(self, drive: Tensor, noise: Tensor | None) -> Tensor:
-        return drive if noise is None else drive + noise * self.noise_scale
-
     @property
     def noise_scale(self) -> float:
         """sqrt(2 / a) s, the standard deviation of the noise in the drive of one step."""
         return math.sqrt(2 / self.alpha) * self.noise
 
-    def _next(self, hidden: Tensor, drive: Tensor, recurrent: Tensor) -> Tensor:
+    def _drives(self, weights: Weights, inputs: Float[Tensor, "*B F"], noise: Tensor | None) -> tuple[Tensor, ...]:
+        (drive,) = super()._drives(weights, inputs, None)
+        return (drive if noise is None else drive + noise * self.noise_scale,)
+
+    def _next(self, state: State, drive: Tensor, recurrent: Tensor) -> State:
+        (hidden,) = state
         rate = ACTIVATIONS[self.activation](add_product(drive, hidden, recurrent))
-        if self.leaky:
-            return rate if self.alpha == 1 else torch.lerp(hidden, rate, self.alpha)
-        return hidden + self.alpha * rate
+        if not self.leaky:
+            return (hidden + self.alpha * rate,)
+        return (rate if self.alpha == 1 else torch.lerp(hidden, rate, self.alpha),)
 
 
 def _named_mask(name: str, n_units: int) -> np.ndarray:

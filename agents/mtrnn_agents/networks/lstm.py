@@ -9,15 +9,13 @@ from torch import Tensor
 
 from mtrnn_agents.networks.base import (
     Activity,
-    Observation,
     Observations,
+    Recurrent,
     Sizes,
     State,
-    UnitNoise,
     UnitNoises,
     Weights,
     add_product,
-    affine,
     layer,
     uniform,
     zeros,
@@ -26,7 +24,7 @@ from mtrnn_agents.networks.options import check_fields, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class LSTM:
+class LSTM(Recurrent):
     """Long short-term memory (Gers et al. 2000, doi:10.1162/089976600300015015) as `torch.nn.LSTM` has it:
 
         i, f, o = sigmoid(u W + h W' + b), each with its own,    g = tanh(u W_g + h W_g' + b_g)
@@ -58,34 +56,22 @@ class LSTM:
         """See `Network`."""
         return zeros(weights, n, self.n_units), zeros(weights, n, self.n_units)
 
-    def step(self, weights: Weights, state: State, observation: Observation, noise: UnitNoise | None = None) -> State:
-        """See `Network`; `noise` is ignored."""
-        hidden, cell = state
-        drive = affine(observation, weights["input.weight"], weights["input.bias"])
-        return _lstm(hidden, cell, drive, weights["recurrent.weight"])
-
     def sequence(self, weights: Weights, observations: Observations, noise: UnitNoises | None = None) -> Activity:
         """See `Network`; `noise` is ignored."""
         weight, bias, recurrent = (weights[name] for name in ("input.weight", "input.bias", "recurrent.weight"))
-        hidden, cell = self.start(weights, observations.shape[-3])
-        if weight.ndim == 2 and observations.device.type == "cpu":
-            # PyTorch's own function makes all steps in one call here, which takes less than half the time of the loop.
-            # It reads whatever lies there if the shapes are wrong, where other functions raise.
-            shapes, f, h = [tuple(v.shape) for v in (weight, recurrent, bias)], observations.shape[-1], self.n_units
-            if shapes != [(f, 4 * h), (h, 4 * h), (4 * h,)]:
-                raise ValueError(
-                    f"weights of shapes {shapes} are not for {f} inputs and n_units={h}: make or load others"
-                )
-            parameters = (weight.T, recurrent.T, bias, torch.zeros_like(bias))
-            return torch.lstm(observations, (hidden[None], cell[None]), parameters, True, 1, 0.0, True, False, True)[0]
-        states = []
-        for drive in affine(observations, weight, bias).unbind(-2):
-            hidden, cell = _lstm(hidden, cell, drive, recurrent)
-            states.append(hidden)
-        return torch.stack(states, -2)
+        if weight.ndim == 3 or observations.device.type != "cpu":
+            return super().sequence(weights, observations)
+        # PyTorch's own function makes all steps in one call here, which takes less than half the time of the loop.
+        # It reads whatever lies there if the shapes are wrong, where other functions raise.
+        shapes, f, h = [tuple(v.shape) for v in (weight, recurrent, bias)], observations.shape[-1], self.n_units
+        if shapes != [(f, 4 * h), (h, 4 * h), (4 * h,)]:
+            raise ValueError(f"weights of shapes {shapes} are not for {f} inputs and n_units={h}: make or load others")
+        first = tuple(part[None] for part in self.start(weights, observations.shape[-3]))
+        parameters = (weight.T, recurrent.T, bias, torch.zeros_like(bias))
+        return torch.lstm(observations, first, parameters, True, 1, 0.0, True, False, True)[0]
 
-
-def _lstm(hidden: Tensor, cell: Tensor, drive: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    i, f, g, o = add_product(drive, hidden, weight).chunk(4, -1)
-    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-    return o.sigmoid() * cell.tanh(), cell
+    def _next(self, state: State, drive: Tensor, recurrent: Tensor) -> State:
+        hidden, cell = state
+        i, f, g, o = add_product(drive, hidden, recurrent).chunk(4, -1)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        return o.sigmoid() * cell.tanh(), cell

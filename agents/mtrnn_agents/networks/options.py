@@ -12,7 +12,7 @@ from mtrnn_envs.utils.validation import check_int
 
 
 def option(
-    default: Any,
+    default: object,
     help: str,
     *,
     low: float | None = None,
@@ -23,8 +23,6 @@ def option(
     """A field of a settings dataclass, with its help for the command line and the values that `check_fields` allows.
 
     Arguments:
-        default: its default.
-        help: what it means.
         low: the least number allowed.
         above: a number below all that are allowed, instead of `low`.
         high: the greatest number allowed, of a field that is a float.
@@ -56,7 +54,7 @@ def check_fields(settings: Any) -> None:
             object.__setattr__(settings, name, _real(name, value, **allowed))
 
 
-def _real(name: str, value: Any, low: float | None, above: float | None, high: float, **_: Any) -> float:
+def _real(name: str, value: object, low: float | None, above: float | None, high: float, **_: object) -> float:
     number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     if not number <= high or (number <= above if above is not None else low is not None and number < low):
         bound = f"({above}" if above is not None else f"[{low}"

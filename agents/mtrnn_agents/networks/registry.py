@@ -26,18 +26,13 @@ from mtrnn_envs.utils.validation import check_choice
 GROUP = "mtrnn.networks"
 # Where a word of a class name begins: Leaky|RNN, My|Network.
 WORDS = "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
-NETWORKS: dict[str, type[Any]] = {
-    "leaky-rnn": LeakyRNN,
-    "gru": GRU,
-    "lstm": LSTM,
-    "transformer": Transformer,
-}
+NETWORKS: dict[str, type[Any]] = {"leaky-rnn": LeakyRNN, "gru": GRU, "lstm": LSTM, "transformer": Transformer}
 
 if TYPE_CHECKING:
     AnyNetwork = Network
 else:
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         """`AnyNetwork`, the annotation of a setting: the union of all networks, as of when the command line asks."""
         if name == "AnyNetwork":
             return Union[tuple(installed().values())]  # noqa: UP007

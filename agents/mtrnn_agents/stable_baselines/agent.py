@@ -12,7 +12,7 @@ import copy
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import stable_baselines3
@@ -52,6 +52,9 @@ class FeedForwardState(NamedTuple):
 
     hidden: Float[np.ndarray, "N H"]
     past: features.Past
+
+
+PolicyState: TypeAlias = tuple[np.ndarray, np.ndarray] | FeedForwardState  # (h, c) of SB3, or of no LSTM
 
 
 class StableBaselinesAgent:
@@ -112,7 +115,7 @@ class StableBaselinesAgent:
                 f"scaling is of {len(self.scaling.mean)} channels; the policy sees {' or '.join(map(str, allowed))}"
             )
         self.observation_space = observation_space(task)
-        self.action_space: Any = action_space(task)
+        self.action_space = action_space(task)
         self.run, self.history = run, dict(history or {})
         self.seed = check_int("seed", seed, 0)
         self._rng = generator(self.seed, "actions")
@@ -126,10 +129,10 @@ class StableBaselinesAgent:
     def predict(
         self,
         observation: np.ndarray,
-        state: Any = None,
+        state: PolicyState | None = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-    ) -> tuple[np.ndarray, Any]:
+    ) -> tuple[np.ndarray, PolicyState]:
         """Actions for `observation`, `[N, F]` or `[F]`, and the state in which it has been seen.
 
         `episode_start` `[N]` says which trials begin with this observation.
@@ -147,14 +150,13 @@ class StableBaselinesAgent:
             action = action[:, 0]
         return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
 
-    def hidden(self, state: Any) -> Float[np.ndarray, "N H"]:
+    def hidden(self, state: PolicyState) -> Float[np.ndarray, "N H"]:
         """The units: h of the last layer of the actor's LSTM, or the last layer of a policy network without one."""
-        return state[0][-1] if self.recurrent else state.hidden
+        return state.hidden if isinstance(state, FeedForwardState) else state[0][-1]
 
     @torch.no_grad()
-    def probabilities(self, state: Any) -> Float[np.ndarray, "N A"]:
-        """The probability of +1 for every task asked; see
-        `mtrnn_agents.decision_rule.answer_probabilities`."""
+    def probabilities(self, state: PolicyState) -> Float[np.ndarray, "N A"]:
+        """The probability of +1 for every task asked; see `mtrnn_agents.decision_rule.answer_probabilities`."""
         self.policy.set_training_mode(False)
         return answer_probabilities(self.task, self._logits(self._latent(state))[-1])
 
@@ -166,14 +168,14 @@ class StableBaselinesAgent:
         Raises:
             ValueError: if the policy is not recurrent.
         """
-        if not self.recurrent:
-            raise ValueError(f"policy=<{type(self.policy).__name__}> has no recurrent state, and so no dynamics")
-        policy: Any = self.policy
+        policy = self.policy
+        if not isinstance(policy, RecurrentActorCriticPolicy):
+            raise ValueError(f"policy=<{type(policy).__name__}> has no recurrent state, and so no dynamics")
         extractor, scaling = copy.deepcopy(policy.pi_features_extractor).cpu().double().eval(), self.scaling
 
         def extract(shown: np.ndarray) -> np.ndarray:
             if scaling is not None:
-                shown = np.clip((shown - scaling.mean) / scaling.deviation, -scaling.clip, scaling.clip)
+                shown = scaling(shown)
             with torch.no_grad():
                 return extractor(torch.tensor(shown, dtype=torch.float64)).numpy()
 
@@ -191,24 +193,28 @@ class StableBaselinesAgent:
         plugin: Any = plugins.agent(run["name"])
         return plugin.untrained(self.task, run["seed"], plugin.Training(**run["training"]))
 
-    def _recur(self, shown: np.ndarray, state: Any, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _recur(self, shown: np.ndarray, state: PolicyState | None, fresh: np.ndarray) -> PolicyState:
         """The state of the LSTM after `shown`."""
         policy: Any = self.policy
         layers, _, units = policy.lstm_hidden_state_shape
-        if state is None:
-            state = (np.zeros((layers, len(shown), units), np.float32),) * 2
-        before = tuple(torch.as_tensor(part, dtype=torch.float32, device=policy.device) for part in state)
+        nothing = np.zeros((layers, len(shown), units), np.float32)
+        parts = (nothing, nothing) if state is None else state
+        before = tuple(torch.as_tensor(part, dtype=torch.float32, device=policy.device) for part in parts)
         starts = torch.as_tensor(fresh, dtype=torch.float32, device=policy.device)
         _, after = policy._process_sequence(self._features(shown), before, starts, policy.lstm_actor)
         return after[0].cpu().numpy(), after[1].cpu().numpy()
 
-    def _see(self, shown: np.ndarray, state: FeedForwardState | None, fresh: np.ndarray) -> FeedForwardState:
+    def _see(self, shown: np.ndarray, state: PolicyState | None, fresh: np.ndarray) -> FeedForwardState:
         """The last layer of the policy network that sees `shown`, and the past."""
         past: features.Past = ()
         if self.kind is not None:
             if self._scaled_before:
                 shown = self._scaled(shown)
-            past = features.begin(self.task, self.kind, len(shown)) if state is None else state.past
+            if state is None:
+                past = features.begin(self.task, self.kind, len(shown))
+            else:
+                assert isinstance(state, FeedForwardState)
+                past = state.past
             past, shown = features.extended(self.task, self.kind, past, shown, fresh)
         latent = self.policy.mlp_extractor.forward_actor(self._features(shown))
         return FeedForwardState(latent.cpu().numpy(), past)
@@ -228,10 +234,9 @@ class StableBaselinesAgent:
     def _scaled(self, shown: np.ndarray) -> np.ndarray:
         """`shown`, scaled as by `VecNormalize`."""
         assert self.scaling is not None
-        mean, deviation, clip = self.scaling
-        return np.clip((shown - mean) / deviation, -clip, clip).astype(np.float32)
+        return self.scaling(shown).astype(np.float32)
 
-    def _latent(self, state: Any) -> torch.Tensor:
+    def _latent(self, state: PolicyState) -> torch.Tensor:
         """The last layer of the policy network in a state, `[N, H]`."""
         units = torch.as_tensor(self.hidden(state), device=self.policy.device)
         return self.policy.mlp_extractor.forward_actor(units) if self.recurrent else units
@@ -327,13 +332,7 @@ class StableBaselinesAgent:
             envs = VecNormalize.load("scaling.pkl", make_sb3_env("MultiTaskEvidence-v0", 1))  # a pickle, too
             agent = StableBaselinesAgent.from_zip("model.zip", PPO, EvidenceTask(), trust=True, scaling=envs)
 
-        Arguments:
-            path: of the file.
-            algorithm: the class of the model.
-            task: the task it was trained on.
-            trust: whether the file may run code.
-            scaling: as of the class.
-            kind: as of the class.
+        The other arguments are those of the class.
 
         Raises:
             ValueError: if `trust` is not True, or the policy or the scaling does not fit the task.

@@ -39,11 +39,7 @@ def begin(task: EvidenceTask, kind: str, n: int) -> Past:
 
 
 def extended(
-    task: EvidenceTask,
-    kind: str,
-    past: Past,
-    observation: Float[np.ndarray, "N F"],
-    fresh: Bool[np.ndarray, " N"],
+    task: EvidenceTask, kind: str, past: Past, observation: Float[np.ndarray, "N F"], fresh: Bool[np.ndarray, " N"]
 ) -> tuple[Past, Float32[np.ndarray, "N W"]]:
     """The past with one observation more, and the features; trials that are `fresh` begin with it."""
     past = tuple(np.where(fresh.reshape(-1, *[1] * (part.ndim - 1)), 0, part).astype(part.dtype) for part in past)
@@ -58,13 +54,7 @@ def extended(
 
 
 class FeaturesVecEnv(VecEnvWrapper):
-    """Environments of `task` whose observations are these features.
-
-    Arguments:
-        venv: the environments.
-        task: their task.
-        kind: one of `KINDS`.
-    """
+    """The environments `venv` of `task`, with features of a `kind` in `KINDS` as observations."""
 
     def __init__(self, venv: VecEnv, task: EvidenceTask, kind: str) -> None:
         super().__init__(venv, spaces.Box(-np.inf, np.inf, (width(task, kind),), np.float32))

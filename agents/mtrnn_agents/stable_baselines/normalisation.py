@@ -32,6 +32,10 @@ class Scaling(NamedTuple):
         rms: Any = normalised.obs_rms
         return cls(rms.mean.copy(), np.sqrt(rms.var + normalised.epsilon), float(normalised.clip_obs))
 
+    def __call__(self, shown: np.ndarray) -> np.ndarray:
+        """The scaled observations."""
+        return np.clip((shown - self.mean) / self.deviation, -self.clip, self.clip)
+
 
 def is_inside(scaling: VecNormalize, envs: VecEnv | None) -> bool:
     """Whether features are made of observations that `scaling` has scaled."""

@@ -45,16 +45,16 @@ def check_fits(policy: ActorCriticPolicy, task: EvidenceTask, kind: str | None) 
         as_kind = "" if kind is None else f" as kind={kind!r}"
         raise ValueError(
             f"{name} sees observations of shape {sees}; the task shows {shown}{as_kind}"
-            f"{'' if recurrent else _stacked(sees, task, kind)}"
+            f"{'' if recurrent else _stacked(sees or (), task, kind)}"
         )
-    needed: list[Any] = [action_space(task)]
+    needed: list[spaces.Space] = [action_space(task)]
     if takes_binary(task):
         needed.append(spaces.MultiBinary(task.n_answers))
     if policy.action_space not in needed:
         raise ValueError(f"{name} acts in {policy.action_space}; the task takes {needed[0]}")
 
 
-def _stacked(sees: Any, task: EvidenceTask, kind: str | None) -> str:
+def _stacked(sees: tuple[int, ...], task: EvidenceTask, kind: str | None) -> str:
     """The next step for a policy whose observations `sees` are stacked frames of `task`; else an empty string."""
     if len(sees) != 1 or sees[0] % task.n_features:
         return ""
@@ -76,10 +76,12 @@ def describe(policy: ActorCriticPolicy) -> dict[str, Any]:
         ValueError: if the policy has custom parts: an extractor of features, an activation, or weights.
     """
     recurrent = isinstance(policy, RecurrentActorCriticPolicy)
+    acts: Any = policy.action_space
+    sizes = acts.nvec.tolist() if isinstance(acts, spaces.MultiDiscrete) else int(acts.n)
     about: dict[str, Any] = {
         "kind": "MlpLstmPolicy" if recurrent else "MlpPolicy",
         "n_inputs": spaces.flatdim(policy.observation_space),
-        "actions": _sizes(policy.action_space),
+        "actions": (type(acts).__name__, sizes),
         "net_arch": policy.net_arch,
         "activation": policy.activation_fn.__name__,
         "share_features_extractor": policy.share_features_extractor,
@@ -134,8 +136,3 @@ def check_shapes(arrays: Mapping[str, np.ndarray], needed: Mapping[str, tuple[in
         have, need = arrays[name].shape if name in arrays else None, needed.get(name)
         if have != need:
             raise ValueError(f"arrays[{name!r}] has shape {have}; the policy needs {need}")
-
-
-def _sizes(space: Any) -> tuple[str, Any]:
-    """The name of an action space and its sizes."""
-    return type(space).__name__, space.nvec.tolist() if isinstance(space, spaces.MultiDiscrete) else int(space.n)

@@ -18,7 +18,7 @@ from mtrnn_agents.loading import load
 from mtrnn_agents.networks.options import option
 from mtrnn_agents.stable_baselines import history_features as features
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
-from mtrnn_agents.stable_baselines.settings import OnPolicyTraining
+from mtrnn_agents.stable_baselines.settings import OnPolicyTraining, inherited
 from mtrnn_agents.stable_baselines.training_loop import Algorithm, learn, untrained_agent
 from mtrnn_agents.training.settings import checked_settings
 from mtrnn_envs import EvidenceTask
@@ -37,12 +37,8 @@ class Training(OnPolicyTraining):
         ValueError: if a field is out of its range.
     """
 
-    rollout_trials: int = option(
-        1,
-        "trials of a rollout in each environment, if they are of the longest length; those not over are cut off",
-        low=1,
-    )
-    total_steps: int = option(400_000, "steps of training, over all environments, up to whole rollouts", low=1)
+    rollout_trials: int = inherited("rollout_trials", 1)
+    total_steps: int = inherited("total_steps", 400_000)
     algorithm: str = option("ppo", "'ppo' (arXiv:1707.06347), or 'a2c' (arXiv:1602.01783)", among=ALGORITHMS)
     history: str = option(
         "frames",
@@ -74,8 +70,8 @@ def train(
 ) -> StableBaselinesAgent:
     """A feed-forward policy trained on the history of the trials of `task`.
 
-    Arguments, what is kept in `folder`, and errors are those of `mtrnn_agents.stable_baselines.training_loop.learn`;
-    `training` is `Training()`, which is `PRESETS["frames"]`, if None.
+    Arguments and errors are those of `mtrnn_agents.stable_baselines.training_loop.learn`; `training` is
+    `Training()`, which is `PRESETS["frames"]`, if None.
     """
     training = checked_settings(training, Training)
     return learn(algorithm(training), task, seed, training, folder=folder, progress=progress, metrics=metrics)

@@ -19,10 +19,10 @@ from mtrnn_agents.decision_rule import waiting_parts
 from mtrnn_agents.loading import load
 from mtrnn_agents.networks.options import option
 from mtrnn_agents.stable_baselines.agent import StableBaselinesAgent
-from mtrnn_agents.stable_baselines.settings import OnPolicyTraining
+from mtrnn_agents.stable_baselines.settings import OnPolicyTraining, inherited
 from mtrnn_agents.stable_baselines.training_loop import Algorithm, learn, untrained_agent
 from mtrnn_agents.stable_baselines.whole_trial_ppo import WholeTrialPPO
-from mtrnn_agents.training.settings import SCHEDULES, checked_settings, checked_task
+from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.reward import action_sizes
@@ -38,17 +38,11 @@ class Training(OnPolicyTraining):
         ValueError: if a field is out of its range.
     """
 
-    n_envs: int = option(256, "environments that are stepped together", low=1)
-    rollout_trials: int = option(
-        2,
-        "trials of a rollout in each environment, if they are of the longest length; those not over are cut off",
-        low=1,
-    )
-    total_steps: int = option(1_000_000, "steps of training, over all environments, up to whole rollouts", low=1)
+    n_envs: int = inherited("n_envs", 256)
+    rollout_trials: int = inherited("rollout_trials", 2)
+    total_steps: int = inherited("total_steps", 1_000_000)
     learning_rate: float = option(3e-3, "Adam's rate at its highest", above=0)
-    schedule: str = option(
-        "linear", "how the rate falls to 0 over training: 'constant', 'linear', or 'cosine'", among=SCHEDULES
-    )
+    schedule: str = inherited("schedule", "linear")
     n_units: int = option(64, "units of an LSTM, and of each layer after it", low=1)
     n_layers: int = option(2, "layers between LSTM and outputs, of the policy, and as many of the value", low=0)
     shared_lstm: bool = option(
@@ -118,7 +112,7 @@ def algorithm(training: Training) -> Algorithm:
 
 def make_model(envs: VecEnv, task: EvidenceTask, seed: int, training: Training) -> RecurrentPPO:
     """The untrained model, whose policy begins by waiting where it can."""
-    policy: dict[str, Any] = {
+    policy = {
         "lstm_hidden_size": training.n_units,
         "net_arch": [training.n_units] * training.n_layers,
         "shared_lstm": training.shared_lstm,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mtrnn_agents.networks.options import check_fields, option
 from mtrnn_agents.training.settings import SCHEDULES
+
+
+def inherited(name: str, default: object) -> Any:
+    """The field `name` of `OnPolicyTraining` with another default."""
+    return field(default=default, metadata=OnPolicyTraining.__dataclass_fields__[name].metadata)
 
 
 @dataclass(frozen=True, kw_only=True)

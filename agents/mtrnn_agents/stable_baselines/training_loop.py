@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
@@ -36,9 +37,9 @@ from mtrnn_agents.stable_baselines.policies import takes_binary
 from mtrnn_agents.stable_baselines.settings import OnPolicyTraining
 from mtrnn_agents.stable_baselines.vec_env import SB3VecEnv
 from mtrnn_agents.training import history as columns
-from mtrnn_agents.training.checkpoint import CHECKPOINT
+from mtrnn_agents.training.checkpoint import CHECKPOINT, finished
 from mtrnn_agents.training.progress import Monitor, monitor
-from mtrnn_agents.training.resumable import carried_on, folder_of, one_thread, run_training
+from mtrnn_agents.training.resumable import carried_on, completed, folder_of, one_thread
 from mtrnn_agents.training.run import N_VALIDATION
 from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_envs import EvidenceTask, record
@@ -133,52 +134,29 @@ def learn(
     The same arguments and build give bit-identical agents, however often training is interrupted. No global generator
     is moved. A trial that has not ended with its rollout is cut off there, and counts with the value of its last state.
 
-    Arguments:
-        algorithm: the algorithm.
-        task: the task.
-        seed: a whole number, 0 or more.
-        training: the settings.
-        folder: see `mtrnn_agents.supervised.train`, as for errors.
-        progress: whether to show a progress bar.
-        metrics: from states at the last step `[N, H]` and latents `[N, D]` of validation trials to numbers by name,
-            for the bar, TensorBoard and the history.
+    Further arguments and errors are those of `mtrnn_agents.supervised.train`; `metrics` is given states at the last
+    step.
     """
     task, training, place = checked_task(task), checked_settings(training, OnPolicyTraining), folder_of(folder)
     run = identity(algorithm.name, task, check_int("seed", seed, 0), training)
 
-    def resume() -> tuple[Learner, Progress]:
+    with one_thread(), own_generators(seed_sequence(seed, "network")):
+        if (agent := finished(StableBaselinesAgent, run, place)) is not None:
+            return agent
         model = new_model(algorithm, task, seed, training)
         learner = Learner(model, task, seed, training, algorithm.kind, run, place)
         if place is None or not (place / CHECKPOINT).exists():
-            return learner, checkpoints.snapshot(model, 0, {})
-        state = checkpoints.read(place / CHECKPOINT, run)
-        checkpoints.restore(model, state)
-        return learner, state
-
-    def carry_on(now: tuple[Learner, Progress]) -> tuple[Learner, Progress]:
-        learner, first = now
+            first = checkpoints.snapshot(model, 0, {})
+        else:
+            first = checkpoints.read(place / CHECKPOINT, run)
+            checkpoints.restore(model, first)
         folders, total = None if place is None else [place], learner.iterations * learner.steps
         with monitor([task], folders, total, first.iteration * learner.steps, progress, "steps") as shown:
             after = states(learner, first, shown, metrics)
-            return learner, carried_on(
-                first, after, learner.save, lambda state: f"{state.iteration * learner.steps} steps", place
-            )
-
-    def failure(now: tuple[Learner, Progress]) -> str | None:
-        done = now[1].diverged
-        return None if done is None else f"weights or logits are not finite after {done} steps"
-
-    with one_thread(), own_generators(seed_sequence(seed, "network")):
-        return run_training(
-            StableBaselinesAgent,
-            run,
-            place,
-            training,
-            resume=resume,
-            carry_on=carry_on,
-            failure=failure,
-            finish=lambda now: now[0].agent(seed=seed, run=run, history=now[1].history),
-        )
+            last = carried_on(first, after, learner.save, lambda now: f"{now.iteration * learner.steps} steps", place)
+        done = last.diverged
+        diverged = None if done is None else f"weights or logits are not finite after {done} steps"
+        return completed(place, training, diverged, lambda: learner.agent(seed=seed, run=run, history=last.history))
 
 
 def untrained_agent(
@@ -256,12 +234,12 @@ def states(learner: Learner, now: Progress, shown: Monitor, metrics: Metrics | N
         yield now
 
 
-def begun(model: Any) -> int:
+def begun(model: OnPolicyAlgorithm) -> int:
     """The trials begun in the last rollout."""
     return int(np.count_nonzero(model.rollout_buffer.episode_starts))
 
 
-def iterate(learner: Learner, callback: Any, now: Progress) -> dict[str, float]:
+def iterate(learner: Learner, callback: BaseCallback, now: Progress) -> dict[str, float]:
     """One rollout, from the beginning of trials, and the updates after it; gives their statistics by name.
 
     If it began more trials than are left, the model does not learn from it: training is over, without statistics.

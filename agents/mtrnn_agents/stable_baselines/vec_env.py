@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -169,7 +168,10 @@ def make_sb3_env(env_id: str, num_envs: int, *, seed: int | None = None, **kwarg
 
 def _give(infos: list[dict[str, Any]], told: dict[str, Any], rows: np.ndarray) -> None:
     """Adds the values of `told` to the infos of the environments `rows`, where their masks are True."""
-    for key, values, mask in _items(told):
+    for key, values in told.items():
+        if key.startswith("_") and key[1:] in told:
+            continue  # it is a mask
+        mask = told.get(f"_{key}")
         some = rows if mask is None else rows[mask[rows]]
         if not len(some):
             continue
@@ -187,11 +189,3 @@ def _give(infos: list[dict[str, Any]], told: dict[str, Any], rows: np.ndarray) -
             taken = deepcopy(list(taken))
         for i, value in zip(some.tolist(), taken, strict=True):
             infos[i][key] = value
-
-
-def _items(told: dict[str, Any]) -> Iterator[tuple[str, Any, np.ndarray | None]]:
-    """Names, values and masks in the infos of a vector environment; None for a mask that is missing."""
-    for key, values in told.items():
-        if key.startswith("_") and key[1:] in told:
-            continue  # it is a mask
-        yield key, values, told.get(f"_{key}")

@@ -6,14 +6,4 @@ from mtrnn_agents.supervised.bptt import from_fields, train, untrained
 from mtrnn_agents.supervised.ensemble_training import ensemble
 from mtrnn_agents.supervised.settings import PRESETS, History, Training
 
-__all__ = [
-    "PRESETS",
-    "History",
-    "SupervisedAgent",
-    "Training",
-    "ensemble",
-    "from_fields",
-    "load",
-    "train",
-    "untrained",
-]
+__all__ = ["PRESETS", "History", "SupervisedAgent", "Training", "ensemble", "from_fields", "load", "train", "untrained"]

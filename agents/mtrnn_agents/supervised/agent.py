@@ -10,14 +10,12 @@ import torch
 from jaxtyping import Float
 
 from mtrnn_agents.decision_rule import accumulator_probability, checked_threshold, decide
-from mtrnn_agents.networks.agent_state import AgentState, checked_observation, next_state
+from mtrnn_agents.networks.agent_state import AgentState, NetworkAgent
 from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
-from mtrnn_agents.networks.jacobians import dynamics_of
 from mtrnn_agents.supervised.settings import History, Training
 from mtrnn_agents.training.files import read_network, write_network
 from mtrnn_agents.training.run import Run
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.rng.seeding import torch_generator
 
 
@@ -26,7 +24,7 @@ def first_weights(run: Run, training: Training) -> Weights:
     return training.network.first_weights(Sizes.of(run.task), torch_generator(run.seed, "network"))
 
 
-class SupervisedAgent:
+class SupervisedAgent(NetworkAgent):
     """A trained network as an agent: it answers by its probabilities, with the signature of SB3's `predict`.
 
     In fixed-duration tasks it gives the likelier answer. In reaction-time tasks it answers once its probability, or its
@@ -35,9 +33,7 @@ class SupervisedAgent:
     `mtrnn_agents.decision_rule.accumulator_probability`.
 
     Arguments:
-        task: the task it is made for.
         training: what it was trained by, its architecture included.
-        weights: of the network.
         seed: of its first weights and trials.
         threshold: on the distance of the probability (the accumulator, as a share of twice its bound) from the middle,
             in [0, 0.5]; used in reaction-time tasks only.
@@ -63,52 +59,21 @@ class SupervisedAgent:
         self.weights = fitting(self.network, Sizes.of(task), weights)
         self.seed, self.history = seed, history
         self.threshold, self.gain = checked_threshold(threshold), gain
-        self._rng = torch_generator(seed, "noise")
-
-    @torch.no_grad()
-    def predict(
-        self,
-        observation: np.ndarray,
-        state: AgentState | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, AgentState]:
-        """Actions for `observation`, `[N, F]` or `[F]`, and the agent state after it.
-
-        `episode_start` `[N]` says which trials begin with this observation. Actions are random only if the network
-        has noise of its own, and not with `deterministic`.
-
-        Raises:
-            ValueError: if the observation is not `task.n_features` wide.
-        """
-        shown = checked_observation(self.task, observation)
-        noise = None if deterministic else self._rng
-        state = next_state(self.network, self.weights, state, shown, episode_start, noise)
-        output = self._output(state)
-        p = self._probability(output, state.seen)
-        action = decide(self.task, p, state.seen, self.threshold, np.abs(output - 0.5))
-        return (action.squeeze(axis=0) if np.ndim(observation) == 1 else action), state
-
-    def hidden(self, state: AgentState) -> Float[np.ndarray, "N H"]:
-        """The activity of the network's units."""
-        return state.state[0].numpy()
+        self._noise = torch_generator(seed, "noise")
 
     def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
         """The probability of +1 for every task asked."""
         return self._probability(self._output(state), state.seen)
 
-    def dynamics(self) -> Dynamics:
-        """The network as a dynamical system, in float64 and without its noise.
-
-        Raises:
-            ValueError: if its state is not a vector of units, as that of a transformer.
-        """
-        return dynamics_of(self.network, self.weights)
-
     def untrained(self) -> SupervisedAgent:
         """The agent that training began with: the first weights of the same seed."""
         weights = first_weights(Run(self.task, self.seed), self.training)
         return SupervisedAgent(self.task, self.training, weights, self.seed)
+
+    def _actions(self, state: AgentState, deterministic: bool) -> np.ndarray:
+        output = self._output(state)
+        p = self._probability(output, state.seen)
+        return decide(self.task, p, state.seen, self.threshold, np.abs(output - 0.5))
 
     @torch.no_grad()
     def _output(self, state: AgentState) -> Float[np.ndarray, "N A"]:

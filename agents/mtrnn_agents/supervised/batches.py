@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,6 +26,7 @@ from mtrnn_envs.utils.arrays import empty
 
 # Trials of a block: enough to make drawing cheap, few enough to stay in the processor's cache for a while.
 BLOCK = 2048
+Array: TypeAlias = Any  # a numpy array or a torch tensor
 
 
 class Batch(NamedTuple):
@@ -38,10 +39,10 @@ class Batch(NamedTuple):
         noise: standard normal, for networks that have noise, `[U, N, T, H]`; else None.
     """
 
-    observations: Float[Any, "*M U N T F"]
-    values: Float[Any, "*M U N T A"]
-    valid: Bool[Any, "*M U N T"]
-    noise: Float[Any, "*M U N T H"] | None
+    observations: Float[Array, "*M U N T F"]
+    values: Float[Array, "*M U N T A"]
+    valid: Bool[Array, "*M U N T"]
+    noise: Float[Array, "*M U N T H"] | None
 
 
 def updates_of_block(training: Training) -> int:
@@ -49,7 +50,7 @@ def updates_of_block(training: Training) -> int:
     return max(1, BLOCK // training.batch_size)
 
 
-def draw_block(run: Run, training: Training, block: int, device: Any = None) -> Batch:
+def draw_block(run: Run, training: Training, block: int, device: torch.device | None = None) -> Batch:
     """The batches of block `block`, counted from 0; numpy, or torch on `device`."""
     size = updates_of_block(training)
     trials = training_trials(run, training, block, device)
@@ -64,14 +65,14 @@ def draw_block(run: Run, training: Training, block: int, device: Any = None) -> 
     return Batch(*(None if v is None else v[:left] for v in batch))
 
 
-def training_trials(run: Run, training: Training, block: int, device: Any = None) -> Trials:
+def training_trials(run: Run, training: Training, block: int, device: torch.device | None = None) -> Trials:
     """All trials of block `block`, counted from 0."""
     size = updates_of_block(training)
     task = training.task_at(run.task, block * size)
     return sample(task, size * training.batch_size, Counter(run.seed, "train", block, device))
 
 
-def batch_of(trials: Trials, training: Training, n_updates: int = 1, noise: Any = None) -> Batch:
+def batch_of(trials: Trials, training: Training, n_updates: int = 1, noise: Array = None) -> Batch:
     """`trials` dealt into `n_updates` batches, with their targets."""
     values, valid = targets(trials, training.labels, training.bound)
     if trials.lengths is not None:
@@ -101,7 +102,9 @@ def as_tensors(batch: Batch) -> Batch:
     return Batch(*(None if v is None else torch.as_tensor(v) for v in batch))
 
 
-def blocks(runs: Sequence[Run], training: Training, n_updates: int, device: Any = None) -> Iterator[list[Batch]]:
+def blocks(
+    runs: Sequence[Run], training: Training, n_updates: int, device: torch.device | None = None
+) -> Iterator[list[Batch]]:
     """The blocks that are left after `n_updates`, one batch for each run.
 
     The next is drawn by another thread while the caller works on this one, so that on a CPU with a second core drawing

@@ -18,7 +18,8 @@ from mtrnn_agents.supervised.agent import SupervisedAgent, first_weights
 from mtrnn_agents.supervised.loop import Progress, resume, train_together
 from mtrnn_agents.supervised.settings import Training
 from mtrnn_agents.training import settings
-from mtrnn_agents.training.resumable import folder_of, one_thread, run_training
+from mtrnn_agents.training.checkpoint import finished
+from mtrnn_agents.training.resumable import completed, folder_of, one_thread
 from mtrnn_agents.training.run import Run, identity, validation_trials
 from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_envs import EvidenceTask, Trials, observe
@@ -45,7 +46,6 @@ def train(
     In reaction-time tasks the agent's threshold is then fitted on validation trials, for the highest reward.
 
     Arguments:
-        task: the task.
         seed: a whole number, 0 or more.
         training: the settings; `Training()`, which is `PRESETS["dense"]`, if None.
         folder: where the agent (agent.safetensors), the state of training (checkpoint.safetensors) and TensorBoard's
@@ -62,22 +62,12 @@ def train(
     """
     run = Run(checked_task(task), check_int("seed", seed, 0))
     training, place = checked_settings(training, Training), folder_of(folder)
-    folders, cpu = None if place is None else [place], torch.device("cpu")
-
-    def carry_on(first: Progress) -> Progress:
-        how = {"folders": folders, "device": cpu, "progress": progress, "metrics": metrics}
-        return train_together([run], training, [first], **how)[0]
-
-    return run_training(
-        SupervisedAgent,
-        identity(run, training),
-        place,
-        training,
-        resume=lambda: resume(run, training, place),
-        carry_on=carry_on,
-        failure=failure,
-        finish=lambda state: trained_agent(run, training, state),
-    )
+    if (agent := finished(SupervisedAgent, identity(run, training), place)) is not None:
+        return agent
+    first, folders, cpu = resume(run, training, place), None if place is None else [place], torch.device("cpu")
+    how = {"folders": folders, "device": cpu, "progress": progress, "metrics": metrics}
+    (last,) = train_together([run], training, [first], **how)
+    return completed(place, training, failure(last), lambda: trained_agent(run, training, last))
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> SupervisedAgent:

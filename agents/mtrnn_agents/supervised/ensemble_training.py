@@ -40,7 +40,7 @@ def ensemble(
     training: Training | None = None,
     *,
     folder: str | os.PathLike[str] | None = None,
-    device: Any = None,
+    device: str | torch.device | None = None,
     n_jobs: int | None = None,
     progress: bool = True,
     metrics: Metrics | None = None,
@@ -58,33 +58,29 @@ def ensemble(
             on from where it was stopped, on whichever device.
         device: "cpu" or a CUDA device; None for a GPU if there is one, else the CPU.
         n_jobs: processes on a CPU; None for one per core.
-        progress: see `train`.
-        metrics: see `train`.
 
     Raises:
         ValueError: as `train`, before anything is trained.
         KeyboardInterrupt: if interrupted; the states are kept in the folder.
     """
     training = training or Training()
-    cells = [Run(task, check_int("seed", seed, 0)) for task, seed in runs]
+    named = [Run(task, check_int("seed", seed, 0)) for task, seed in runs]
     place = _device(device)
-    folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in cells]
-    found = [
-        finished(SupervisedAgent, identity(run, training), where) for run, where in zip(cells, folders, strict=True)
-    ]
-    left = [cell for cell, agent in zip(zip(cells, folders, strict=True), found, strict=True) if agent is None]
+    folders = [None if folder is None else Path(folder) / digest("supervised", *run, training) for run in named]
+    cells = list(zip(named, folders, strict=True))
+    found = [finished(SupervisedAgent, identity(run, training), where) for run, where in cells]
+    left = [cell for cell, agent in zip(cells, found, strict=True) if agent is None]
     for run, where in left:  # errors are raised before anything is trained
         resume(run, training, where)
         batch_of(sample(run.task, 1, Counter(run.seed, "train")), training)
     if place.type == "cpu":
-        new = _in_processes(left, training, n_jobs, progress, metrics)
+        new = iter(_in_processes(left, training, n_jobs, progress, metrics))
     else:
-        new = _as_one(left, training, place, progress, metrics)
-    remaining = iter(new)
-    return [next(remaining) if agent is None else agent for agent in found]
+        new = iter(_as_one(left, training, place, progress, metrics))
+    return [next(new) if agent is None else agent for agent in found]
 
 
-def _device(device: Any) -> torch.device:
+def _device(device: str | torch.device | None) -> torch.device:
     """The device named, or the best that there is."""
     there = torch.cuda.is_available()
     try:
@@ -145,22 +141,15 @@ def _as_one(
         groups[state.n_updates].append(i)
     for members in groups.values():
         folders = [folder for i in members if (folder := cells[i][1]) is not None]
-        after = train_together(
-            [cells[i][0] for i in members],
-            training,
-            [states[i] for i in members],
-            folders=folders or None,
-            device=device,
-            progress=progress,
-            metrics=metrics,
-        )
+        runs, before = [cells[i][0] for i in members], [states[i] for i in members]
+        how = {"folders": folders or None, "device": device, "progress": progress, "metrics": metrics}
+        after = train_together(runs, training, before, **how)
         for i, state in zip(members, after, strict=True):
             states[i] = state
     outcomes: list[Outcome] = []
     for (run, folder), state in zip(cells, states, strict=True):
         try:
-            agent = completed(state, folder, training, failure, partial(trained_agent, run, training))
-            outcomes.append(agent)
+            outcomes.append(completed(folder, training, failure(state), partial(trained_agent, run, training, state)))
         except FloatingPointError as error:
             outcomes.append(error)
     return outcomes

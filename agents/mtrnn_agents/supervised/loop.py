@@ -85,8 +85,6 @@ class Together(NamedTuple):
     """The parts that networks trained together share.
 
     Attributes:
-        runs: the networks.
-        training: their settings.
         own, common: the layout of each network's weights, and that of all, padded to the largest task.
         fixed: weights that are not trained, `[M, ...]`, on the device; without the axis M for one network.
         advance: makes the updates.
@@ -148,11 +146,7 @@ def train_together(
     place = None if not folders else folders[0] if len(folders) == 1 else folders[0].parent
     with one_thread(), nullcontext() if on_cpu else torch.cuda.device(device), shows as shown:
         return carried_on(
-            list(states),
-            steps(shown, list(states)),
-            save,
-            lambda states: f"{states[0].n_updates} updates",
-            place,
+            list(states), steps(shown, list(states)), save, lambda states: f"{states[0].n_updates} updates", place
         )
 
 
@@ -201,18 +195,14 @@ def advanced(together: Together, states: Sequence[Progress], batches: Sequence[B
     losses = together.advance(weights, moments, batches, rates, n_updates)
     after = []
     for m, (state, own) in enumerate(zip(states, together.own, strict=True)):
-        finite = np.isfinite(losses[m])
-        diverged = state.diverged
-        if state.going and not finite.all():
-            diverged = n_updates + int(np.argmin(finite)) + 1
         if state.going:
-            total, number = state.losses
+            finite, (total, number) = np.isfinite(losses[m]), state.losses
             state = replace(
                 state,
                 weights=narrowed(weights[m], together.common, own),
                 moments=np.stack([narrowed(v, together.common, own) for v in moments[m]]),
                 losses=(total + float(losses[m][finite].sum()), number + int(finite.sum())),
-                diverged=diverged,
+                diverged=None if finite.all() else n_updates + int(np.argmin(finite)) + 1,
             )
         after.append(replace(state, n_updates=n_updates + count))
     return after

@@ -290,11 +290,8 @@ def advance(weights, moments, batches, values, valid, noise, sign, mask, rates, 
     g_in, g_bias, g, g_out, g_b_out = parts(gradient, n_inputs, h, n_answers)
     drive, states_rows = np.empty((rows, h), dtype), np.empty((rows, h), dtype)
     d_states_rows, d_drive_rows = np.empty((rows, h), dtype), np.empty((rows, h), dtype)
-    states, rates_f, d_drive = (
-        np.empty((n_steps, n, h), dtype),
-        np.empty((n_steps, n, h), dtype),
-        np.empty((n_steps, n, h), dtype),
-    )
+    shape = (n_steps, n, h)
+    states, rates_f, d_drive = np.empty(shape, dtype), np.empty(shape, dtype), np.empty(shape, dtype)
     logits = np.empty((rows, n_answers), dtype)
     exponents, powers = np.empty(rows * n_answers, np.int32), np.empty(rows * n_answers, np.float32)
     room_in, room, room_out = np.empty_like(w_in), np.empty_like(w), np.empty_like(w_out)

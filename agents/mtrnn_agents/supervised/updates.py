@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -52,10 +52,7 @@ CHANGING = ("observations", "values", "valid", "noise", "rate", "root")
 
 
 def loss(
-    logits: Float[Tensor, "*M N T A"],
-    values: Float[Tensor, "*M N T A"],
-    which: Bool[Tensor, "*M N T B"],
-    kind: str,
+    logits: Float[Tensor, "*M N T A"], values: Float[Tensor, "*M N T A"], which: Bool[Tensor, "*M N T B"], kind: str
 ) -> Float[Tensor, "*M"]:
     """The mean loss of the answers that count, `which`, one number for each of M networks.
 
@@ -130,16 +127,13 @@ def autograd_learner(
     """Autograd, for any network and for M of them at once, on `device`, where the batches are drawn too.
 
     Arguments:
-        network: the architecture of all.
         layout: of the trained weights of one network, padded to the common sizes.
         fixed: weights that are not trained, `[M, ...]`, on the device; without the axis M for one network.
-        training: the settings of all.
         n_answers: the answers that each network is asked for; others, which padding adds, do not count.
-        device: the device.
     """
     clip = _clip(training)
     alone = len(n_answers) == 1  # without the axis M, products are plain matrix products
-    graphs: dict[Any, tuple[torch.cuda.CUDAGraph, Step, Tensor]] = {}
+    graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Step, Tensor]] = {}
 
     @torch.enable_grad()
     def update(s: Step) -> Tensor:

@@ -43,7 +43,7 @@ def finished(kind: type[Any], run: Mapping[str, Any], folder: Path | None) -> An
     """
     if folder is None or not (folder / AGENT).exists():
         return None
-    agent, about = kind.load(folder / AGENT), storage.about(folder / AGENT)
+    agent, about = kind.load(folder / AGENT), storage.read(folder / AGENT)[1]
     if "run" in about:
         theirs = about["run"] or {}
     else:  # the contents of names are those at the time of training; other contents make another run

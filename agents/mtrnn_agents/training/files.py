@@ -16,9 +16,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from mtrnn_agents.networks.agent_state import NetworkAgent
 from mtrnn_agents.networks.base import Weights
 from mtrnn_agents.training.run import named_contents
-from mtrnn_agents.training.settings import from_fields, to_fields
+from mtrnn_agents.training.settings import Settings, from_fields, to_fields
 from mtrnn_envs import EvidenceTask, __version__
 from mtrnn_envs.utils.atomic_write import atomic_write
 
@@ -38,25 +39,13 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
             raise OSError(f"{path} cannot be written: {error}") from error
 
 
-def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the header that `write` wrote.
+def read(path: str | os.PathLike[str], kind: str | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the header that `write` wrote; of any kind, if None.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not whole, of another kind, or was not written by `write` of this schema.
     """
-    arrays, about = _read(path)
-    if about["kind"] != kind:
-        raise ValueError(f"{path} holds {about['kind']!r}, where {kind!r} is needed")
-    return arrays, about
-
-
-def about(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The header that `write` wrote, "kind" included; raises as `read` does."""
-    return _read(path)[1]
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {}).get(HEADER, "{}"))
@@ -65,10 +54,12 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
         raise ValueError(f"{path} is not a whole safetensors file: {error}; to begin anew, delete it") from error
     if about.get("schema") != SCHEMA:
         raise ValueError(f"{path} has schema {about.get('schema')!r}; this version reads schema {SCHEMA} only")
+    if kind not in (None, about["kind"]):
+        raise ValueError(f"{path} holds {about['kind']!r}, where {kind!r} is needed")
     return arrays, about
 
 
-def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: Any) -> None:
+def write_network(path: str | os.PathLike[str], kind: str, agent: NetworkAgent, **more: object) -> None:
     """Writes the weights, task, settings and seed of an agent that is a network, and `more` that JSON can hold."""
     about = {"task": json.loads(agent.task.to_json()), "training": to_fields(agent.training)}
     about |= {"seed": agent.seed, "contents": named_contents(agent.task, agent.network)}
@@ -77,8 +68,8 @@ def write_network(path: str | os.PathLike[str], kind: str, agent: Any, **more: A
 
 
 def read_network(
-    path: str | os.PathLike[str], kind: str, trained_by: type[Any]
-) -> tuple[tuple[EvidenceTask, Any, Weights, int], dict[str, Any]]:
+    path: str | os.PathLike[str], kind: str, trained_by: type[Settings]
+) -> tuple[tuple[EvidenceTask, Settings, Weights, int], dict[str, Any]]:
     """The task, settings (of the class `trained_by`), weights and seed that `write_network` wrote; all else by name."""
     arrays, about = read(path, kind)
     weights = {name: torch.from_numpy(v) for name, v in arrays.items()}
@@ -86,7 +77,7 @@ def read_network(
     return (task, training, weights, about["seed"]), about
 
 
-def difference(ours: Any, theirs: Any, name: str = "") -> str | None:
+def difference(ours: object, theirs: object, name: str = "") -> str | None:
     """Where two JSON values differ first, as "name is x there and y here"; None if nowhere."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key in dict.fromkeys([*ours, *theirs]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from mtrnn_agents.networks.flat_weights import Layout
 
 # Adam's constants (arXiv:1412.6980).
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+Number: TypeAlias = Any  # a number or a numpy array
 
 
 def flat_gradient(
@@ -26,14 +27,16 @@ def flat_gradient(
     return gradient * (clip / (norm + 1e-6)).clamp(max=1), norm[..., 0]
 
 
-def adam(flat: Tensor, first: Tensor, second: Tensor, gradient: Tensor, rate: Any, root: Any) -> tuple[Tensor, ...]:
+def adam(
+    flat: Tensor, first: Tensor, second: Tensor, gradient: Tensor, rate: Tensor | float, root: Tensor | float
+) -> tuple[Tensor, Tensor, Tensor]:
     """The weights and moments after one step of Adam; `rate` and `root` are those of `corrected`."""
     first = torch.lerp(first, gradient, 1 - BETA1)
     second = torch.lerp(second, gradient * gradient, 1 - BETA2)
     return flat - rate * first / (second.sqrt() * root + EPSILON), first, second
 
 
-def corrected(rate: Any, count: Any) -> tuple[Any, Any]:
+def corrected(rate: Number, count: Number) -> tuple[Number, Number]:
     """The bias-corrected rate of Adam's update number `count`, counted from 1, and the factor of the root of its
     second moment: both correct that the moments began at 0."""
     return rate / (1 - BETA1**count), (1 - BETA2**count) ** -0.5

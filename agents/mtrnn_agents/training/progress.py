@@ -22,7 +22,7 @@ HIDDEN = ("validation_loss", "cross_entropy", "steps", *OF_TRAINING)
 class Monitor:
     """See `monitor`."""
 
-    def __init__(self, bar: Any, writers: Sequence[Any], tasks: Sequence[EvidenceTask]) -> None:
+    def __init__(self, bar: tqdm, writers: Sequence[Any], tasks: Sequence[EvidenceTask]) -> None:
         self._bar, self._writers, self._tasks = bar, writers, tasks
         self._ideals: list[dict[str, float]] | None = None
 

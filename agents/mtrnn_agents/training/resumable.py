@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
-from mtrnn_agents.training.checkpoint import CHECKPOINT, finished
+from mtrnn_agents.training.checkpoint import CHECKPOINT
 from mtrnn_agents.training.files import AGENT
 from mtrnn_agents.training.signals import held_back
 
@@ -22,53 +22,19 @@ State = TypeVar("State")
 Trained = TypeVar("Trained")
 
 
-def run_training(
-    kind: type[Trained],
-    identity: Mapping[str, Any],
-    folder: Path | None,
-    training: Any,
-    *,
-    resume: Callable[[], State],
-    carry_on: Callable[[State], State],
-    failure: Callable[[State], str | None],
-    finish: Callable[[State], Trained],
-) -> Trained:
-    """The agent of a run: loaded if it is finished, else trained from where its training stands, and saved.
-
-    Arguments:
-        kind: the class of the agent.
-        identity: all that determines the run; see `mtrnn_agents.training.run.identity`.
-        folder: where agent and state are kept, if anywhere.
-        training: the settings.
-        resume: gives the state in the folder, or the first one.
-        carry_on: gives the state after training, which it has saved; see `carried_on`.
-        failure: says of a state what was not finite, if training diverged.
-        finish: makes the agent of the state after training.
+def completed(folder: Path | None, training: Any, failure: str | None, finish: Callable[[], Trained]) -> Trained:
+    """The agent that `finish` makes after training, saved in `folder`.
 
     Raises:
-        ValueError: if the folder holds another run or a broken file.
-        FloatingPointError: if training diverged.
+        FloatingPointError: if training diverged, as the clause `failure` says.
     """
-    if (agent := finished(kind, identity, folder)) is not None:
-        return agent
-    return completed(carry_on(resume()), folder, training, failure, finish)
-
-
-def completed(
-    state: State,
-    folder: Path | None,
-    training: Any,
-    failure: Callable[[State], str | None],
-    finish: Callable[[State], Trained],
-) -> Trained:
-    """The agent after training, saved in `folder`; see `run_training`."""
-    if (what := failure(state)) is not None:
+    if failure is not None:
         kept = "" if folder is None else f", in another folder; the state before it is kept in {folder / CHECKPOINT}"
         raise FloatingPointError(
-            f"training diverged: {what}, at learning_rate={training.learning_rate}, clip_norm={training.clip_norm}; "
-            f"lower one of them{kept}"
+            f"training diverged: {failure}, at learning_rate={training.learning_rate}, "
+            f"clip_norm={training.clip_norm}; lower one of them{kept}"
         )
-    agent: Any = finish(state)
+    agent: Any = finish()
     if folder is not None:
         agent.save(folder / AGENT)
     return agent
@@ -88,7 +54,7 @@ def one_thread() -> Iterator[None]:
 
 def carried_on(
     first: State,
-    steps: Generator[State, Any, Any],
+    steps: Generator[State, None, None],
     save: Callable[[State], None],
     done: Callable[[State], str],
     place: Path | None,

@@ -36,7 +36,7 @@ def from_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     return kind(**parts)
 
 
-def checked_settings(training: Any, kind: type[Settings]) -> Settings:
+def checked_settings(training: object, kind: type[Settings]) -> Settings:
     """`training`, or the defaults if it is None; `ValueError` if it is the `Training` of another trainer."""
     if training is None:
         return kind()
@@ -46,7 +46,7 @@ def checked_settings(training: Any, kind: type[Settings]) -> Settings:
     return training
 
 
-def checked_task(task: Any) -> EvidenceTask:
+def checked_task(task: object) -> EvidenceTask:
     """`task`, if it is an `EvidenceTask`; else `ValueError`."""
     if not isinstance(task, EvidenceTask):
         raise ValueError(f"task={task!r} is not an EvidenceTask; give one, as EvidenceTask(n_tasks=6)")

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtrnn_agents.networks.agent_state import AgentState, checked_observation, next_state
+from mtrnn_agents.networks.agent_state import AgentState, NetworkAgent
 from mtrnn_agents.networks.base import Sizes, Weights, fitting, read
-from mtrnn_agents.networks.jacobians import dynamics_of
 from mtrnn_agents.training import history as columns
 from mtrnn_agents.training.files import read_network, write_network
 from mtrnn_agents.training.history import Columns
@@ -19,7 +18,6 @@ from mtrnn_agents.training.run import Run
 from mtrnn_agents.trial_ppo.action_heads import Head, draw, likeliest, stated
 from mtrnn_agents.trial_ppo.settings import Training
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.protocols import Dynamics
 from mtrnn_envs.reward import is_discrete
 from mtrnn_envs.rng.seeding import torch_generator
 
@@ -41,13 +39,11 @@ def first_weights(run: Run, training: Training) -> Weights:
     return weights
 
 
-class PolicyAgent:
+class PolicyAgent(NetworkAgent):
     """A trained policy as an agent, with the signature of SB3's `predict`.
 
     Arguments:
-        task: the task it is made for.
         training: what it was trained by, its architecture included.
-        weights: of the network.
         seed: of its first weights and trials.
         history: the training history, if known.
 
@@ -65,44 +61,8 @@ class PolicyAgent:
         self._noise, self._chance = torch_generator(seed, "noise"), torch_generator(seed, "actions")
 
     @torch.no_grad()
-    def predict(
-        self,
-        observation: np.ndarray,
-        state: AgentState | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, AgentState]:
-        """Actions for `observation`, `[N, F]` or `[F]`, and the agent state after it.
-
-        `episode_start` `[N]` says which trials begin with this observation. Actions are drawn from the policy, or with
-        `deterministic` the likeliest value of each of their parts; the noise of a network that has some is then 0.
-
-        Raises:
-            ValueError: if the observation is not `task.n_features` wide.
-        """
-        shown = checked_observation(self.task, observation)
-        noise = None if deterministic else self._noise
-        state = next_state(self.network, self.weights, state, shown, episode_start, noise)
-        outputs = self._outputs(state)
-        if deterministic:
-            parts = likeliest(self.head, outputs)
-        else:
-            uniform = torch.rand(len(shown), self.head.n_parts, generator=self._chance)
-            parts = draw(self.head, outputs, uniform)
-        action = parts.numpy()
-        if self.task.action_encoding == "multi_binary":
-            action = action.astype(np.int8)
-        action = action[:, 0] if is_discrete(self.task) else action
-        return (action[0] if np.ndim(observation) == 1 else action), state
-
-    def hidden(self, state: AgentState) -> Float[np.ndarray, "N H"]:
-        """The activity of the network's units."""
-        return state.state[0].numpy()
-
-    @torch.no_grad()
     def probabilities(self, state: AgentState) -> Float[np.ndarray, "N A"]:
-        """The probability of +1 that the policy states; see
-        `mtrnn_agents.decision_rule.answer_probabilities`."""
+        """The probability of +1 that the policy states; see `mtrnn_agents.decision_rule.answer_probabilities`."""
         return stated(self.task, self.head, self._outputs(state))
 
     @torch.no_grad()
@@ -110,18 +70,21 @@ class PolicyAgent:
         """The reward still expected: of each task, times their number; or of all, if training is not factored."""
         return self.head.values(self._outputs(state)).numpy()
 
-    def dynamics(self) -> Dynamics:
-        """The network as a dynamical system, in float64 and without its noise.
-
-        Raises:
-            ValueError: if its state is not a vector of units, as that of a transformer.
-        """
-        return dynamics_of(self.network, self.weights)
-
     def untrained(self) -> PolicyAgent:
         """The agent that training began with: the first weights of the same seed."""
         weights = first_weights(Run(self.task, self.seed), self.training)
         return PolicyAgent(self.task, self.training, weights, self.seed)
+
+    def _actions(self, state: AgentState, deterministic: bool) -> np.ndarray:
+        outputs = self._outputs(state)
+        if deterministic:
+            parts = likeliest(self.head, outputs)
+        else:
+            parts = draw(self.head, outputs, torch.rand(len(outputs), self.head.n_parts, generator=self._chance))
+        action = parts.numpy()
+        if self.task.action_encoding == "multi_binary":
+            action = action.astype(np.int8)
+        return action[:, 0] if is_discrete(self.task) else action
 
     def _outputs(self, state: AgentState) -> Tensor:
         return read(self.weights, state.state[0])

@@ -168,10 +168,9 @@ def objective(
     not factored, those of the whole action: the product of the ratios of the parts that counted.
     """
     change, counts = log_probabilities(head, outputs, rollout.actions) - rollout.before, rollout.counts
-    number = counts.sum().clamp(min=1)
     if not head.factored:
         change, counts = (change * counts).sum(-1, keepdim=True), counts.amax(-1, keepdim=True)
-        number = counts.sum().clamp(min=1)
+    number = counts.sum().clamp(min=1)
     ratio, advantages = change.exp(), rollout.advantages
     worse = torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
     errors = (head.values(outputs) - rollout.returns) ** 2

@@ -12,7 +12,6 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +21,11 @@ from mtrnn_agents.networks.base import FIXED, Weights, read
 from mtrnn_agents.networks.flat_weights import Layout, assembled
 from mtrnn_agents.training import checkpoint, settings
 from mtrnn_agents.training import history as columns
-from mtrnn_agents.training.checkpoint import CHECKPOINT
+from mtrnn_agents.training.checkpoint import CHECKPOINT, finished
 from mtrnn_agents.training.history import Columns
 from mtrnn_agents.training.optimiser import adam, corrected, flat_gradient
 from mtrnn_agents.training.progress import Monitor, monitor
-from mtrnn_agents.training.resumable import carried_on, folder_of, one_thread, run_training
+from mtrnn_agents.training.resumable import carried_on, completed, folder_of, one_thread
 from mtrnn_agents.training.run import Run, identity, validation_trials
 from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_agents.trial_ppo.action_heads import likeliest
@@ -82,49 +81,33 @@ def train(
     First weights, trials and draws of actions follow from `seed`; validation has a stream of its own. The same
     arguments and build give bit-identical agents, however often training is interrupted. No global generator is used.
 
-    Arguments:
-        task: the task.
-        seed: a whole number, 0 or more.
-        training: the settings; `Training()`, which is `PRESETS["factored"]`, if None.
-        folder: see `mtrnn_agents.supervised.train`, as for errors.
-        progress: whether to show a progress bar.
-        metrics: from states at the last step `[N, H]` and latents `[N, D]` of validation trials to numbers by name,
-            for the bar, TensorBoard and the history.
+    Arguments and errors are those of `mtrnn_agents.supervised.train`, with `PRESETS["factored"]` for a `training` of
+    None; `metrics` is given states at the last step.
     """
     run = Run(checked_task(task), check_int("seed", seed, 0))
     training, place = checked_settings(training, Training), folder_of(folder)
 
-    def carry_on(first: Progress) -> Progress:
-        size, folders = training.n_trials, None if place is None else [place]
-        total, start = training.n_iterations * size, first.n_iterations * size
-        shows = monitor([task], folders, total, start, progress, "trials", shown_until=first.n_steps)
-        with one_thread(), shows as shown:
-            return carried_on(first, steps(run, training, first, shown, metrics), save, done, place)
+    if (agent := finished(PolicyAgent, identity(run, training), place)) is not None:
+        return agent
+    first, folders = resume(run, training, place), None if place is None else [place]
+    size = training.n_trials
+    total, start = training.n_iterations * size, first.n_iterations * size
+    shows = monitor([task], folders, total, start, progress, "trials", shown_until=first.n_steps)
 
     def save(now: Progress) -> None:
         if place is not None:
             checkpoint.write(place / CHECKPOINT, identity(run, training), now)
 
-    def done(now: Progress) -> str:
-        return f"{now.n_iterations} rollouts"
+    with one_thread(), shows as shown:
+        after = steps(run, training, first, shown, metrics)
+        last = carried_on(first, after, save, lambda now: f"{now.n_iterations} rollouts", place)
 
-    def failure(last: Progress) -> str | None:
-        return None if last.diverged is None else f"the loss or gradient of rollout {last.diverged} is not finite"
-
-    def finish(last: Progress) -> PolicyAgent:
+    def finish() -> PolicyAgent:
         weights = assembled(first_weights(run, training), last.weights)
         return PolicyAgent(task, training, weights, seed, history=last.course)
 
-    return run_training(
-        PolicyAgent,
-        identity(run, training),
-        place,
-        training,
-        resume=lambda: resume(run, training, place),
-        carry_on=carry_on,
-        failure=failure,
-        finish=finish,
-    )
+    diverged = None if last.diverged is None else f"the loss or gradient of rollout {last.diverged} is not finite"
+    return completed(place, training, diverged, finish)
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> PolicyAgent:
@@ -218,5 +201,5 @@ def evaluate(
         deadline = np.broadcast_to(trials.n_samples, len(trials))[:, None]
         taken = np.where(paid.response_steps == 0, deadline, paid.response_steps)
         found |= {"response_step": float(taken.mean()), "answered": float((paid.response_steps > 0).mean())}
-    last: Any = hidden[torch.arange(len(trials)), torch.from_numpy(paid.n_steps - 1)]
+    last = hidden[torch.arange(len(trials)), torch.from_numpy(paid.n_steps - 1)]
     return found | (dict(metrics(last.numpy(), trials.latents.copy())) if metrics and last.isfinite().all() else {})

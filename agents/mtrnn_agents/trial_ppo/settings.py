@@ -12,8 +12,7 @@ from mtrnn_agents.training.settings import SCHEDULES
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """The settings of proximal policy optimisation; see `mtrnn_agents.trial_ppo.objective`. Returns are
-    not discounted.
+    """The settings of proximal policy optimisation, undiscounted; see `mtrnn_agents.trial_ppo.objective`.
 
     Raises:
         ValueError: if a field is out of its range.
