@@ -55,11 +55,7 @@ class ReleasedHoldout(ProbeResult):
 
 
 def released_holdout(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> ReleasedHoldout:
     """The out-of-distribution test of x* with the error of its public code. WRONG as a measure of generalisation.
 

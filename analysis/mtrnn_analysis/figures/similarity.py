@@ -18,10 +18,7 @@ def rsa_figure(result: Rsa) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 1.9), layout="constrained")
         axes = figure.subplots(1, 4, width_ratios=[1, 1, 1.05, 1.15])
-        for panel, matrix, label in (
-            (axes[0], result.dissimilarities, "states"),
-            (axes[1], result.model, "$x^*$"),
-        ):
+        for panel, matrix, label in ((axes[0], result.dissimilarities, "states"), (axes[1], result.model, "$x^*$")):
             image = panel.imshow(matrix / matrix.max(), cmap="cividis", vmin=0, vmax=1)
             panel.set_xticks([])
             panel.set_yticks([])

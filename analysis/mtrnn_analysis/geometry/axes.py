@@ -105,11 +105,7 @@ def encoding(states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"]
 
 
 def axes(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Axes:
     """The directions in which states move with each latent, and those in which a decoder looks for it.
 

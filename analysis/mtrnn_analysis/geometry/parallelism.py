@@ -53,11 +53,7 @@ class Parallelism(ProbeResult):
 
 
 def parallelism(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Parallelism:
     """The parallelism score: how parallel a latent's coding directions are over the signs of the other latents.
 

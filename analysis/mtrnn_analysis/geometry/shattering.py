@@ -48,11 +48,7 @@ class Shattering(ProbeResult):
 
 
 def shattering(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Shattering:
     """The mean accuracy of linear classifiers over all balanced dichotomies of the sign patterns of x*.
 

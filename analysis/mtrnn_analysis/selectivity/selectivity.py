@@ -82,11 +82,7 @@ class Selectivity(ProbeResult):
 
 
 def selectivity(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Selectivity:
     """Selectivity of single units: how they mix latents (Rigotti et al. 2013, doi:10.1038/nature12160) and fire.
 

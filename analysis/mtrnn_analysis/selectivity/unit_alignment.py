@@ -124,11 +124,7 @@ def modularity(information: Float[np.ndarray, "L D"]) -> float:
 
 
 def unit_alignment(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 50,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 50
 ) -> UnitAlignment:
     """Do single units stand for single latents? DCI, MIG, SAP and modularity of continuous latents.
 

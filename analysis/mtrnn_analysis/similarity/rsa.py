@@ -139,11 +139,7 @@ def agreement_null(
 
 
 def rsa(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Rsa:
     """Representational similarity to x*: are states far apart where x* is?
 

@@ -30,16 +30,7 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 
 from mtrnn_analysis.statistics import Interval, interquartile_mean
-from mtrnn_analysis.studies.networks import (
-    NOTHING,
-    Networks,
-    axes_of,
-    column_of,
-    estimate,
-    levels_known,
-    strata,
-    where,
-)
+from mtrnn_analysis.studies.networks import NOTHING, Networks, axes_of, column_of, estimate, levels_known, strata, where
 from mtrnn_envs.experiments.studies.study import PAPER, Study, has_levels, number
 from mtrnn_envs.utils.validation import check_choice
 
