@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import comb
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,7 +29,7 @@ class Orthants(NamedTuple):
     counts: Int[np.ndarray, " Q"]
 
 
-def checked(states: Any, latents: Any) -> tuple[Float[np.ndarray, "N H"], Float[np.ndarray, "N D"]]:
+def checked(states: object, latents: object) -> tuple[Float[np.ndarray, "N H"], Float[np.ndarray, "N D"]]:
     """States and latents in float64.
 
     Raises:
@@ -47,7 +47,7 @@ def checked(states: Any, latents: Any) -> tuple[Float[np.ndarray, "N H"], Float[
     return states.astype(np.float64), latents.astype(np.float64)
 
 
-def _matrix(name: str, values: Any, columns: str) -> np.ndarray:
+def _matrix(name: str, values: object, columns: str) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds {array.dtype}, not real numbers")

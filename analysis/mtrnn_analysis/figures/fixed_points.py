@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtrnn_analysis.dynamics import FixedPoints
-from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION
+from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION, Style
 from mtrnn_analysis.geometry.principal import PrincipalComponents, principal_components
 
 N_LINES = 40
@@ -110,7 +111,7 @@ def turning(found: FixedPoints) -> Any:
     )
 
 
-def _xyz(points: np.ndarray) -> dict[str, Any]:
+def _xyz(points: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip("xyz", points.T, strict=True))
 
 
@@ -138,7 +139,7 @@ def _draw_space(figure: Figure, found: FixedPoints) -> None:
     axes: Any = figure.add_axes((0.0, 0.44, 0.5, 0.5), projection="3d", computed_zorder=False)
     for path in scene.paths:
         axes.plot(*path.T, color=PALE, lw=0.6, zorder=1)
-    style: Any = {"s": 14, "cmap": COLOURS, "vmin": LOWEST, "vmax": HIGHEST, "depthshade": False, "zorder": 3}
+    style: Style = {"s": 14, "cmap": COLOURS, "vmin": LOWEST, "vmax": HIGHEST, "depthshade": False, "zorder": 3}
     for unstable, marker, width in ((False, "o", 0), (True, "x", 0.9)):
         # Fixed points lie on top.
         order = np.flatnonzero(scene.unstable[unstable])
@@ -164,7 +165,7 @@ def _draw_space(figure: Figure, found: FixedPoints) -> None:
     figure.legend(handles=handles, loc="lower left", ncols=3, bbox_to_anchor=(0.0, 0.395), columnspacing=1.0)
 
 
-def _draw_plane(axes: Any, found: FixedPoints) -> None:
+def _draw_plane(axes: Axes, found: FixedPoints) -> None:
     angle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(angle), np.sin(angle), color=GREY, lw=0.8)
     axes.axhline(0, color=PALE, lw=0.5, zorder=0)
@@ -179,7 +180,7 @@ def _draw_plane(axes: Any, found: FixedPoints) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.55, 1.14), ncols=2, handletextpad=0.1, columnspacing=0.8)
 
 
-def _draw_times(axes: Any, found: FixedPoints) -> None:
+def _draw_times(axes: Axes, found: FixedPoints) -> None:
     """Time constants of the leading modes that do not grow: medians, with the quartiles."""
     n_dims = found.latents.shape[1]
     shown = min(n_dims + 3, found.points.shape[1])
@@ -202,7 +203,7 @@ def _draw_times(axes: Any, found: FixedPoints) -> None:
     axes.set(xlabel="mode, by $|\\mu|$", ylabel="time constant (ms)")
 
 
-def _draw_shares(axes: Any, found: FixedPoints) -> None:
+def _draw_shares(axes: Axes, found: FixedPoints) -> None:
     of_data = found.continuum["data"], found.continuum["control"], VERMILLION
     for k, (share, control, colour) in enumerate(((found.value, found.control, BLUE), of_data)):
         for at, height, filled in ((k - 0.2, share, colour), (k + 0.2, control, GREY)):
@@ -216,12 +217,12 @@ def _draw_shares(axes: Any, found: FixedPoints) -> None:
     axes.legend(handles=[handle], loc="lower center", bbox_to_anchor=(0.55, 1.0), handletextpad=0.1, borderpad=0)
 
 
-def _draw_alignment(axes: Any, found: FixedPoints) -> None:
+def _draw_alignment(axes: Axes, found: FixedPoints) -> None:
     for null, value, colour, name in (
         (found.alignment_null, found.alignment, BLUE, "points"),
         (found.alignment_data_null, found.alignment_data["value"], VERMILLION, "data"),
     ):
-        axes.hist(null, np.linspace(0, 1, 41), color=colour, alpha=0.3, label=f"null, {name}")
+        axes.hist(null, np.linspace(0, 1, 41).tolist(), color=colour, alpha=0.3, label=f"null, {name}")
         if np.isfinite(value):
             axes.axvline(value, color=colour, lw=1.4, label=name)
     axes.axvline(found.alignment_data["isotropic"], color=GREY, lw=1, ls=":", label="isotropic")

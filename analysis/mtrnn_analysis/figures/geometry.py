@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes as Panel
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
@@ -28,7 +28,7 @@ def dimensionality_figure(result: Dimensionality) -> Figure:
     timed = len(result.by_step) > 0
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.6 if timed else 5.2, 2.7), layout="constrained")
-        panels: Any = figure.subplots(1, 3 if timed else 2, width_ratios=[1.3, 0.9, 1.3][: 3 if timed else 2])
+        panels = figure.subplots(1, 3 if timed else 2, width_ratios=[1.3, 0.9, 1.3][: 3 if timed else 2])
         spectrum, axes = result.spectrum, panels[0]
         shown = int(np.clip(2 * result.components["95"], 6, 20))
         axes.plot(
@@ -121,7 +121,7 @@ def axes_figure(result: Axes) -> Figure:
         value_mark(ratio, 0, result.isometry, INK)
         value_label(ratio, 0, 1.022, result.isometry, result.p_isometry)
         ratio.set(ylim=(0, 1), xlim=(-0.6, 0.6), xticks=[], ylabel="singular values, least / greatest")
-        handles: list[Any] = [
+        handles: list[Artist] = [
             Line2D([], [], color=INK, lw=1.6, label="encoding axis"),
             Line2D([], [], color=INK, lw=1.2, ls=(0, (3, 1.5)), label="decoder's axis"),
             Patch(color=GEOMETRIC, label="null: vectors with the states' covariance"),
@@ -174,7 +174,7 @@ def distortion_figure(result: Distortion) -> Figure:
             low, high = low - 0.06 * (high - low), high + 0.08 * (high - low) + 1e-9
             value_label(panel, 0, high + 0.02 * (high - low), value, p, form)
             panel.set(xlim=(-0.6, 0.6), ylim=(low, high), xticks=[], ylabel=name)
-        handles: list[Any] = [Patch(color=GEOMETRIC, label="null: linear map, the same noise")]
+        handles: list[Artist] = [Patch(color=GEOMETRIC, label="null: linear map, the same noise")]
         if n_dims == 2:
             handles.insert(0, Line2D([], [], color=GREY, lw=0.7, label="mean over places, both directions"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -120,7 +118,7 @@ def _directions(axes: Axes, result: Selectivity) -> None:
     paired = set(directions.pairs.ravel()) if len(directions.pairs) <= MOST_PAIRS else set()
     for unit, (x, y) in zip(directions.units, directions.slopes, strict=True):
         colour = VERMILLION if unit in paired else BLUE
-        arrow: Any = {"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0, "alpha": 0.85}
+        arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0, "alpha": 0.85}
         axes.annotate("", (x, y), (0, 0), arrowprops=arrow)
     axes.set(xlim=(-1.12 * reach, 1.12 * reach), ylim=(-1.12 * reach, 1.12 * reach))
     text = f"{len(directions.units)} units"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,5 +171,4 @@ def _figures(found: Networks, out: Path, notes: list[str]) -> list[dict[str, Any
 
 
 def _json(picture: Turning) -> str:
-    parts: Mapping[str, Any] = {"data": picture.data, "layout": picture.layout}
-    return json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps({"data": picture.data, "layout": picture.layout}, separators=(",", ":"), ensure_ascii=False)

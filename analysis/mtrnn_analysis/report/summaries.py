@@ -226,12 +226,12 @@ def absent(results: Results, entries: Iterable[Entry], failed: Mapping[str, str]
     )
 
 
-def labelled(labels: Mapping[str, Any]) -> str:
+def labelled(labels: Mapping[str, object]) -> str:
     """The levels of a run in one line."""
     return ", ".join(f"{name} {plain(level)}" for name, level in labels.items())
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """A setting or a level as text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 

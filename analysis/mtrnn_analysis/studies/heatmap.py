@@ -7,8 +7,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 
-from mtrnn_analysis.figures.style import INK, STYLE
+from mtrnn_analysis.figures.style import INK, STYLE, Style
 from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.networks import where
 from mtrnn_analysis.studies.panels import Drawn, Line, Request
@@ -58,14 +59,14 @@ def heatmap(request: Request) -> list[Drawn]:
     return [Drawn(request.name, figure, text)]
 
 
-def _boundary(axes: Any, table: Mapping[str, Any], across: Sequence[Any], up: Sequence[Any]) -> None:
+def _boundary(axes: Axes, table: Mapping[str, Any], across: Sequence[object], up: Sequence[object]) -> None:
     """Draws the border between fields with N < D and those with N >= D, where these are the two axes."""
     if {table["x"], table["y"]} != {"N", "D"}:
         return
     grid = np.array([[number(b) - number(a) for a in across] for b in up])
     above = (grid > 0) if table["x"] == "N" else (grid < 0)  # N < D
-    style: Any = {"color": "white", "lw": 3.0, "solid_capstyle": "projecting"}, {"color": INK, "lw": 1.4}
-    for look in style:
+    styles: tuple[Style, ...] = {"color": "white", "lw": 3.0, "solid_capstyle": "projecting"}, {"color": INK, "lw": 1.4}
+    for look in styles:
         for j, i in np.argwhere(above[:, 1:] != above[:, :-1]):
             axes.plot([i + 0.5] * 2, [j - 0.5, j + 0.5], **look)
         for j, i in np.argwhere(above[1:] != above[:-1]):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from mtrnn_analysis.figures.style import INK, STYLE
+from mtrnn_analysis.figures.style import INK, STYLE, Style
 from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.curves import references
 from mtrnn_analysis.studies.networks import Networks, estimate, strata
@@ -89,7 +88,7 @@ def _band(axes: Axes, found: Networks, line: Line, x: str) -> list[Mark]:
     found_at = [
         estimate([column[group] for group in groups], np.random.default_rng(panels.SEED)) for column in values.T
     ]
-    shown: Any = {"marker": line.marker, "ms": 3, "markevery": max(1, len(places) // 12), "mew": 0.7, "lw": 1.3}
+    shown: Style = {"marker": line.marker, "ms": 3, "markevery": max(1, len(places) // 12), "mew": 0.7, "lw": 1.3}
     shown |= {"color": line.colour, "ls": line.dash, "mfc": line.colour if line.filled else "white", "zorder": 3}
     axes.plot(places, [e.value for e in found_at], gid="iqm", **shown)
     if np.isfinite(found_at[0].low):
@@ -105,7 +104,7 @@ def _theory(axes: Axes, request: Request, lines: Sequence[Line]) -> dict[str, Li
     if "hue" not in request.table:
         first = first[:1]
     for k, (name, column) in enumerate(panels.measures_of(found.study, request.table.get("theory", {})).items()):
-        style: Any = {"lw": 1.0, "ls": panels.ACROSS[k % len(panels.ACROSS)], "zorder": 4}
+        style: Style = {"lw": 1.0, "ls": panels.ACROSS[k % len(panels.ACROSS)], "zorder": 4}
         each = [(line, *averaged(found, line.rows, x, column)[:2]) for line in first]
         each = [(line, places, values.mean(axis=0)) for line, places, values in each if len(places)]
         if not each:
