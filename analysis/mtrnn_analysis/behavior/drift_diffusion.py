@@ -231,13 +231,9 @@ def _maximum(
     def between(onset: float, start: np.ndarray, tolerance: float) -> OptimizeResult:
         """The optimum with an onset between this whole number and the next, where the likelihood is smooth."""
         ends = np.append(low[:3], onset), np.append(high[:3], min(onset + 1, high[3]))
-        return minimize(
-            lambda z: cost(z * scale),
-            np.clip(start, *ends),
-            method="L-BFGS-B",
-            bounds=list(zip(*ends, strict=True)),
-            options={"maxiter": 100, "ftol": tolerance},
-        )
+        begin, bounds = np.clip(start, *ends), list(zip(*ends, strict=True))
+        options = {"maxiter": 100, "ftol": tolerance}
+        return minimize(lambda z: cost(z * scale), begin, method="L-BFGS-B", bounds=bounds, options=options)
 
     # The likelihood has a kink at every whole onset, at which a search from one side stops. So each interval is
     # searched by itself, coarsely, until two are worse than the best.

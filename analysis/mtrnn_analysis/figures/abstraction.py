@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from mtrnn_analysis.figures.marks import (
     LABELS,
     LATENTS,
+    dot,
     latent_colour,
     latent_name,
     null_marks,
@@ -129,12 +130,9 @@ def shattering_figure(result: Shattering) -> Figure:
         axes.set_title(f"mean {result.value:.3f}{p}", loc="left")
         axes.spines["bottom"].set_visible(not few)
         marks = [(VERMILLION, "XOR of two signs"), (BLUE, "sign of a latent"), (GREY, "other")]
-        here = [(c, n) for c, n in marks if c in colours]
-        handles: list[Artist] = [Line2D([], [], ls="", marker="o", ms=5, mec="none", mfc=c, label=n) for c, n in here]
-        handles += [
-            Line2D([], [], color=INK, lw=1.1, label="mean"),
-            Patch(color=LABELS, label="labels permuted, 5-95 %"),
-        ]
+        handles: list[Artist] = [dot(colour, label, ms=5) for colour, label in marks if colour in colours]
+        handles.append(Line2D([], [], color=INK, lw=1.1, label="mean"))
+        handles.append(Patch(color=LABELS, label="labels permuted, 5-95 %"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2 if len(order) <= 3 else 4)
         if few:
             below = panels[1]

@@ -20,6 +20,7 @@ from mtrnn_analysis.decoding.evidence_course import EvidenceCourse
 from mtrnn_analysis.decoding.plane_decoding import PlaneDecoding
 from mtrnn_analysis.decoding.released_holdout import ReleasedHoldout
 from mtrnn_analysis.decoding.transfer import Transfer
+from mtrnn_analysis.figures.marks import dot
 from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, Style, signs
 
 R2 = "$r^2_{\\mathrm{prior}}$ of decoded $x^*$"
@@ -62,11 +63,8 @@ def _by_orthant(axes: Axes, result: Decoding, low: float) -> None:
         axes.scatter(i + np.array(spread), values, c=colours, s=18, lw=0.5, edgecolors="white", zorder=3, clip_on=False)
     axes.set_xticks([0, 1], ["in\ndistribution", f"held-out\n{result.settings['holdout']}"])
     _r2_axis(axes, low)
-    handles = [
-        Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=colour, label=name)
-        for name, colour in zip(result.orthants, colours, strict=True)
-    ]
-    handles: list[Artist] = handles if len(handles) <= len(QUADRANTS) else []
+    few = len(colours) <= len(QUADRANTS)
+    handles: list[Artist] = [*map(dot, colours, result.orthants)] if few else []
     if len(result.out_of_distribution.null):
         handles.append(Patch(color=PALE, lw=0, label="null"))
     axes.legend(handles=handles, loc="lower left", handlelength=1, handletextpad=0.6, labelspacing=0.25)
@@ -89,10 +87,7 @@ def _controls(axes: Axes, agent: tuple[float, float], controls: Mapping[str, Con
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(low - 0.03, 1)
     axes.set_xlabel(R2)
-    handles = [
-        Line2D([], [], ls="", marker=marker, ms=4.5, mec="none", mfc=colour, label=label)
-        for marker, colour, label in (("o", BLUE, "in distribution"), ("s", VERMILLION, "out of distribution"))
-    ]
+    handles = [dot(BLUE, "in distribution", ms=4.5), dot(VERMILLION, "out of distribution", "s", 4.5)]
     if best:
         handles.append(Line2D([], [], color=GREY, lw=0.8, ls=(0, (4, 2)), label="best of untrained and input"))
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), labelspacing=0.2, borderaxespad=0.1)
@@ -264,7 +259,7 @@ def transfer_figure(result: Transfer) -> Figure:
         left.set_xlabel(f"accuracy of {'the ideal observer' if known else 'the more frequent answer'}")
         left.set_ylabel("accuracy where never learned")
         present = [name for name in QUADRANTS if name in result.orthants]
-        handles = [Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=QUADRANTS[q], label=q) for q in present]
+        handles = [dot(QUADRANTS[name], name) for name in present]
         left.legend(handles=handles, loc="lower left", handlelength=1, labelspacing=0.2)
         if len(result.null):
             right.hist(result.null, bins=15, color=PALE, lw=0)

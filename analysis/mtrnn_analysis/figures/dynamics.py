@@ -73,13 +73,8 @@ def attractor_figure(found: Attractor) -> Figure:
         n = len(found.evidence)
         axes.set(xlim=(0, 1), ylim=(-0.7, n + 1.2))
         axes.text(0.02, n + 0.75, fill(found.verdict, 90), fontsize=10, weight="bold", va="center")
-        heads = (
-            (0.07, "evidence", "left"),
-            (0.27, "found", "right"),
-            (0.36, "needed", "right"),
-            (0.4, "meaning", "left"),
-        )
-        for x, head, align in heads:
+        top = (0.07, "evidence", "left"), (0.27, "found", "right"), (0.36, "needed", "right"), (0.4, "meaning", "left")
+        for x, head, align in top:
             axes.text(x, n + 0.05, head, color=GREY, ha=align, va="center")
         for i, row in enumerate(found.evidence):
             y = n - 1 - i
@@ -127,9 +122,8 @@ def _memory(axes: Axes, found: Rollout) -> None:
     axes.set_xlabel(f"steps after the {found.settings['after']} (1× is a trial)")
     axes.set_ylabel("$r^2_{\\mathrm{prior}}$ of $x^*$  $(= 1 - 12\\,\\mathrm{MSE})$")
     if found.value < LOWEST:
-        axes.text(
-            0.03, 0.04, f"{_number(found.value)} at the last step", transform=axes.transAxes, fontsize=7, color=BLUE
-        )
+        last = f"{_number(found.value)} at the last step"
+        axes.text(0.03, 0.04, last, transform=axes.transAxes, fontsize=7, color=BLUE)
 
 
 def _flow(axes: Axes, found: Rollout) -> None:

@@ -80,11 +80,8 @@ def turning(found: FixedPoints) -> Any:
     scene = _scene(found)
     # One trace for all trajectories, with gaps between them, turns more smoothly than one each.
     lines = np.concatenate([np.concatenate([path, np.full((1, 3), np.nan)]) for path in scene.paths])
-    figure = go.Figure(
-        go.Scatter3d(
-            **_xyz(lines), mode="lines", line={"color": PALE, "width": 2}, name="trajectories", hoverinfo="skip"
-        )
-    )
+    line = {"color": PALE, "width": 2}
+    figure = go.Figure(go.Scatter3d(**_xyz(lines), mode="lines", line=line, name="trajectories", hoverinfo="skip"))
     bar = {"title": {"text": "log<sub>10</sub> q"}, "len": 0.6}
     marker = {"size": 4, "colorscale": "Viridis", "cmin": LOWEST, "cmax": HIGHEST, "colorbar": bar}
     about = np.stack([found.q, found.distance, found.of_points.n_slow, found.of_points.n_unstable]).T

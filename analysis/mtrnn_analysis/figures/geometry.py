@@ -31,17 +31,15 @@ def dimensionality_figure(result: Dimensionality) -> Figure:
         panels = figure.subplots(1, 3 if timed else 2, width_ratios=[1.3, 0.9, 1.3][: 3 if timed else 2])
         spectrum, axes = result.spectrum, panels[0]
         shown = int(np.clip(2 * result.components["95"], 6, 20))
-        axes.plot(
-            *_cumulated(spectrum, shown), "-o", ms=3, lw=1.1, color=INK, label="all states" + _counts(result.components)
-        )
+        named = "all states" + _counts(result.components)
+        axes.plot(*_cumulated(spectrum, shown), "-o", ms=3, lw=1.1, color=INK, label=named)
         if not np.isnan(result.signal):
             named = "noise-free" + _counts(result.signal_components)
             axes.plot(*_cumulated(result.signal_spectrum, shown), "-o", ms=3, lw=1.1, color=BLUE, label=named)
         for share in (0.8, 0.9, 0.95):
             axes.axhline(share, color=PALE, lw=0.7, zorder=0)
-        axes.text(
-            0.99, 0.79, "80, 90, 95 %", transform=axes.get_yaxis_transform(), color=GREY, ha="right", va="top", size=6
-        )
+        across = axes.get_yaxis_transform()
+        axes.text(0.99, 0.79, "80, 90, 95 %", transform=across, color=GREY, ha="right", va="top", size=6)
         axes.set(xlabel="components", ylabel="share of the variance, cumulated", ylim=(0, 1.03), xlim=(0, shown + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(loc="lower right")
@@ -92,14 +90,8 @@ def axes_figure(result: Axes) -> Figure:
         for d in range(2):
             for vector, dashes, width in ((unit[d], "-", 1.6), (weights[d], (0, (3, 1.5)), 1.2)):
                 x, y = turn.T @ basis @ vector
-                arrow = {
-                    "arrowstyle": "-|>",
-                    "color": LATENTS[d],
-                    "lw": width,
-                    "ls": dashes,
-                    "shrinkA": 0,
-                    "shrinkB": 0,
-                }
+                arrow = {"arrowstyle": "-|>", "color": LATENTS[d], "lw": width, "ls": dashes}
+                arrow |= {"shrinkA": 0, "shrinkB": 0}
                 plane.annotate("", (x, y), (0, 0), arrowprops=arrow)
             x, y = 1.17 * turn.T @ basis @ unit[d]
             plane.text(x, y, f"$x_{d + 1}$", color=LATENTS[d], ha="center", va="center")
@@ -156,16 +148,10 @@ def distortion_figure(result: Distortion) -> Figure:
             axes.vlines(range(len(order)), stretch[order, 0], stretch[order, -1], color=BLUE, lw=2)
             axes.set(xlabel="bins of $x^*$, sorted", ylabel="local lengths relative to the mean")
             axes.set_ylim(0, None)
-        for panel, value, p, null, name, form in (
-            (beside, result.value, result.p, result.null, "distortion (relative SD of lengths)", "{:.3f}"),
-            (
-                turned,
-                result.turning,
-                result.p_turning,
-                result.null_turning,
-                "turning of local maps (degrees)",
-                "{:.1f}°",
-            ),
+        turning = result.turning, result.p_turning, result.null_turning
+        for panel, (value, p, null), name, form in (
+            (beside, (result.value, result.p, result.null), "distortion (relative SD of lengths)", "{:.3f}"),
+            (turned, turning, "turning of local maps (degrees)", "{:.1f}°"),
         ):
             panel.axhline(0, color=GREY, lw=0.8, ls=":")
             violins(panel, 0, null)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mtrnn_analysis.figures.style import BLUE, GREY, ORANGE, PURPLE, SKY, VERMILLION
@@ -51,6 +52,11 @@ def value_label(
     """The value and its p, as text."""
     text = form.format(value) + ("" if np.isnan(p) else f"\n$p$ = {p:.2g}")
     axes.text(place, height, text, ha="center", va=va, fontsize=6.5)
+
+
+def dot(colour: str, label: str, marker: str = "o", ms: float = 4) -> Line2D:
+    """A mark without a line, for a legend."""
+    return Line2D([], [], ls="", marker=marker, ms=ms, mec="none", mfc=colour, label=label)
 
 
 def null_marks() -> list[Patch]:

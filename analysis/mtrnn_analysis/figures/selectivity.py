@@ -219,8 +219,7 @@ def _scores(axes: Axes, result: UnitAlignment) -> None:
         p = f", p = {result.p_values[name]:.2g}" if np.isfinite(result.p_values.get(name, np.nan)) else ""
         axes.text(1.03, i, f"{value:.2f}{p}", va="center", fontsize=6.5, transform=axes.get_yaxis_transform())
     if len(result.null):
-        axes.plot(
-            result.null, np.zeros(len(result.null)), "|", color=ORANGE, ms=7, mew=0.6, zorder=3, label="its draws"
-        )
+        floor = np.zeros(len(result.null))
+        axes.plot(result.null, floor, "|", color=ORANGE, ms=7, mew=0.6, zorder=3, label="its draws")
     axes.set_yticks(range(len(scores)), list(scores))
     axes.set(xlim=(0, 1), ylim=(len(scores) - 0.4, -0.6), xlabel="score of this basis, not of abstraction")

@@ -8,10 +8,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from mtrnn_analysis.dynamics.trajectories import Trajectories
+from mtrnn_analysis.figures.marks import dot
 from mtrnn_analysis.figures.style import GREY, INK, QUADRANT_NAMES, QUADRANTS, STYLE, Style, signs
 
 N_LINES, TILT = 12, 18.0  # paths a quadrant for print; degrees between the line of sight and the normal of the plane
@@ -51,11 +51,8 @@ def trajectories_figure(found: Trajectories | Mapping[str, Trajectories]) -> Fig
             _triad(corner, network.shares)
             for each in (axes, corner):
                 each.view_init(*_view(network.slopes))
-        handles = [
-            Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=colour, label=QUADRANT_NAMES[quadrant])
-            for quadrant, colour in QUADRANTS.items()
-        ]
-        handles.append(Line2D([], [], ls="", marker="X", ms=5.5, mec="none", mfc=INK, label="first step"))
+        handles = [dot(colour, QUADRANT_NAMES[quadrant]) for quadrant, colour in QUADRANTS.items()]
+        handles.append(dot(INK, "first step", "X", 5.5))
         ncols = 5 if n > 1 else 2
         figure.legend(handles=handles, loc="lower center", ncols=ncols, columnspacing=1.4, handletextpad=0.1)
         figure.subplots_adjust(left=0.04, right=0.98, top=0.93, bottom=0.12, wspace=0.12)
@@ -115,12 +112,10 @@ def trajectories_3d(found: Trajectories, title: str = "") -> Any:
             figure.add_trace(_scatter(found.points[rows], customdata=data, hovertemplate=told, **look))
     normal, along = np.cross(*found.slopes), found.slopes[0]
     eye = 1.9 * (normal / (np.linalg.norm(normal) or 1) + 0.35 * along / (np.linalg.norm(along) or 1))
+    titles = [f"PC {k} ({100 * share:.0f} %)" for k, share in enumerate(found.shares, 1)]
     axes = {
-        f"{name}axis": {
-            "title": {"text": f"PC {k + 1} ({100 * share:.0f} %)", "font": {"size": 11}},
-            "showticklabels": False,
-        }
-        for k, (name, share) in enumerate(zip("xyz", found.shares, strict=True))
+        f"{x}axis": {"title": {"text": title, "font": {"size": 11}}, "showticklabels": False}
+        for x, title in zip("xyz", titles, strict=True)
     }
     camera = {"eye": dict(zip("xyz", eye.round(3).tolist(), strict=True))}
     figure.update_layout(

@@ -140,21 +140,18 @@ def write(folder: str | Path) -> Path:
     folder = Path(folder)
     agents = read(folder)
     kinds = dict.fromkeys(agent.kind for agent in agents)
-    page = (
-        templates()
-        .get_template("leaderboard.html.jinja")
-        .render(
-            suite=VERSION,
-            version=mtrnn_envs.__version__,
-            scores={kind: scores_of([agent for agent in agents if agent.kind == kind]) for kind in kinds},
-            performance=settings_of(agents),
-            what=WHAT,
-            settings={setting.name: setting.text for setting in SETTINGS},
-            agents=[{"p": still(radar_figure(agent.scores)), **agent._asdict()} for agent in agents],
-        )
+    page = templates().get_template("leaderboard.html.jinja")
+    text = page.render(
+        suite=VERSION,
+        version=mtrnn_envs.__version__,
+        scores={kind: scores_of([agent for agent in agents if agent.kind == kind]) for kind in kinds},
+        performance=settings_of(agents),
+        what=WHAT,
+        settings={setting.name: setting.text for setting in SETTINGS},
+        agents=[{"p": still(radar_figure(agent.scores)), **agent._asdict()} for agent in agents],
     )
     with atomic_write(folder / NAME) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return folder / NAME
 
 

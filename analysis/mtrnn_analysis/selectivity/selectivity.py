@@ -156,18 +156,13 @@ def selectivity(
         whole_population[live] = values
         return whole_population
 
+    chosen = {"n_null": n_null, "degree": DEGREE, "n_folds": N_FOLDS, "least_gain": LEAST_GAIN, "least_sd": LEAST_SD}
     return Selectivity(
         value=value,
         null=null,
         p=p_value(value, null),
         n=len(states),
-        settings={
-            "n_null": n_null,
-            "degree": DEGREE,
-            "n_folds": N_FOLDS,
-            "least_gain": LEAST_GAIN,
-            "least_sd": LEAST_SD,
-        },
+        settings=chosen,
         interaction=of_all(full - additive),
         nonlinear=of_all(full - linear),
         nonlinear_mean=float((full - linear).mean()),

@@ -222,9 +222,8 @@ def _trend(
         a, b = centred(level[drawn]), centred(values[drawn])
         size = np.sqrt(np.sum(a**2, axis=-1) * np.sum(b**2, axis=-1)) if drawn_too else spread
         products = np.sum(a * b, axis=-1)
-        return np.asarray(
-            np.clip(products / np.where(size == 0, 1, size), -1, 1)
-        )  # values that are all the same have no trend
+        # Values that are all the same have no trend.
+        return np.asarray(np.clip(products / np.where(size == 0, 1, size), -1, 1))
 
     numbered = np.split(np.arange(len(values), dtype=float), np.cumsum([len(group) for group in groups])[:-1])
     return estimate(numbered, rng, correlation)

@@ -59,10 +59,8 @@ def _along(axes: Axes, request: Request, line: Line, level: np.ndarray, aside: f
     found, values, step = request.found, request.found.numbers(line.column), aside * _spread(level, log)[1]
     marks, places = [], []
     for at in sorted({v for v in level[line.rows] if np.isfinite(v)}):
-        each = panels.mark(
-            found, [i for i in line.rows if level[i] == at], values, panels.level_text(request.table["x"], f"{at:g}")
-        )
-        marks.append(each)
+        there, name = [i for i in line.rows if level[i] == at], panels.level_text(request.table["x"], f"{at:g}")
+        marks.append(each := panels.mark(found, there, values, name))
         places.append(at * np.exp(step) if log else at + step)
         _dots(axes, places[-1], each, line)
         _interval(axes, places[-1], each, line)
@@ -103,11 +101,9 @@ def _levels_across(axes: Axes, request: Request, line: Line, level: np.ndarray) 
 
 def references(axes: Axes, request: Request, level: np.ndarray, lines: Sequence[Line]) -> dict[str, Line2D]:
     """Draws references: the mean over networks, across, or at each level where that varies."""
-    handles = {}
+    handles, given = {}, panels.measures_of(request.found.study, request.table.get("references", {}))
     rows = np.array(sorted({i for line in lines for i in line.rows}), int)
-    for k, (name, column) in enumerate(
-        panels.measures_of(request.found.study, request.table.get("references", {})).items()
-    ):
+    for k, (name, column) in enumerate(given.items()):
         values = request.found.numbers(column)
         rows_with = rows[np.isfinite(values[rows]) & (np.isfinite(level[rows]) if len(level) else True)]
         if not len(rows_with):

@@ -27,16 +27,13 @@ def heatmap(request: Request) -> list[Drawn]:
     marks, values, grid = [], found.numbers(column), np.full((len(up), len(across)), np.nan)
     for (j, b), (i, a) in ((v, u) for v in enumerate(up) for u in enumerate(across)):
         if mine := where(found, {table["x"]: a, table["y"]: b}, rows):
-            marks.append(
-                panels.mark(
-                    found, mine, values, f"{panels.level_text(table['x'], a)}, {panels.level_text(table['y'], b)}"
-                )
-            )
+            place = f"{panels.level_text(table['x'], a)}, {panels.level_text(table['y'], b)}"
+            marks.append(panels.mark(found, mine, values, place))
             grid[j, i] = marks[-1].interval.value
     low, high = np.nanmin(grid), np.nanmax(grid)
-    low, high = table.get(
-        "ylim", (max(low, panels.FLOOR), min(high, 1.0)) if panels.R2.fullmatch(column) else (low, high)
-    )
+    if panels.R2.fullmatch(column):
+        low, high = max(low, panels.FLOOR), min(high, 1.0)
+    low, high = table.get("ylim", (low, high))
     with mpl.rc_context(STYLE):
         figure, axes = panels.start(height=1.1 + 0.36 * len(up), wide=max(2.9, 1.2 + 0.44 * len(across)))
         image = axes.imshow(grid, cmap="viridis", vmin=low, vmax=high, origin="lower", aspect="auto")

@@ -119,18 +119,11 @@ def lines_of(request: Request, measures: Mapping[str, str]) -> list[Line]:
     if numbers.sum() > 1:  # dark to light, also in print; levels that are not numbers are grey
         ordered = iter(mpl.colormaps["viridis"](np.linspace(0, 0.85, numbers.sum())))
         colours = [next(ordered) if is_number else GREY for is_number in numbers]
+    members = [(level_text(hue, level), where(found, {hue: level}, rows)) for level in levels]
     return [
-        Line(
-            level_text(hue, level),
-            column,
-            where(found, {hue: level}, rows),
-            colour,
-            MARKERS[k % 8],
-            DASHES[m % 4],
-            m == 0,
-        )
+        Line(name, column, mine, colour, MARKERS[k % 8], DASHES[m % 4], m == 0)
         for m, column in enumerate(measures.values())
-        for k, (level, colour) in enumerate(zip(levels, colours, strict=True))
+        for k, ((name, mine), colour) in enumerate(zip(members, colours, strict=True))
     ]
 
 
@@ -229,9 +222,7 @@ def caption(request: Request, says: Sequence[str], marks: Sequence[Mark] = (), l
     if alone:
         where_alone = "" if len(alone) == len({each.place for each in marks}) else f" at {', '.join(alone)}"
         said.append(f"One network only{where_alone}: no interval.")
-    axes = {table.get(key) for key in ("x", "y", "hue") if isinstance(table.get(key), str)} | set(
-        table.get("where", {})
-    )
+    axes = {table[key] for key in ("x", "y", "hue") if isinstance(table.get(key), str)} | {*table.get("where", {})}
     rows = {i for line in lines for i in line.rows}
     pooled = [axis for axis in found.study.axes if axis not in axes and len(levels_of(found, axis, rows)) > 1]
     if pooled:
