@@ -202,9 +202,8 @@ def decode_beside(
     controls = {}
     for name, control in others.items():
         # The folds are those of the states, so that differences are not of the dealing.
-        two = [
-            _scores(np.asarray(control, float), latents, orders[:1], groups, cell, *each) for each in splits.values()
-        ]
+        control = np.asarray(control, float)
+        two = [_scores(control, latents, orders[:1], groups, cell, *each) for each in splits.values()]
         controls[name] = Control(two[1].r2_prior, two[0].r2_prior, two[1].r2_local, two[0].r2_local)
     best, above = above_untrained(out.r2_prior, controls)
     return Decoding(

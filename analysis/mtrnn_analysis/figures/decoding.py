@@ -78,9 +78,8 @@ def _controls(axes: Axes, agent: tuple[float, float], controls: Mapping[str, Con
         axes.axhline(y, color=PALE, lw=0.5, zorder=1)
         axes.plot(max(inside, low), y, "o", ms=5, color=BLUE, mec="white", mew=0.5, zorder=3, clip_on=False)
         axes.plot(max(outside, low), y, "s", ms=5, color=VERMILLION, mec="white", mew=0.5, zorder=4, clip_on=False)
-        axes.text(
-            1.02, y, f"{outside:.3f}", va="center", fontsize=7, color=VERMILLION, weight="normal" if y else "bold"
-        )
+        weight = "normal" if y else "bold"
+        axes.text(1.02, y, f"{outside:.3f}", va="center", fontsize=7, color=VERMILLION, weight=weight)
         if name == best:
             axes.axvline(max(outside, low), color=GREY, lw=0.8, ls=(0, (4, 2)), zorder=2)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])

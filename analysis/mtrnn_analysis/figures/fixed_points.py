@@ -119,9 +119,8 @@ def _scene(found: FixedPoints) -> _Scene:
     components = principal_components(states[np.isfinite(states[:, 0])], min(3, size))
     missing = 3 - len(components.axes)
     flat, shares = np.zeros((missing, size)), np.zeros(missing)
-    components = PrincipalComponents(
-        components.mean, np.concatenate([components.axes, flat]), np.append(components.shares, shares)
-    )
+    axes, shares = np.concatenate([components.axes, flat]), np.append(components.shares, shares)
+    components = PrincipalComponents(components.mean, axes, shares)
     lines = [components.project(path[np.isfinite(path[:, 0])]) for path in found.paths[:N_LINES]]
     log_q = np.log10(np.clip(found.q, 10.0**LOWEST, None))
     grows, n_far = found.of_points.n_unstable > 0, int((~found.near).sum())

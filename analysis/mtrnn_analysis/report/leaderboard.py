@@ -205,9 +205,8 @@ def _groups(cells: Sequence[Mapping[str, Any]], score: str) -> dict[str, np.ndar
         return 0.0 if could_not and cell["scores"][score] is None else cell["scores"][score]
 
     values = {name: [value(c) for c in cells if c["setting"] == name] for name in NAMES}
-    return {
-        name: np.array(some, float) for name, each in values.items() if (some := [v for v in each if v is not None])
-    }
+    known = {name: [v for v in each if v is not None] for name, each in values.items()}
+    return {name: np.array(each, float) for name, each in known.items() if each}
 
 
 def _above(numbers: Mapping[str, Any]) -> list[bool]:

@@ -164,9 +164,8 @@ def _figures(found: Networks, out: Path, notes: list[str]) -> list[dict[str, Any
         # The data of a script must not end it.
         data = Markup(_json(picture).replace("<", "\\u003c")) if isinstance(picture, Turning) else ""
         about = re.split(r"(?<=[.:;])\s", each.caption.strip(), maxsplit=1)[0] or each.name
-        shown.append(
-            {"name": each.name, "caption": each.caption, "alt": about, "turn": turn, "data": data, "p": picture}
-        )
+        said = {"name": each.name, "caption": each.caption, "alt": about}
+        shown.append({**said, "turn": turn, "data": data, "p": picture})
     return shown
 
 

@@ -185,10 +185,8 @@ def costs(results: Results) -> Grid:
 
 def versions(results: Results) -> list[str]:
     """The sets of versions of the runs, one sentence each."""
-    kinds = dict.fromkeys(
-        ", ".join(f"{name} {version}" for name, version in each["versions"].items()) for each in results.found
-    )
-    return list(kinds)
+    kinds = [", ".join(f"{name} {version}" for name, version in each["versions"].items()) for each in results.found]
+    return list(dict.fromkeys(kinds))
 
 
 class Absent(NamedTuple):

@@ -108,9 +108,9 @@ def sentence(judged: Judged) -> str:
     if not all(judged.n):
         return f"no network yet: {judged.verdict}"
     many = " and ".join(map(str, judged.n)) + (" network" if judged.n == (1,) else " networks")
-    interval = (
-        f"{judged.low:.3f} to {judged.high:.3f}" if np.isfinite(judged.low) else "one network a setting, no interval"
-    )
+    interval = "one network a setting, no interval"
+    if np.isfinite(judged.low):
+        interval = f"{judged.low:.3f} to {judged.high:.3f}"
     value = f"{judged.value:.3f}" if np.isfinite(judged.value) else "not defined"
     return f"{value} ({interval}; {many}): {judged.verdict}"
 
