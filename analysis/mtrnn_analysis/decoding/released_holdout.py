@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.decoding.decoding import ROUNDING
-from mtrnn_analysis.decoding.holdout import N_FOLDS, dealt, region_splits, single
+from mtrnn_analysis.decoding.holdout import N_FOLDS, region_splits, single
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Split, cross_validate
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_analysis.orthants import checked, orthants
+from mtrnn_analysis.orthants import checked, dealt, orthants
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.utils.validation import check_int

@@ -133,9 +133,7 @@ def axes(
     The null's decoding axes are those of latents that such vectors encode, cov(h)⁻¹ times them.
 
     Arguments:
-        states: of N trials.
         latents: x*, D >= 2; with one there is no angle between latents.
-        rng: draws the null.
         n_null: draws of the null.
 
     Raises:

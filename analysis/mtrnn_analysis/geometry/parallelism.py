@@ -78,9 +78,7 @@ def parallelism(
     states hold nothing of the conditions.
 
     Arguments:
-        states: of N trials.
         latents: x*, for D >= 2: with one latent there is one coding vector, which is parallel to no other.
-        rng: draws the nulls.
         n_null: draws of each null.
 
     Raises:

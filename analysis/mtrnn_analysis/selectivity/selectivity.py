@@ -116,7 +116,6 @@ def selectivity(
 
     Arguments:
         states: of N trials, for example at the decision step.
-        latents: x*.
         rng: deals trials into folds, and draws the nulls.
         n_null: draws of each null; 0 for none.
 

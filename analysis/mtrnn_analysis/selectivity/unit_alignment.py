@@ -148,7 +148,6 @@ def unit_alignment(
     this one might have been any. It keeps the geometry and all that a linear decoder can read.
 
     Arguments:
-        states: of N trials.
         latents: x*, two or more.
         rng: deals trials into folds, and draws the null.
         n_null: draws of the null. Dead, constant and faint units are left out, as in `selectivity`.
