@@ -12,13 +12,4 @@ from mtrnn_analysis.result import ProbeResult
 from mtrnn_analysis.statistics import Interval, bootstrap, interquartile_mean, summary
 from mtrnn_envs.probing import numbers, probe, probe_all
 
-__all__ = [
-    "Interval",
-    "ProbeResult",
-    "bootstrap",
-    "interquartile_mean",
-    "numbers",
-    "probe",
-    "probe_all",
-    "summary",
-]
+__all__ = ["Interval", "ProbeResult", "bootstrap", "interquartile_mean", "numbers", "probe", "probe_all", "summary"]

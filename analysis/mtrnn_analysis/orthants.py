@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import comb
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,7 +29,7 @@ class Orthants(NamedTuple):
     counts: Int[np.ndarray, " Q"]
 
 
-def checked(states: Any, latents: Any) -> tuple[Float[np.ndarray, "N H"], Float[np.ndarray, "N D"]]:
+def checked(states: object, latents: object) -> tuple[Float[np.ndarray, "N H"], Float[np.ndarray, "N D"]]:
     """States and latents in float64.
 
     Raises:
@@ -47,7 +47,7 @@ def checked(states: Any, latents: Any) -> tuple[Float[np.ndarray, "N H"], Float[
     return states.astype(np.float64), latents.astype(np.float64)
 
 
-def _matrix(name: str, values: Any, columns: str) -> np.ndarray:
+def _matrix(name: str, values: object, columns: str) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds {array.dtype}, not real numbers")
@@ -60,7 +60,6 @@ def orthants(latents: Float[np.ndarray, "N D"], *, least: int = 1, complete: boo
     """The orthants that x* lies in.
 
     Arguments:
-        latents: x*.
         least: trials that each orthant must have.
         complete: whether all 2^D must have some.
 
@@ -74,6 +73,14 @@ def orthants(latents: Float[np.ndarray, "N D"], *, least: int = 1, complete: boo
     if counts.min() < least:
         raise ValueError(f"orthant {names[counts.argmin()]} has {counts.min()} trials; {least} or more are needed")
     return Orthants(names, np.where(above, 1, -1), index.reshape(-1), counts)
+
+
+def dealt(groups: Orthants, n_folds: int, rng: np.random.Generator) -> Int[np.ndarray, " N"]:
+    """The cell of each trial: its orthant times `n_folds`, and its fold, of which each orthant has equal parts."""
+    cell = np.empty(len(groups.which), np.int64)
+    for q, count in enumerate(groups.counts):
+        cell[groups.which == q] = q * n_folds + rng.permutation(np.arange(count) % n_folds)
+    return cell
 
 
 def varying(states: Float[np.ndarray, "N H"]) -> None:

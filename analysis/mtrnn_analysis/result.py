@@ -30,7 +30,7 @@ class ShortRepr:
         return textwrap.shorten(f"{type(self).__name__}({', '.join(parts)})", 500, placeholder=" ...)")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"array{list(value.shape)}"
     if isinstance(value, list | tuple | dict) and len(value) > 6:

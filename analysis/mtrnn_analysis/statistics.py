@@ -48,7 +48,7 @@ def bootstrap(
     groups: Sequence[Values],
     rng: np.random.Generator,
     *,
-    statistic: Callable[[np.ndarray], Any] = interquartile_mean,
+    statistic: Callable[[np.ndarray], np.ndarray] = interquartile_mean,
     level: float = 0.95,
     n_draws: int = 2000,
 ) -> Interval:

@@ -13,9 +13,8 @@ from sklearn.metrics import r2_score
 
 from mtrnn_analysis.decoding import Ridge, decode, r2_prior
 from mtrnn_analysis.decoding import decoding as linear
-from mtrnn_analysis.decoding.holdout import dealt
 from mtrnn_analysis.nulls import permutations_within
-from mtrnn_analysis.orthants import orthants
+from mtrnn_analysis.orthants import dealt, orthants
 from mtrnn_envs import EvidenceTask, Stream
 
 SEEDS = [0, 1, 2]

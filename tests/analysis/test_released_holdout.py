@@ -10,10 +10,9 @@ import sklearn.linear_model
 from helpers import codes
 
 from mtrnn_analysis.decoding import PENALTIES, decode, released_holdout
-from mtrnn_analysis.decoding.holdout import dealt
 from mtrnn_analysis.figures.decoding import released_holdout_figure
 from mtrnn_analysis.figures.style import save
-from mtrnn_analysis.orthants import orthants
+from mtrnn_analysis.orthants import dealt, orthants
 
 SEEDS = [0, 1, 2]
 

@@ -84,7 +84,7 @@ def test_every_form_inverts_answers_that_are_not_saturated(n_dims, boundaries, s
     m = m * min(1.0, 2 * sigma / np.sqrt(t))  # within a few standard errors of the lines
     p = special.ndtr(np.sqrt(t) * task.boundary.margins(m) / sigma)
     here = lines(p, task, t)
-    some = (np.abs(here.z) < 4).all(axis=1)
+    some = np.asarray((np.abs(here.z) < 4).all(axis=1))
     if np.linalg.cond(here.normals) < 20 and some.any():
         for form in FORMS:
             np.testing.assert_allclose(located(here.rows(some), form, 4.5), m[some], atol=1e-4)

@@ -16,13 +16,5 @@ from mtrnn_analysis.behavior.drift_diffusion import DriftDiffusion, drift_diffus
 from mtrnn_analysis.behavior.psychometric import Psychometric, psychometric
 from mtrnn_analysis.behavior.speed_accuracy import SpeedAccuracy, speed_accuracy
 
-__all__ = [
-    "Chronometric",
-    "DriftDiffusion",
-    "Psychometric",
-    "SpeedAccuracy",
-    "chronometric",
-    "drift_diffusion",
-    "psychometric",
-    "speed_accuracy",
-]
+__all__ = ["Chronometric", "DriftDiffusion", "Psychometric", "SpeedAccuracy"]
+__all__ += ["chronometric", "drift_diffusion", "psychometric", "speed_accuracy"]

@@ -236,12 +236,8 @@ def _fit(
 
     def off(parameters: np.ndarray) -> np.ndarray:
         share = 1 / (1 + np.exp(-2 * parameters[0] * x[known] * parameters[1]))
-        return np.concatenate(
-            [
-                (_steps(parameters, x) - steps) / np.maximum(step_errors, 1e-3),
-                (share - accuracy[known]) / np.maximum(errors[known], 1e-3),
-            ]
-        )
+        late = (_steps(parameters, x) - steps) / np.maximum(step_errors, 1e-3)
+        return np.concatenate([late, (share - accuracy[known]) / np.maximum(errors[known], 1e-3)])
 
     start = [1.0, np.sqrt(max(steps.max() - steps.min(), 0.1)), max(steps.min() - 0.5, 0.1)]
     found = least_squares(off, start, bounds=([0, 1e-6, 0], [np.inf, np.inf, np.inf]), x_scale=[1.0, 1.0, 1.0])

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Int8
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from scipy.special import ndtr
 
 from mtrnn_analysis.behavior.answers import (
@@ -229,20 +228,16 @@ def _maximum(
     high = np.array([20.0, 5.0, 20.0 if changing else 0.0, deadline / 4])
     start = np.array([0.9, 0.7, 0.05 if changing else 0.0, 0.0])
 
-    def between(onset: float, start: np.ndarray, tolerance: float) -> Any:
+    def between(onset: float, start: np.ndarray, tolerance: float) -> OptimizeResult:
         """The optimum with an onset between this whole number and the next, where the likelihood is smooth."""
         ends = np.append(low[:3], onset), np.append(high[:3], min(onset + 1, high[3]))
-        return minimize(
-            lambda z: cost(z * scale),
-            np.clip(start, *ends),
-            method="L-BFGS-B",
-            bounds=list(zip(*ends, strict=True)),
-            options={"maxiter": 100, "ftol": tolerance},
-        )
+        begin, bounds = np.clip(start, *ends), list(zip(*ends, strict=True))
+        options = {"maxiter": 100, "ftol": tolerance}
+        return minimize(lambda z: cost(z * scale), begin, method="L-BFGS-B", bounds=bounds, options=options)
 
     # The likelihood has a kink at every whole onset, at which a search from one side stops. So each interval is
     # searched by itself, coarsely, until two are worse than the best.
-    tried: list[Any] = []
+    tried: list[OptimizeResult] = []
     best = 0
     for onset in range(int(np.ceil(high[3]))):
         tried.append(between(onset, np.append(start[:3], onset + 0.2), 1e-6))

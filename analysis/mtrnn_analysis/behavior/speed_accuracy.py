@@ -156,17 +156,13 @@ def speed_accuracy(
     asked_p = p[np.maximum(steps[:m] - 1, 0), np.arange(m)[:, None], np.arange(p.shape[2])]
     quantiles = equal_mass(at + 1, N_QUANTILES)
     n_quantiles = int(quantiles.max()) + 1
+    factors = tuple(float(f) for f in cost_factors)
     return SpeedAccuracy(
         value=value,
         null=null,
         p=p_value(value, null),
         n=n,
-        settings={
-            "n_null": n_null,
-            "n_bootstrap": n_bootstrap,
-            "n_ideal": n_ideal,
-            "cost_factors": tuple(float(f) for f in cost_factors),
-        },
+        settings={"n_null": n_null, "n_bootstrap": n_bootstrap, "n_ideal": n_ideal, "cost_factors": factors},
         interval=interval(resampled(n, n_bootstrap, rng) @ scaled / n),
         reward=float(reward.mean()),
         optimal_reward=best.value,
@@ -219,8 +215,5 @@ def _frontier(task: EvidenceTask, factors: tuple[float, ...]) -> tuple[np.ndarra
     if best[task.time_cost].method.startswith("dynamic"):
         best |= {own * f: solve(replace(task, time_cost=own * f)) for f in factors}
     costs = np.array(sorted(best))
-    rows = [
-        (b.response_step, b.value + c * b.response_step, b.accuracy_answered)
-        for c, b in ((float(c), best[float(c)]) for c in costs)
-    ]
-    return costs, np.array(rows).T
+    found = [(c, best[c]) for c in costs.tolist()]
+    return costs, np.array([(b.response_step, b.value + c * b.response_step, b.accuracy_answered) for c, b in found]).T

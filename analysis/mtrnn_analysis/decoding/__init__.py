@@ -15,26 +15,7 @@ from mtrnn_analysis.decoding.released_holdout import ReleasedHoldout, released_h
 from mtrnn_analysis.decoding.ridge import PENALTIES, Ridge, ridge
 from mtrnn_analysis.decoding.transfer import Transfer, transfer
 
-__all__ = [
-    "PENALTIES",
-    "Control",
-    "Decoding",
-    "DecodingCourse",
-    "EvidenceCourse",
-    "PlaneDecoding",
-    "ReleasedHoldout",
-    "Ridge",
-    "Scores",
-    "Transfer",
-    "control_states",
-    "decode",
-    "decoding_course",
-    "evidence_course",
-    "mean_r2",
-    "plane_decoding",
-    "r2_prior",
-    "released_holdout",
-    "ridge",
-    "states_of",
-    "transfer",
-]
+__all__ = ["PENALTIES", "Control", "Decoding", "DecodingCourse", "EvidenceCourse"]
+__all__ += ["PlaneDecoding", "ReleasedHoldout", "Ridge", "Scores", "Transfer"]
+__all__ += ["control_states", "decode", "decoding_course", "evidence_course", "mean_r2", "plane_decoding"]
+__all__ += ["r2_prior", "released_holdout", "ridge", "states_of", "transfer"]

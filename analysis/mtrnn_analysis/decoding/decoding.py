@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.decoding.controls import UNTRAINED, control_states
-from mtrnn_analysis.decoding.holdout import N_FOLDS, dealt, fold_splits, region_splits, regions
+from mtrnn_analysis.decoding.holdout import N_FOLDS, fold_splits, region_splits, regions
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Split, Tested, cross_validate
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_analysis.orthants import Orthants, checked, orthants
+from mtrnn_analysis.orthants import Orthants, checked, dealt, orthants
 from mtrnn_analysis.result import NO_NULL, ProbeResult, ShortRepr
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
@@ -202,9 +202,8 @@ def decode_beside(
     controls = {}
     for name, control in others.items():
         # The folds are those of the states, so that differences are not of the dealing.
-        two = [
-            _scores(np.asarray(control, float), latents, orders[:1], groups, cell, *each) for each in splits.values()
-        ]
+        control = np.asarray(control, float)
+        two = [_scores(control, latents, orders[:1], groups, cell, *each) for each in splits.values()]
         controls[name] = Control(two[1].r2_prior, two[0].r2_prior, two[1].r2_local, two[0].r2_local)
     best, above = above_untrained(out.r2_prior, controls)
     return Decoding(

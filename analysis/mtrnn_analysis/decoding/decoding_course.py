@@ -75,7 +75,6 @@ def decoding_course(
     Arguments:
         hidden: states after each step, NaN beyond the end of a trial.
         valid: which steps belong to the trial.
-        latents: x*.
         rng: deals the trials into folds.
         trials: the same trials, for the upper bounds.
         holdout: as in `decode`.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from mtrnn_analysis.decoding.ridge import Split
 from mtrnn_analysis.orthants import Orthants
@@ -80,14 +80,6 @@ def regions(holdout: str, groups: Orthants) -> list[Region]:
     if len(groups.names) < 2:
         raise ValueError(f"latents lie in {groups.names}; 2 orthants or more are needed to leave one out")
     return HOLDOUTS[holdout](groups)
-
-
-def dealt(groups: Orthants, n_folds: int, rng: np.random.Generator) -> Int[np.ndarray, " N"]:
-    """The cell of each trial: its orthant times `n_folds`, and its fold, of which each orthant has equal parts."""
-    cell = np.empty(len(groups.which), np.int64)
-    for q, count in enumerate(groups.counts):
-        cell[groups.which == q] = q * n_folds + rng.permutation(np.arange(count) % n_folds)
-    return cell
 
 
 def fold_splits(n_orthants: int, n_folds: int) -> list[Split]:

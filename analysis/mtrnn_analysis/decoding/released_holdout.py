@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mtrnn_analysis.decoding.decoding import ROUNDING
-from mtrnn_analysis.decoding.holdout import N_FOLDS, dealt, region_splits, single
+from mtrnn_analysis.decoding.holdout import N_FOLDS, region_splits, single
 from mtrnn_analysis.decoding.ridge import PENALTIES, Cells, Split, cross_validate
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_analysis.orthants import checked, orthants
+from mtrnn_analysis.orthants import checked, dealt, orthants
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.utils.validation import check_int
@@ -55,11 +55,7 @@ class ReleasedHoldout(ProbeResult):
 
 
 def released_holdout(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> ReleasedHoldout:
     """The out-of-distribution test of x* with the error of its public code. WRONG as a measure of generalisation.
 

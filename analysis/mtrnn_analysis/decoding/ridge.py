@@ -265,11 +265,7 @@ class Tested(NamedTuple):
 
 
 def cross_validate(
-    cells: Cells,
-    targets: Targets,
-    splits: Sequence[Split],
-    groups: Bool[np.ndarray, "Q C"],
-    n_together: int,
+    cells: Cells, targets: Targets, splits: Sequence[Split], groups: Bool[np.ndarray, "Q C"], n_together: int
 ) -> list[Tested]:
     """Nested cross-validation of many targets: for each split a penalty is chosen, a decoder fitted, and tested.
 

@@ -150,14 +150,8 @@ def transfer(
         if trials.task.encoder_noise == 0:
             # The ideal observer of the same trials under a task with the new questions as its boundaries.
             excluded = () if set(groups.names) & set(trials.task.excluded_orthants) else trials.task.excluded_orthants
-            asked = replace(
-                trials.task,
-                boundaries="affine",
-                boundary_seed=seed,
-                n_tasks=n_questions,
-                cueing="all",
-                excluded_orthants=excluded,
-            )
+            asked = replace(trials.task, boundaries="affine", boundary_seed=seed, n_tasks=n_questions, cueing="all")
+            asked = replace(asked, excluded_orthants=excluded)
             positive = trial_probabilities(replace(trials, task=asked, context=None))
             ideal = by_pair(np.where(positive > 0.5, 1, -1), right)
     return Transfer(

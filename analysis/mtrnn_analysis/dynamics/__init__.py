@@ -12,16 +12,5 @@ from mtrnn_analysis.dynamics.perturbations import Perturbations, perturbations
 from mtrnn_analysis.dynamics.rollout import Rollout, rollout
 from mtrnn_analysis.dynamics.trajectories import Trajectories, trajectories
 
-__all__ = [
-    "Attractor",
-    "Evidence",
-    "FixedPoints",
-    "Perturbations",
-    "Rollout",
-    "Trajectories",
-    "attractor",
-    "fixed_points",
-    "perturbations",
-    "rollout",
-    "trajectories",
-]
+__all__ = ["Attractor", "Evidence", "FixedPoints", "Perturbations", "Rollout", "Trajectories"]
+__all__ += ["attractor", "fixed_points", "perturbations", "rollout", "trajectories"]

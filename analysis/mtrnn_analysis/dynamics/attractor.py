@@ -157,17 +157,11 @@ def attractor(
         _row("along", along, "moved"),
         _row("across", across, "remaining"),
     )
+    chosen = {"multiples": tuple(multiples), "cue": cue, "n_trials": n_trials, "n_starts": n_starts}
     return Attractor(
         value=float(np.mean([row.holds for row in rows])),
         n=memory.n,
-        settings={
-            **THRESHOLDS,
-            "multiples": tuple(multiples),
-            "cue": cue,
-            "n_trials": n_trials,
-            "n_starts": n_starts,
-            "n_directions": n_directions,
-        },
+        settings={**THRESHOLDS, **chosen, "n_directions": n_directions},
         verdict=_conclusion(rows, memory),
         evidence=rows,
         values={row.name: row.value for row in rows},
@@ -176,14 +170,9 @@ def attractor(
     )
 
 
-def _row(name: str, value: float, threshold: str, steps: int = 0) -> Evidence:
-    return Evidence(
-        name=name,
-        value=value,
-        threshold=THRESHOLDS[threshold],
-        at_least=threshold not in AT_MOST,
-        why=WHY[threshold].format(steps),
-    )
+def _row(name: str, value: float, key: str, steps: int = 0) -> Evidence:
+    least, why = key not in AT_MOST, WHY[key].format(steps)
+    return Evidence(name=name, value=value, threshold=THRESHOLDS[key], at_least=least, why=why)
 
 
 def _conclusion(rows: tuple[Evidence, ...], memory: Rollout) -> str:

@@ -127,28 +127,21 @@ def perturbations(
     path = _path(dynamics, start, n_steps)
     along, shift = _left(dynamics, decoder, start, path, steps @ directions.axes.T)
     gain = np.einsum("nkd,nd->nk", shift, steps) / size**2
-    draws, leaks = np.empty((n_null, n_steps + 1)), np.empty((n_null, n_steps + 1))
+    draws, leaks = np.empty((2, n_null, n_steps + 1))
     for r in range(n_null):
         left, shift = _left(dynamics, decoder, start, path, steps @ directions.draw(rng).T)
         draws[r] = np.median(left, axis=0)
         leaks[r] = np.median(np.linalg.norm(shift, axis=2), axis=0) / size
     along_left, across_left = float(np.median(along[:, -1])), float(np.median(draws[:, -1]))
     null = draws[:, -1] - across_left
+    chosen = {"n_null": n_null, "size": float(size), "across": directions.kind, "multiple": multiple, "after": after}
+    chosen |= {"cue": float(start.resting[0, 0]), "n_trials": n_trials, "n_pushed": n_pushed}
     return Perturbations(
         value=along_left - across_left,
         null=null,
         p=p_value(along_left - across_left, null),
         n=len(pushed),
-        settings={
-            "n_null": n_null,
-            "size": float(size),
-            "across": directions.kind,
-            "multiple": multiple,
-            "after": after,
-            "cue": float(start.resting[0, 0]),
-            "n_trials": n_trials,
-            "n_pushed": n_pushed,
-        },
+        settings=chosen,
         along=np.median(along, axis=0),
         along_quartiles=np.quantile(along, (0.25, 0.75), axis=0),
         across=draws,

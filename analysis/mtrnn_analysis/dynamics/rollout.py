@@ -157,20 +157,13 @@ def rollout(
     field = bias_field(decoded[:, : marks[0] + 1], n_bins)
     spread = dispersion(decoded[:, steps])
     null = _null(tested.latents, decoded[:, -1], n_null, rng)
+    chosen = {"n_null": n_null, "multiples": tuple(multiples), "after": after, "cue": float(start.resting[0, 0])}
     return Rollout(
         value=float(r2[-1]),
         null=null,
         p=p_value(float(r2[-1]), null),
         n=len(tested),
-        settings={
-            "n_null": n_null,
-            "multiples": tuple(multiples),
-            "after": after,
-            "cue": float(start.resting[0, 0]),
-            "n_trials": n_trials,
-            "n_bins": n_bins,
-            "penalty": frozen.penalty,
-        },
+        settings={**chosen, "n_trials": n_trials, "n_bins": n_bins, "penalty": frozen.penalty},
         steps=steps,
         marks=marks,
         r2=r2[steps],

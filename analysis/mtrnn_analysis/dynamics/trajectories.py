@@ -71,7 +71,6 @@ def trajectories(
         hidden: states at all steps.
         valid: the steps that belong to each trial.
         latents: x* of each trial.
-        task: the task.
         rng: randomness of the search.
         dynamics: dynamics of the agent; without them no points are searched.
         trials: the recorded trials, from whose states the search starts.

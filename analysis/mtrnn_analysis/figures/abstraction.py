@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -13,6 +12,7 @@ from matplotlib.patches import Patch
 from mtrnn_analysis.figures.marks import (
     LABELS,
     LATENTS,
+    dot,
     latent_colour,
     latent_name,
     null_marks,
@@ -20,7 +20,7 @@ from mtrnn_analysis.figures.marks import (
     value_mark,
     violins,
 )
-from mtrnn_analysis.figures.style import BLUE, GREY, INK, QUADRANTS, STYLE, VERMILLION
+from mtrnn_analysis.figures.style import BLUE, GREY, INK, QUADRANTS, STYLE, VERMILLION, Style
 from mtrnn_analysis.geometry.ccgp import Ccgp
 from mtrnn_analysis.geometry.parallelism import Parallelism
 from mtrnn_analysis.geometry.principal import principal_components
@@ -36,7 +36,7 @@ def ccgp_figure(result: Ccgp) -> Figure:
         columns.append((latent_name(name), result.by_dichotomy[name], result.p_by_dichotomy[name], *pair))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(1.4 + 0.75 * len(columns), 3.0), layout="constrained")
-        axes: Any = figure.subplots()
+        axes = figure.subplots()
         axes.axhline(0.5, color=GREY, lw=0.8, ls=":")
         axes.annotate("chance", (1, 0.5), (-2, 2), axes.get_yaxis_transform(), "offset points", color=GREY, ha="right")
         for i, (_, value, p, geometric, labels) in enumerate(columns):
@@ -75,7 +75,7 @@ def parallelism_figure(result: Parallelism) -> Figure:
         if len(names) == 2:
             for place, name in zip(places, result.orthants, strict=True):
                 out = place / max(float(np.linalg.norm(place)), 1e-12)
-                middle: Any = {"ha": "center", "va": "center", "fontsize": 6.5, "color": INK}
+                middle: Style = {"ha": "center", "va": "center", "fontsize": 6.5, "color": INK}
                 plane.annotate(f"$({','.join(name)})$", place, 11 * out, textcoords="offset points", **middle)
         plane.set_aspect("equal", "datalim")
         plane.margins(0.32)
@@ -114,7 +114,7 @@ def shattering_figure(result: Shattering) -> Figure:
     signs = np.array([[1 if sign == "+" else -1 for sign in name] for name in result.orthants])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.4 if len(order) <= 3 else 5.6, 3.4 if few else 2.7), layout="constrained")
-        panels: Any = figure.subplots(2 if few else 1, 1, height_ratios=[2.6, 1] if few else [1], sharex=True)
+        panels = figure.subplots(2 if few else 1, 1, height_ratios=[2.6, 1] if few else [1], sharex=True)
         axes = np.atleast_1d(panels)[0]
         place = np.arange(len(order))
         if len(result.null):
@@ -130,12 +130,9 @@ def shattering_figure(result: Shattering) -> Figure:
         axes.set_title(f"mean {result.value:.3f}{p}", loc="left")
         axes.spines["bottom"].set_visible(not few)
         marks = [(VERMILLION, "XOR of two signs"), (BLUE, "sign of a latent"), (GREY, "other")]
-        here = [(c, n) for c, n in marks if c in colours]
-        handles: list[Any] = [Line2D([], [], ls="", marker="o", ms=5, mec="none", mfc=c, label=n) for c, n in here]
-        handles += [
-            Line2D([], [], color=INK, lw=1.1, label="mean"),
-            Patch(color=LABELS, label="labels permuted, 5-95 %"),
-        ]
+        handles: list[Artist] = [dot(colour, label, ms=5) for colour, label in marks if colour in colours]
+        handles.append(Line2D([], [], color=INK, lw=1.1, label="mean"))
+        handles.append(Patch(color=LABELS, label="labels permuted, 5-95 %"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2 if len(order) <= 3 else 4)
         if few:
             below = panels[1]

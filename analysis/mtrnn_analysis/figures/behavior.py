@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mtrnn_analysis.behavior import Chronometric, DriftDiffusion, Psychometric, SpeedAccuracy
 from mtrnn_analysis.behavior.psychometric_fit import Curves
 from mtrnn_analysis.confidence import Metacognition
-from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION
+from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION, Style
 
 # Names of the units of distance on an axis.
 UNITS = {"noise of one sample": "$\\sigma$ of one sample", "sd of the margin": "sd of the margin"}
-BEST: Any = {"color": VERMILLION, "lw": 1.2, "ls": (0, (4, 2))}
+BEST: Style = {"color": VERMILLION, "lw": 1.2, "ls": (0, (4, 2))}
 
 
 def psychometric_figure(found: Psychometric) -> Figure:
@@ -37,7 +36,7 @@ def psychometric_figure(found: Psychometric) -> Figure:
         if np.isfinite(found.theory_slope):
             left.plot(x, _curve(x, found.theory_slope), label="$\\Phi(\\sqrt{t}\\,d/\\sigma)$, ideal", zorder=3, **BEST)
         left.errorbar(found.bin_x, found.bin_share, error, fmt="o", ms=4, lw=0.8, color=BLUE, label="agent")
-        ideal: Any = {"ms": 7, "mfc": "none", "mec": VERMILLION, "mew": 0.9, "label": "ideal observer"}
+        ideal: Style = {"ms": 7, "mfc": "none", "mec": VERMILLION, "mew": 0.9, "label": "ideal observer"}
         left.plot(found.bin_x, found.ideal_share, "o", **ideal)
         left.set_xlabel(f"signed distance of $x^*$ from the line ({UNITS[found.unit]})")
         left.set(ylabel="share of answers $+1$", ylim=(-0.03, 1.03))
@@ -53,7 +52,7 @@ def chronometric_figure(found: Chronometric) -> Figure:
         figure = Figure(figsize=(6.9, 2.6), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=(1.6, 1.6, 1))
         x = np.linspace(0.01, 1.05 * found.bin_x[-1], 300)
-        marks: Any = {"fmt": "o", "ms": 4, "lw": 0.8, "color": BLUE, "label": "agent", "zorder": 3}
+        marks: Style = {"fmt": "o", "ms": 4, "lw": 0.8, "color": BLUE, "label": "agent", "zorder": 3}
         left.errorbar(found.bin_x, found.bin_steps, 1.96 * found.bin_errors, **marks)
         left.plot(x, found.fit.steps(x), color=BLUE, lw=1, label="diffusion to a bound")
         left.plot(found.bin_x, found.optimal_steps, marker="s", ms=3, label="best policy", **BEST)
@@ -135,7 +134,7 @@ def _curve(x: np.ndarray, *parameters: float) -> np.ndarray:
 
 
 def against_null(
-    axes: Any,
+    axes: Axes,
     found: Chronometric | Metacognition | Psychometric | SpeedAccuracy,
     label: str,
     best: float,

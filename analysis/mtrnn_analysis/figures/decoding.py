@@ -7,6 +7,8 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -18,7 +20,8 @@ from mtrnn_analysis.decoding.evidence_course import EvidenceCourse
 from mtrnn_analysis.decoding.plane_decoding import PlaneDecoding
 from mtrnn_analysis.decoding.released_holdout import ReleasedHoldout
 from mtrnn_analysis.decoding.transfer import Transfer
-from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, signs
+from mtrnn_analysis.figures.marks import dot
+from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, PALE, QUADRANTS, STYLE, VERMILLION, Style, signs
 
 R2 = "$r^2_{\\mathrm{prior}}$ of decoded $x^*$"
 IDEAL = "ideal observer, same trials"
@@ -39,7 +42,7 @@ def decoding_figure(result: Decoding) -> Figure:
     flat = result.latents.shape[1] == 2
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.2 if flat else 5.4, 2.9), layout="constrained")
-        panels: Any = figure.subplots(1, 3 if flat else 2, width_ratios=[1, 1.2, 1.4][: 3 if flat else 2])
+        panels = figure.subplots(1, 3 if flat else 2, width_ratios=[1, 1.2, 1.4][: 3 if flat else 2])
         scores = (result.in_distribution, result.out_of_distribution)
         drawn = [v for s in scores for v in (*s.r2_prior_by_orthant, *s.null)]
         low = max(FLOOR, min(0.0, *drawn, *(c.ood for c in result.controls.values())))
@@ -51,7 +54,7 @@ def decoding_figure(result: Decoding) -> Figure:
         return figure
 
 
-def _by_orthant(axes: Any, result: Decoding, low: float) -> None:
+def _by_orthant(axes: Axes, result: Decoding, low: float) -> None:
     colours = [QUADRANTS.get(name, INK) for name in result.orthants]
     for i, scores in enumerate((result.in_distribution, result.out_of_distribution)):
         _column(axes, i, scores.r2_prior, scores.null, scores.p, low)
@@ -60,17 +63,14 @@ def _by_orthant(axes: Any, result: Decoding, low: float) -> None:
         axes.scatter(i + np.array(spread), values, c=colours, s=18, lw=0.5, edgecolors="white", zorder=3, clip_on=False)
     axes.set_xticks([0, 1], ["in\ndistribution", f"held-out\n{result.settings['holdout']}"])
     _r2_axis(axes, low)
-    handles = [
-        Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=colour, label=name)
-        for name, colour in zip(result.orthants, colours, strict=True)
-    ]
-    handles: list[Any] = handles if len(handles) <= len(QUADRANTS) else []
+    few = len(colours) <= len(QUADRANTS)
+    handles: list[Artist] = [*map(dot, colours, result.orthants)] if few else []
     if len(result.out_of_distribution.null):
         handles.append(Patch(color=PALE, lw=0, label="null"))
     axes.legend(handles=handles, loc="lower left", handlelength=1, handletextpad=0.6, labelspacing=0.25)
 
 
-def _controls(axes: Any, agent: tuple[float, float], controls: Mapping[str, Control], best: str, low: float) -> None:
+def _controls(axes: Axes, agent: tuple[float, float], controls: Mapping[str, Control], best: str, low: float) -> None:
     """`r2_prior` in and out of distribution of the agent's states and of others."""
     rows = [("this agent", *agent)]
     rows += [(name, control.id, control.ood) for name, control in controls.items()]
@@ -78,25 +78,21 @@ def _controls(axes: Any, agent: tuple[float, float], controls: Mapping[str, Cont
         axes.axhline(y, color=PALE, lw=0.5, zorder=1)
         axes.plot(max(inside, low), y, "o", ms=5, color=BLUE, mec="white", mew=0.5, zorder=3, clip_on=False)
         axes.plot(max(outside, low), y, "s", ms=5, color=VERMILLION, mec="white", mew=0.5, zorder=4, clip_on=False)
-        axes.text(
-            1.02, y, f"{outside:.3f}", va="center", fontsize=7, color=VERMILLION, weight="normal" if y else "bold"
-        )
+        weight = "normal" if y else "bold"
+        axes.text(1.02, y, f"{outside:.3f}", va="center", fontsize=7, color=VERMILLION, weight=weight)
         if name == best:
             axes.axvline(max(outside, low), color=GREY, lw=0.8, ls=(0, (4, 2)), zorder=2)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(low - 0.03, 1)
     axes.set_xlabel(R2)
-    handles = [
-        Line2D([], [], ls="", marker=marker, ms=4.5, mec="none", mfc=colour, label=label)
-        for marker, colour, label in (("o", BLUE, "in distribution"), ("s", VERMILLION, "out of distribution"))
-    ]
+    handles = [dot(BLUE, "in distribution", ms=4.5), dot(VERMILLION, "out of distribution", "s", 4.5)]
     if best:
         handles.append(Line2D([], [], color=GREY, lw=0.8, ls=(0, (4, 2)), label="best of untrained and input"))
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), labelspacing=0.2, borderaxespad=0.1)
 
 
-def _map(axes: Any, result: Decoding) -> None:
+def _map(axes: Axes, result: Decoding) -> None:
     """The mean decoded x* of each cell of x*, as a grid."""
     edges: Any = [np.linspace(-0.5, 0.5, CELLS + 1)] * 2
     decoded = list(result.out_of_distribution.predictions.T)
@@ -104,13 +100,18 @@ def _map(axes: Any, result: Decoding) -> None:
     values, count = (binned_statistic_2d(x1, x2, decoded, kind, edges)[0] for kind in ("mean", "count"))
     means = np.moveaxis(np.where(count > 2, values, np.nan), 0, -1)
     centres = np.stack(np.meshgrid(*[(edge[1:] + edge[:-1]) / 2 for edge in edges], indexing="ij"), axis=-1)
-    for grid, style in ((centres, {"color": GREY, "lw": 0.5, "zorder": 1}), (means, {"lw": 1.1, "zorder": 3})):
+    grids: list[tuple[np.ndarray, Style]] = [
+        (centres, {"color": GREY, "lw": 0.5, "zorder": 1}),
+        (means, {"lw": 1.1, "zorder": 3}),
+    ]
+    for grid, style in grids:
         for i in range(CELLS):
             for line, places in ((grid[i], centres[i]), (grid[:, i], centres[:, i])):
                 # Lines end at the borders of quadrants: the two sides are decoded by different decoders.
                 for part in np.split(np.arange(CELLS), 2):
                     colour = QUADRANTS[str(signs(places[part[:1]])[0])]
-                    axes.plot(*line[part].T, **({"color": colour} | style))
+                    look: Style = {"color": colour, **style}
+                    axes.plot(*line[part].T, **look)
     reach = 0.62
     lost = np.count_nonzero(np.abs(np.nan_to_num(means)).max(axis=2) > reach)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
@@ -175,7 +176,7 @@ def released_holdout_figure(result: ReleasedHoldout) -> Figure:
         return figure
 
 
-def _column(axes: Any, at: float, mean: float, null: np.ndarray, p: float, low: float) -> None:
+def _column(axes: Axes, at: float, mean: float, null: np.ndarray, p: float, low: float) -> None:
     """A mean as a bar, above it its number, behind it the reach of its null."""
     if len(null):
         edges = np.clip([null.min(), null.max()], low, 1)
@@ -185,7 +186,7 @@ def _column(axes: Any, at: float, mean: float, null: np.ndarray, p: float, low: 
     axes.text(at, 1.03, f"{mean:.3f}{beyond}", ha="center", va="bottom", fontsize=7)
 
 
-def _r2_axis(axes: Any, low: float) -> None:
+def _r2_axis(axes: Axes, low: float) -> None:
     axes.set_xlim(-0.6, 1.6)
     axes.set_ylim(low - 0.03, 1)
     axes.set_ylabel(f"{R2}  $(= 1 - 12\\,\\mathrm{{MSE}})$")
@@ -223,7 +224,7 @@ def evidence_course_figure(result: EvidenceCourse) -> Figure:
 
 
 def _time_course(
-    axes: Any, across: np.ndarray, theory: np.ndarray, inside: np.ndarray, outside: np.ndarray, region: str
+    axes: Axes, across: np.ndarray, theory: np.ndarray, inside: np.ndarray, outside: np.ndarray, region: str
 ) -> None:
     axes.axhline(0, color=PALE, lw=0.6, zorder=0)
     for values, style, label in (
@@ -257,7 +258,7 @@ def transfer_figure(result: Transfer) -> Figure:
         left.set_xlabel(f"accuracy of {'the ideal observer' if known else 'the more frequent answer'}")
         left.set_ylabel("accuracy where never learned")
         present = [name for name in QUADRANTS if name in result.orthants]
-        handles = [Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=QUADRANTS[q], label=q) for q in present]
+        handles = [dot(QUADRANTS[name], name) for name in present]
         left.legend(handles=handles, loc="lower left", handlelength=1, labelspacing=0.2)
         if len(result.null):
             right.hist(result.null, bins=15, color=PALE, lw=0)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.typing import LineStyleType
 
 from mtrnn_analysis.dynamics import Attractor, Perturbations, Rollout
-from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, STYLE, VERMILLION
+from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, STYLE, VERMILLION, Style
 
 LOWEST = -0.5  # of the r2 axis; a lower value at the last step is written out
 
@@ -67,18 +68,13 @@ def attractor_figure(found: Attractor) -> Figure:
     """The conclusion, and its evidence row by row: value, threshold, and whether it holds."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.6, 0.9 + 0.42 * len(found.evidence)))
-        axes: Any = figure.add_axes((0, 0, 1, 1))
+        axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         n = len(found.evidence)
         axes.set(xlim=(0, 1), ylim=(-0.7, n + 1.2))
         axes.text(0.02, n + 0.75, fill(found.verdict, 90), fontsize=10, weight="bold", va="center")
-        heads = (
-            (0.07, "evidence", "left"),
-            (0.27, "found", "right"),
-            (0.36, "needed", "right"),
-            (0.4, "meaning", "left"),
-        )
-        for x, head, align in heads:
+        top = (0.07, "evidence", "left"), (0.27, "found", "right"), (0.36, "needed", "right"), (0.4, "meaning", "left")
+        for x, head, align in top:
             axes.text(x, n + 0.05, head, color=GREY, ha=align, va="center")
         for i, row in enumerate(found.evidence):
             y = n - 1 - i
@@ -96,14 +92,14 @@ def attractor_figure(found: Attractor) -> Figure:
         return figure
 
 
-def _memory(axes: Any, found: Rollout) -> None:
+def _memory(axes: Axes, found: Rollout) -> None:
     """r2 against time since the last observation."""
     for mark in found.marks:
         axes.axvline(mark, color=PALE, lw=0.8, zorder=1)
         times = mark / found.marks[0] * found.settings["multiples"][0]
         axes.text(mark, 1.03, f"{times:g}×", ha="center", va="bottom", fontsize=7, color=GREY)
     axes.axhline(0, color=PALE, lw=0.8, zorder=1)
-    lines: list[tuple[np.ndarray, str, Any, str]] = [
+    lines: list[tuple[np.ndarray, str, LineStyleType, str]] = [
         (found.r2_told, GREY, "-", "ideal, told of the end"),
         (found.r2_untold, GREY, (0, (4, 2)), "ideal, not told"),
         (found.r2, BLUE, "-", "decoded, decoder frozen"),
@@ -126,18 +122,17 @@ def _memory(axes: Any, found: Rollout) -> None:
     axes.set_xlabel(f"steps after the {found.settings['after']} (1× is a trial)")
     axes.set_ylabel("$r^2_{\\mathrm{prior}}$ of $x^*$  $(= 1 - 12\\,\\mathrm{MSE})$")
     if found.value < LOWEST:
-        axes.text(
-            0.03, 0.04, f"{_number(found.value)} at the last step", transform=axes.transAxes, fontsize=7, color=BLUE
-        )
+        last = f"{_number(found.value)} at the last step"
+        axes.text(0.03, 0.04, last, transform=axes.transAxes, fontsize=7, color=BLUE)
 
 
-def _flow(axes: Any, found: Rollout) -> None:
+def _flow(axes: Axes, found: Rollout) -> None:
     """Arrows of lengths in proportion to the drift at each place, the longest as long as a bin is wide."""
     axes.plot([-0.5, 0.5, 0.5, -0.5, -0.5], [-0.5, -0.5, 0.5, 0.5, -0.5], color=PALE, lw=0.8, zorder=1)
     if len(found.positions):
         speeds = np.linalg.norm(found.drifts, axis=1)
         arrows = found.drifts / (max(float(speeds.max()), 1e-12) * found.settings["n_bins"])
-        scale: Any = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008}
+        scale: Style = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008}
         drawn = axes.quiver(*found.positions.T, *arrows.T, speeds, cmap="cividis_r", zorder=3, **scale)
         drawn.set_clim(0, None)
         bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=25, pad=0.02)
@@ -147,7 +142,7 @@ def _flow(axes: Any, found: Rollout) -> None:
     axes.set(xlabel="decoded $x_1$", ylabel="decoded $x_2$")
 
 
-def _line(axes: Any, found: Rollout) -> None:
+def _line(axes: Axes, found: Rollout) -> None:
     """Drift against place, with its linear fit."""
     axes.axhline(0, color=PALE, lw=0.8)
     axes.plot(found.positions[:, 0], found.drifts[:, 0], "o", color=BLUE, ms=4, label="bias field")
@@ -157,7 +152,7 @@ def _line(axes: Any, found: Rollout) -> None:
     axes.legend(loc="best")
 
 
-def _multipliers(axes: Any, found: Rollout) -> None:
+def _multipliers(axes: Axes, found: Rollout) -> None:
     """|mu| of the linear fit, one a direction."""
     sizes = np.sort(np.abs(found.multipliers))[::-1]
     places = np.arange(1, len(sizes) + 1)
@@ -169,7 +164,7 @@ def _multipliers(axes: Any, found: Rollout) -> None:
     axes.legend(loc="best")
 
 
-def _band(axes: Any, middle: np.ndarray, edges: np.ndarray, colour: str, name: str) -> None:
+def _band(axes: Axes, middle: np.ndarray, edges: np.ndarray, colour: str, name: str) -> None:
     steps = np.arange(len(middle))
     axes.fill_between(steps, *edges, color=colour, alpha=0.2, lw=0, zorder=2)
     axes.plot(steps, middle, color=colour, lw=1.4, label=name, zorder=3)

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtrnn_analysis.dynamics import FixedPoints
-from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION
+from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION, Style
 from mtrnn_analysis.geometry.principal import PrincipalComponents, principal_components
 
 N_LINES = 40
@@ -79,11 +80,8 @@ def turning(found: FixedPoints) -> Any:
     scene = _scene(found)
     # One trace for all trajectories, with gaps between them, turns more smoothly than one each.
     lines = np.concatenate([np.concatenate([path, np.full((1, 3), np.nan)]) for path in scene.paths])
-    figure = go.Figure(
-        go.Scatter3d(
-            **_xyz(lines), mode="lines", line={"color": PALE, "width": 2}, name="trajectories", hoverinfo="skip"
-        )
-    )
+    line = {"color": PALE, "width": 2}
+    figure = go.Figure(go.Scatter3d(**_xyz(lines), mode="lines", line=line, name="trajectories", hoverinfo="skip"))
     bar = {"title": {"text": "log<sub>10</sub> q"}, "len": 0.6}
     marker = {"size": 4, "colorscale": "Viridis", "cmin": LOWEST, "cmax": HIGHEST, "colorbar": bar}
     about = np.stack([found.q, found.distance, found.of_points.n_slow, found.of_points.n_unstable]).T
@@ -110,7 +108,7 @@ def turning(found: FixedPoints) -> Any:
     )
 
 
-def _xyz(points: np.ndarray) -> dict[str, Any]:
+def _xyz(points: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip("xyz", points.T, strict=True))
 
 
@@ -121,9 +119,8 @@ def _scene(found: FixedPoints) -> _Scene:
     components = principal_components(states[np.isfinite(states[:, 0])], min(3, size))
     missing = 3 - len(components.axes)
     flat, shares = np.zeros((missing, size)), np.zeros(missing)
-    components = PrincipalComponents(
-        components.mean, np.concatenate([components.axes, flat]), np.append(components.shares, shares)
-    )
+    axes, shares = np.concatenate([components.axes, flat]), np.append(components.shares, shares)
+    components = PrincipalComponents(components.mean, axes, shares)
     lines = [components.project(path[np.isfinite(path[:, 0])]) for path in found.paths[:N_LINES]]
     log_q = np.log10(np.clip(found.q, 10.0**LOWEST, None))
     grows, n_far = found.of_points.n_unstable > 0, int((~found.near).sum())
@@ -138,7 +135,7 @@ def _draw_space(figure: Figure, found: FixedPoints) -> None:
     axes: Any = figure.add_axes((0.0, 0.44, 0.5, 0.5), projection="3d", computed_zorder=False)
     for path in scene.paths:
         axes.plot(*path.T, color=PALE, lw=0.6, zorder=1)
-    style: Any = {"s": 14, "cmap": COLOURS, "vmin": LOWEST, "vmax": HIGHEST, "depthshade": False, "zorder": 3}
+    style: Style = {"s": 14, "cmap": COLOURS, "vmin": LOWEST, "vmax": HIGHEST, "depthshade": False, "zorder": 3}
     for unstable, marker, width in ((False, "o", 0), (True, "x", 0.9)):
         # Fixed points lie on top.
         order = np.flatnonzero(scene.unstable[unstable])
@@ -164,7 +161,7 @@ def _draw_space(figure: Figure, found: FixedPoints) -> None:
     figure.legend(handles=handles, loc="lower left", ncols=3, bbox_to_anchor=(0.0, 0.395), columnspacing=1.0)
 
 
-def _draw_plane(axes: Any, found: FixedPoints) -> None:
+def _draw_plane(axes: Axes, found: FixedPoints) -> None:
     angle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(angle), np.sin(angle), color=GREY, lw=0.8)
     axes.axhline(0, color=PALE, lw=0.5, zorder=0)
@@ -179,7 +176,7 @@ def _draw_plane(axes: Any, found: FixedPoints) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.55, 1.14), ncols=2, handletextpad=0.1, columnspacing=0.8)
 
 
-def _draw_times(axes: Any, found: FixedPoints) -> None:
+def _draw_times(axes: Axes, found: FixedPoints) -> None:
     """Time constants of the leading modes that do not grow: medians, with the quartiles."""
     n_dims = found.latents.shape[1]
     shown = min(n_dims + 3, found.points.shape[1])
@@ -202,7 +199,7 @@ def _draw_times(axes: Any, found: FixedPoints) -> None:
     axes.set(xlabel="mode, by $|\\mu|$", ylabel="time constant (ms)")
 
 
-def _draw_shares(axes: Any, found: FixedPoints) -> None:
+def _draw_shares(axes: Axes, found: FixedPoints) -> None:
     of_data = found.continuum["data"], found.continuum["control"], VERMILLION
     for k, (share, control, colour) in enumerate(((found.value, found.control, BLUE), of_data)):
         for at, height, filled in ((k - 0.2, share, colour), (k + 0.2, control, GREY)):
@@ -216,12 +213,12 @@ def _draw_shares(axes: Any, found: FixedPoints) -> None:
     axes.legend(handles=[handle], loc="lower center", bbox_to_anchor=(0.55, 1.0), handletextpad=0.1, borderpad=0)
 
 
-def _draw_alignment(axes: Any, found: FixedPoints) -> None:
+def _draw_alignment(axes: Axes, found: FixedPoints) -> None:
     for null, value, colour, name in (
         (found.alignment_null, found.alignment, BLUE, "points"),
         (found.alignment_data_null, found.alignment_data["value"], VERMILLION, "data"),
     ):
-        axes.hist(null, np.linspace(0, 1, 41), color=colour, alpha=0.3, label=f"null, {name}")
+        axes.hist(null, np.linspace(0, 1, 41).tolist(), color=colour, alpha=0.3, label=f"null, {name}")
         if np.isfinite(value):
             axes.axvline(value, color=colour, lw=1.4, label=name)
     axes.axvline(found.alignment_data["isotropic"], color=GREY, lw=1, ls=":", label="isotropic")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes as Panel
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
@@ -28,20 +28,18 @@ def dimensionality_figure(result: Dimensionality) -> Figure:
     timed = len(result.by_step) > 0
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.6 if timed else 5.2, 2.7), layout="constrained")
-        panels: Any = figure.subplots(1, 3 if timed else 2, width_ratios=[1.3, 0.9, 1.3][: 3 if timed else 2])
+        panels = figure.subplots(1, 3 if timed else 2, width_ratios=[1.3, 0.9, 1.3][: 3 if timed else 2])
         spectrum, axes = result.spectrum, panels[0]
         shown = int(np.clip(2 * result.components["95"], 6, 20))
-        axes.plot(
-            *_cumulated(spectrum, shown), "-o", ms=3, lw=1.1, color=INK, label="all states" + _counts(result.components)
-        )
+        named = "all states" + _counts(result.components)
+        axes.plot(*_cumulated(spectrum, shown), "-o", ms=3, lw=1.1, color=INK, label=named)
         if not np.isnan(result.signal):
             named = "noise-free" + _counts(result.signal_components)
             axes.plot(*_cumulated(result.signal_spectrum, shown), "-o", ms=3, lw=1.1, color=BLUE, label=named)
         for share in (0.8, 0.9, 0.95):
             axes.axhline(share, color=PALE, lw=0.7, zorder=0)
-        axes.text(
-            0.99, 0.79, "80, 90, 95 %", transform=axes.get_yaxis_transform(), color=GREY, ha="right", va="top", size=6
-        )
+        across = axes.get_yaxis_transform()
+        axes.text(0.99, 0.79, "80, 90, 95 %", transform=across, color=GREY, ha="right", va="top", size=6)
         axes.set(xlabel="components", ylabel="share of the variance, cumulated", ylim=(0, 1.03), xlim=(0, shown + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(loc="lower right")
@@ -92,14 +90,8 @@ def axes_figure(result: Axes) -> Figure:
         for d in range(2):
             for vector, dashes, width in ((unit[d], "-", 1.6), (weights[d], (0, (3, 1.5)), 1.2)):
                 x, y = turn.T @ basis @ vector
-                arrow = {
-                    "arrowstyle": "-|>",
-                    "color": LATENTS[d],
-                    "lw": width,
-                    "ls": dashes,
-                    "shrinkA": 0,
-                    "shrinkB": 0,
-                }
+                arrow = {"arrowstyle": "-|>", "color": LATENTS[d], "lw": width, "ls": dashes}
+                arrow |= {"shrinkA": 0, "shrinkB": 0}
                 plane.annotate("", (x, y), (0, 0), arrowprops=arrow)
             x, y = 1.17 * turn.T @ basis @ unit[d]
             plane.text(x, y, f"$x_{d + 1}$", color=LATENTS[d], ha="center", va="center")
@@ -121,7 +113,7 @@ def axes_figure(result: Axes) -> Figure:
         value_mark(ratio, 0, result.isometry, INK)
         value_label(ratio, 0, 1.022, result.isometry, result.p_isometry)
         ratio.set(ylim=(0, 1), xlim=(-0.6, 0.6), xticks=[], ylabel="singular values, least / greatest")
-        handles: list[Any] = [
+        handles: list[Artist] = [
             Line2D([], [], color=INK, lw=1.6, label="encoding axis"),
             Line2D([], [], color=INK, lw=1.2, ls=(0, (3, 1.5)), label="decoder's axis"),
             Patch(color=GEOMETRIC, label="null: vectors with the states' covariance"),
@@ -156,16 +148,10 @@ def distortion_figure(result: Distortion) -> Figure:
             axes.vlines(range(len(order)), stretch[order, 0], stretch[order, -1], color=BLUE, lw=2)
             axes.set(xlabel="bins of $x^*$, sorted", ylabel="local lengths relative to the mean")
             axes.set_ylim(0, None)
-        for panel, value, p, null, name, form in (
-            (beside, result.value, result.p, result.null, "distortion (relative SD of lengths)", "{:.3f}"),
-            (
-                turned,
-                result.turning,
-                result.p_turning,
-                result.null_turning,
-                "turning of local maps (degrees)",
-                "{:.1f}°",
-            ),
+        turning = result.turning, result.p_turning, result.null_turning
+        for panel, (value, p, null), name, form in (
+            (beside, (result.value, result.p, result.null), "distortion (relative SD of lengths)", "{:.3f}"),
+            (turned, turning, "turning of local maps (degrees)", "{:.1f}°"),
         ):
             panel.axhline(0, color=GREY, lw=0.8, ls=":")
             violins(panel, 0, null)
@@ -174,7 +160,7 @@ def distortion_figure(result: Distortion) -> Figure:
             low, high = low - 0.06 * (high - low), high + 0.08 * (high - low) + 1e-9
             value_label(panel, 0, high + 0.02 * (high - low), value, p, form)
             panel.set(xlim=(-0.6, 0.6), ylim=(low, high), xticks=[], ylabel=name)
-        handles: list[Any] = [Patch(color=GEOMETRIC, label="null: linear map, the same noise")]
+        handles: list[Artist] = [Patch(color=GEOMETRIC, label="null: linear map, the same noise")]
         if n_dims == 2:
             handles.insert(0, Line2D([], [], color=GREY, lw=0.7, label="mean over places, both directions"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2)

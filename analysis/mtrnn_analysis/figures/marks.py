@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mtrnn_analysis.figures.style import BLUE, GREY, ORANGE, PURPLE, SKY, VERMILLION
@@ -39,17 +41,22 @@ def violins(axes: Any, place: float, geometric: np.ndarray, labels: np.ndarray =
             body.set(facecolor=colour, alpha=1, edgecolor="none", zorder=1)
 
 
-def value_mark(axes: Any, place: float, value: float, colour: str) -> None:
+def value_mark(axes: Axes, place: float, value: float, colour: str) -> None:
     """The value itself, at `place` of the axis across."""
     axes.plot(place, value, "D", ms=5.5, color=colour, mec="white", mew=0.7, zorder=6, clip_on=False)
 
 
 def value_label(
-    axes: Any, place: float, height: float, value: float, p: float, form: str = "{:.2f}", va: str = "bottom"
+    axes: Axes, place: float, height: float, value: float, p: float, form: str = "{:.2f}", va: str = "bottom"
 ) -> None:
     """The value and its p, as text."""
     text = form.format(value) + ("" if np.isnan(p) else f"\n$p$ = {p:.2g}")
     axes.text(place, height, text, ha="center", va=va, fontsize=6.5)
+
+
+def dot(colour: str, label: str, marker: str = "o", ms: float = 4) -> Line2D:
+    """A mark without a line, for a legend."""
+    return Line2D([], [], ls="", marker=marker, ms=ms, mec="none", mfc=colour, label=label)
 
 
 def null_marks() -> list[Patch]:

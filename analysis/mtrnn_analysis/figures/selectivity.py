@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -120,7 +118,7 @@ def _directions(axes: Axes, result: Selectivity) -> None:
     paired = set(directions.pairs.ravel()) if len(directions.pairs) <= MOST_PAIRS else set()
     for unit, (x, y) in zip(directions.units, directions.slopes, strict=True):
         colour = VERMILLION if unit in paired else BLUE
-        arrow: Any = {"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0, "alpha": 0.85}
+        arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0, "alpha": 0.85}
         axes.annotate("", (x, y), (0, 0), arrowprops=arrow)
     axes.set(xlim=(-1.12 * reach, 1.12 * reach), ylim=(-1.12 * reach, 1.12 * reach))
     text = f"{len(directions.units)} units"
@@ -221,8 +219,7 @@ def _scores(axes: Axes, result: UnitAlignment) -> None:
         p = f", p = {result.p_values[name]:.2g}" if np.isfinite(result.p_values.get(name, np.nan)) else ""
         axes.text(1.03, i, f"{value:.2f}{p}", va="center", fontsize=6.5, transform=axes.get_yaxis_transform())
     if len(result.null):
-        axes.plot(
-            result.null, np.zeros(len(result.null)), "|", color=ORANGE, ms=7, mew=0.6, zorder=3, label="its draws"
-        )
+        floor = np.zeros(len(result.null))
+        axes.plot(result.null, floor, "|", color=ORANGE, ms=7, mew=0.6, zorder=3, label="its draws")
     axes.set_yticks(range(len(scores)), list(scores))
     axes.set(xlim=(0, 1), ylim=(len(scores) - 0.4, -0.6), xlabel="score of this basis, not of abstraction")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION
+from mtrnn_analysis.figures.style import BLUE, GREY, INK, PALE, STYLE, VERMILLION, Style
 from mtrnn_analysis.similarity.agents import X_STAR, Comparison
 from mtrnn_analysis.similarity.rsa import Rsa
 
@@ -18,10 +18,7 @@ def rsa_figure(result: Rsa) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 1.9), layout="constrained")
         axes = figure.subplots(1, 4, width_ratios=[1, 1, 1.05, 1.15])
-        for panel, matrix, label in (
-            (axes[0], result.dissimilarities, "states"),
-            (axes[1], result.model, "$x^*$"),
-        ):
+        for panel, matrix, label in ((axes[0], result.dissimilarities, "states"), (axes[1], result.model, "$x^*$")):
             image = panel.imshow(matrix / matrix.max(), cmap="cividis", vmin=0, vmax=1)
             panel.set_xticks([])
             panel.set_yticks([])
@@ -59,19 +56,15 @@ def comparison_figure(result: Comparison) -> Figure:
         side = max(2.6, 0.34 * m + 0.6)
         figure = Figure(figsize=(2 * side + 1.8, 2 * side + 0.2), layout="constrained")
         axes = figure.subplots(2, 2)
-        for panel, letter, (name, matrix, title, colours, high) in zip(
-            axes.flat,
-            "abc",
-            (
-                ("cka", result.cka, "Debiased CKA", "cividis", 1.0),
-                ("rsa", result.rsa, "Dissimilarities (Spearman)", "cividis", 1.0),
-                ("procrustes", np.degrees(result.procrustes), "Procrustes angle (degrees)", "cividis_r", 90.0),
-            ),
-            strict=False,
-        ):
+        drawn = (
+            ("cka", result.cka, "a   Debiased CKA", "cividis", 1.0),
+            ("rsa", result.rsa, "b   Dissimilarities (Spearman)", "cividis", 1.0),
+            ("procrustes", np.degrees(result.procrustes), "c   Procrustes angle (degrees)", "cividis_r", 90.0),
+        )
+        for panel, (name, matrix, title, colours, high) in zip(axes.flat, drawn, strict=False):
             chance = np.degrees(result.chance[name]) if name == "procrustes" else result.chance[name]
             _matrix(panel, result.names, matrix, chance, colours, high)
-            panel.set_title(f"{letter}   {title}", loc="left", weight="bold")
+            panel.set_title(title, loc="left", weight="bold")
             panel.set_xlabel("above the diagonal: by chance" if np.isfinite(chance).any() else "", color=GREY)
         _embedding(axes[1, 1], result)
         axes[1, 1].set_title("d   Map of the angles", loc="left", weight="bold")
@@ -92,9 +85,8 @@ def _matrix(
                 dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
                 text = f"{shown[i, j]:.0f}" if high > 1 else f"{shown[i, j]:.2f}".replace("-0.00", "0.00")
                 style = "italic" if j > i else "normal"
-                axes.text(
-                    j, i, text, ha="center", va="center", fontsize=size, color="white" if dark else INK, style=style
-                )
+                ink = "white" if dark else INK
+                axes.text(j, i, text, ha="center", va="center", fontsize=size, color=ink, style=style)
     axes.set_xticks(range(m), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(m), names)
     axes.tick_params(length=0)
@@ -110,15 +102,10 @@ def _embedding(axes: Axes, result: Comparison) -> None:
         star = result.names[i] == X_STAR
         colour = VERMILLION if star else BLUE
         axes.plot(*points[i], "*" if star else "o", color=colour, ms=11 if star else 5, mec="white", mew=0.6, zorder=3)
-        axes.annotate(
-            result.names[i],
-            (float(points[i, 0]), float(points[i, 1])),
-            (1.04, float(height)),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=7,
-            arrowprops={"arrowstyle": "-", "color": PALE, "lw": 0.5, "shrinkA": 0, "shrinkB": 2},
-        )
+        arrow = {"arrowstyle": "-", "color": PALE, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+        x, y = points[i].tolist()
+        style: Style = {"textcoords": "axes fraction", "va": "center", "fontsize": 7, "arrowprops": arrow}
+        axes.annotate(result.names[i], (x, y), (1.04, float(height)), **style)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_box_aspect(1)
     axes.margins(0.1)

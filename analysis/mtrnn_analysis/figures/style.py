@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 try:
     import matplotlib as mpl
@@ -23,6 +23,7 @@ INK, GREY, PALE = "#222222", "#7A7F87", "#C9CDD3"
 # Quadrants in the order of the angle of x*, by the signs of (x1, x2).
 QUADRANTS = {"++": BLUE, "-+": ORANGE, "--": PURPLE, "+-": GREEN}
 QUADRANT_NAMES = {signs: f"$x_1$ {'><'[signs[0] == '-']} 0, $x_2$ {'><'[signs[1] == '-']} 0" for signs in QUADRANTS}
+Style: TypeAlias = dict[str, Any]  # keyword arguments of a function of matplotlib or plotly
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 8,

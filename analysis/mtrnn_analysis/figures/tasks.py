@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from mtrnn_analysis.figures.style import GREY, INK, QUADRANTS, SKY, STYLE, VERMILLION, signs
-from mtrnn_envs import EvidenceTask, Stream, observe
+from mtrnn_envs import EvidenceTask, Stream, Trials, observe
 
 
 def tasks_figure(tasks: Sequence[EvidenceTask], seed: int = 0, n_trials: int = 4) -> Figure:
@@ -91,7 +90,7 @@ def _course(axes: Axes, task: EvidenceTask, seed: int) -> None:
     axes.set_box_aspect(1 / 1.4)
 
 
-def _examples(task: EvidenceTask, seed: int, n: int) -> tuple[Any, list[int]]:
+def _examples(task: EvidenceTask, seed: int, n: int) -> tuple[Trials, list[int]]:
     """Trials of the test stream, and the first row of each of `n` quadrants that is far from its sides."""
     trials = Stream(task, "test", seed).take(1024)
     quadrants, clear = signs(trials.latents), (np.abs(np.abs(trials.latents) - 0.25) < 0.15).all(axis=1)

@@ -6,11 +6,12 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.stats import binned_statistic_2d
 
-from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, STYLE, VERMILLION
+from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, STYLE, VERMILLION, Style
 from mtrnn_analysis.theory import Multilateration, RankCondition, SampleCurve
 
 R2 = "$r^2_{\\mathrm{prior}}$ of $x^*$"
@@ -49,7 +50,7 @@ def _at(r2: float) -> float:
     return float(-np.log10(1 - max(r2, R2_LOW)))
 
 
-def _map(axes: Any, found: Multilateration) -> None:
+def _map(axes: Axes, found: Multilateration) -> None:
     if found.n_dims < 2:
         axes.plot(found.latents[:, 0], found.estimates[:, 0], ".", color=BLUE, ms=2, alpha=0.4, mec="none")
         axes.plot([-0.5, 0.5], [-0.5, 0.5], color=GREY, lw=0.8)
@@ -58,7 +59,7 @@ def _map(axes: Any, found: Multilateration) -> None:
     true, estimated = found.latents[:, :2], found.estimates[:, :2]
     edges: Any = [np.linspace(-0.5, 0.5, N_CELLS + 1)] * 2
 
-    def in_cells(values: np.ndarray, statistic: Any) -> np.ndarray:
+    def in_cells(values: np.ndarray, statistic: str) -> np.ndarray:
         return binned_statistic_2d(true[:, 0], true[:, 1], values.T, statistic, edges).statistic.reshape(2, -1).T
 
     some = in_cells(true, "count")[:, 0] > 1
@@ -75,7 +76,7 @@ def _map(axes: Any, found: Multilateration) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1.04, 0.98), ncols=2, handletextpad=0.1, columnspacing=0.6)
 
 
-def _distances(axes: Any, found: Multilateration) -> None:
+def _distances(axes: Axes, found: Multilateration) -> None:
     axes.set(xlabel="$z$ of the ideal answer", ylabel="$z$ of the agent's answer")
     axes.set_box_aspect(1)
     if np.isnan(found.z_agent).all():
@@ -90,7 +91,7 @@ def _distances(axes: Any, found: Multilateration) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1.04, -0.02), fontsize=6, handlelength=1)
 
 
-def _levels(axes: Any, found: Multilateration) -> None:
+def _levels(axes: Axes, found: Multilateration) -> None:
     rows = [(label, found.r2[name], colour, marker) for name, (colour, marker, label) in FORMS.items()]
     rows += [
         ("within, confidence rescaled", found.r2_recalibrated["bounded"], PURPLE, "s"),
@@ -128,8 +129,8 @@ def rank_condition_figure(found: RankCondition) -> Figure:
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
         left.axvline(found.n_dims, color=PALE, lw=4, zorder=0)
         left.plot(found.n_answers, found.exact, color=GREY, lw=0.9, marker="_", label="ideal, any precision")
-        ideal: Any = {"color": INK, "marker": "o", "label": "ideal, same lines and precision"}
-        agent: Any = {"color": BLUE, "marker": "s", "label": "agent: quartiles over sets of tasks"}
+        ideal: Style = {"color": INK, "marker": "o", "label": "ideal, same lines and precision"}
+        agent: Style = {"color": BLUE, "marker": "s", "label": "agent: quartiles over sets of tasks"}
         _quartiles(left, found.n_answers, found.r2_ideal_answers, ms=4, elinewidth=0.8, **ideal)
         _quartiles(left, found.n_answers, found.r2, ms=4, elinewidth=0.8, **agent)
         if len(found.null):
@@ -140,7 +141,7 @@ def rank_condition_figure(found: RankCondition) -> Figure:
         for curve, colour, marker in zip(found.curves, (GREEN, ORANGE, PURPLE, SKY, BLUE), "osD^v", strict=False):
             x = curve.n_answers / curve.n_dims
             right.plot(x, curve.exact, color=colour, lw=0.8, ls=(0, (4, 2)))
-            style: Any = {"color": colour, "marker": marker, "label": f"$D$ = {curve.n_dims}"}
+            style: Style = {"color": colour, "marker": marker, "label": f"$D$ = {curve.n_dims}"}
             _quartiles(right, x, curve.r2, ms=3.5, elinewidth=0.7, **style)
         right.plot([], [], color=GREY, lw=0.8, ls=(0, (4, 2)), label="any precision")
         right.plot([], [], color=GREY, lw=1.1, marker="o", ms=3.5, label="float32: quartiles over sets")
@@ -153,7 +154,7 @@ def rank_condition_figure(found: RankCondition) -> Figure:
         return figure
 
 
-def _quartiles(axes: Any, x: np.ndarray, quartiles: np.ndarray, **style: Any) -> None:
+def _quartiles(axes: Axes, x: np.ndarray, quartiles: np.ndarray, **style: Any) -> None:
     low, median, high = quartiles
     axes.errorbar(x, median, np.stack([median - low, high - median]), lw=1.1, **style)
 
@@ -167,7 +168,7 @@ def sample_curve_figure(found: SampleCurve) -> Figure:
         figure = Figure(figsize=(3.6, 2.9), layout="constrained")
         axes = figure.subplots()
         t = found.n_samples
-        curves: tuple[tuple[np.ndarray, Any], ...] = (
+        curves: tuple[tuple[np.ndarray, Style], ...] = (
             (found.mean_theory, {"color": GREY, "lw": 1, "label": "theory, $12\\,\\sigma^2/t$"}),
             (found.mean, {"color": GREY, "marker": "+", "ls": "", "ms": 5, "label": "mean of the evidence"}),
             (found.ideal_theory, {"color": INK, "lw": 1, "label": "exact posterior mean"}),

@@ -8,11 +8,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from mtrnn_analysis.dynamics.trajectories import Trajectories
-from mtrnn_analysis.figures.style import GREY, INK, QUADRANT_NAMES, QUADRANTS, STYLE, signs
+from mtrnn_analysis.figures.marks import dot
+from mtrnn_analysis.figures.style import GREY, INK, QUADRANT_NAMES, QUADRANTS, STYLE, Style, signs
 
 N_LINES, TILT = 12, 18.0  # paths a quadrant for print; degrees between the line of sight and the normal of the plane
 N_STEPS = 25  # steps of a path that can be turned: few enough for a phone
@@ -40,7 +40,7 @@ def trajectories_figure(found: Trajectories | Mapping[str, Trajectories]) -> Fig
             for quadrant, colour in QUADRANTS.items():
                 for path in network.paths[paths == quadrant][:N_LINES]:
                     axes.plot(*path.T, color=colour, lw=0.7, alpha=0.8, zorder=3, clip_on=False)
-                look: Any = {"s": 6, "color": colour, "alpha": 0.5, "lw": 0, "depthshade": False, "clip_on": False}
+                look: Style = {"s": 6, "color": colour, "alpha": 0.5, "lw": 0, "depthshade": False, "clip_on": False}
                 axes.scatter(*network.ends[ends == quadrant].T, zorder=2, **look)
             axes.scatter(*network.first, s=30, color=INK, marker="X", lw=0, depthshade=False, zorder=5)
             axes.set_axis_off()
@@ -51,11 +51,8 @@ def trajectories_figure(found: Trajectories | Mapping[str, Trajectories]) -> Fig
             _triad(corner, network.shares)
             for each in (axes, corner):
                 each.view_init(*_view(network.slopes))
-        handles = [
-            Line2D([], [], ls="", marker="o", ms=4, mec="none", mfc=colour, label=QUADRANT_NAMES[quadrant])
-            for quadrant, colour in QUADRANTS.items()
-        ]
-        handles.append(Line2D([], [], ls="", marker="X", ms=5.5, mec="none", mfc=INK, label="first step"))
+        handles = [dot(colour, QUADRANT_NAMES[quadrant]) for quadrant, colour in QUADRANTS.items()]
+        handles.append(dot(INK, "first step", "X", 5.5))
         ncols = 5 if n > 1 else 2
         figure.legend(handles=handles, loc="lower center", ncols=ncols, columnspacing=1.4, handletextpad=0.1)
         figure.subplots_adjust(left=0.04, right=0.98, top=0.93, bottom=0.12, wspace=0.12)
@@ -98,7 +95,7 @@ def trajectories_3d(found: Trajectories, title: str = "") -> Any:
             ends.append(path[steps[-1]])
         if not lines:
             continue
-        look: Any = {"name": NAMES[quadrant], "legendgroup": quadrant, "hoverinfo": "skip"}
+        look: Style = {"name": NAMES[quadrant], "legendgroup": quadrant, "hoverinfo": "skip"}
         figure.add_trace(_scatter(np.concatenate(lines), mode="lines", line={"color": colour, "width": 2}, **look))
         marker = {"size": 3.5, "color": colour}
         figure.add_trace(_scatter(np.array(ends), mode="markers", marker=marker, showlegend=False, **look))
@@ -115,12 +112,10 @@ def trajectories_3d(found: Trajectories, title: str = "") -> Any:
             figure.add_trace(_scatter(found.points[rows], customdata=data, hovertemplate=told, **look))
     normal, along = np.cross(*found.slopes), found.slopes[0]
     eye = 1.9 * (normal / (np.linalg.norm(normal) or 1) + 0.35 * along / (np.linalg.norm(along) or 1))
-    axes: dict[str, Any] = {
-        f"{name}axis": {
-            "title": {"text": f"PC {k + 1} ({100 * share:.0f} %)", "font": {"size": 11}},
-            "showticklabels": False,
-        }
-        for k, (name, share) in enumerate(zip("xyz", found.shares, strict=True))
+    titles = [f"PC {k} ({100 * share:.0f} %)" for k, share in enumerate(found.shares, 1)]
+    axes = {
+        f"{x}axis": {"title": {"text": title, "font": {"size": 11}}, "showticklabels": False}
+        for x, title in zip("xyz", titles, strict=True)
     }
     camera = {"eye": dict(zip("xyz", eye.round(3).tolist(), strict=True))}
     figure.update_layout(
@@ -135,7 +130,7 @@ def trajectories_3d(found: Trajectories, title: str = "") -> Any:
     return figure
 
 
-def _scatter(points: np.ndarray, **look: Any) -> Any:
+def _scatter(points: np.ndarray, **look: object) -> Any:
     """A trace of points `[N, 3]`; in float32, which is half the text."""
     import plotly.graph_objects as go
 

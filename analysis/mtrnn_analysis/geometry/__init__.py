@@ -11,20 +11,6 @@ from mtrnn_analysis.geometry.parallelism import Parallelism, parallelism
 from mtrnn_analysis.geometry.principal import PrincipalComponents, principal_components
 from mtrnn_analysis.geometry.shattering import Shattering, shattering
 
-__all__ = [
-    "Axes",
-    "Ccgp",
-    "Dimensionality",
-    "Distortion",
-    "Parallelism",
-    "PrincipalComponents",
-    "Shattering",
-    "axes",
-    "ccgp",
-    "dimensionality",
-    "distortion",
-    "parallelism",
-    "participation_ratio",
-    "principal_components",
-    "shattering",
-]
+__all__ = ["Axes", "Ccgp", "Dimensionality", "Distortion", "Parallelism", "PrincipalComponents", "Shattering"]
+__all__ += ["axes", "ccgp", "dimensionality", "distortion"]
+__all__ += ["parallelism", "participation_ratio", "principal_components", "shattering"]

@@ -105,11 +105,7 @@ def encoding(states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"]
 
 
 def axes(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Axes:
     """The directions in which states move with each latent, and those in which a decoder looks for it.
 
@@ -137,9 +133,7 @@ def axes(
     The null's decoding axes are those of latents that such vectors encode, cov(h)⁻¹ times them.
 
     Arguments:
-        states: of N trials.
         latents: x*, D >= 2; with one there is no angle between latents.
-        rng: draws the null.
         n_null: draws of the null.
 
     Raises:

@@ -98,9 +98,7 @@ def ccgp(
     Not to be confused with cross-validated decoding, where all conditions are fitted to.
 
     Arguments:
-        states: of N trials.
         latents: x*, for D >= 2: with one latent no other condition is left to fit to.
-        rng: draws the nulls.
         n_null: draws of each null.
         pairs: which conditions are left out together.
 

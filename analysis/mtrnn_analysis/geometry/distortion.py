@@ -97,7 +97,6 @@ def distortion(
     linear fit would do as well where the null holds, but where a code is bent they are mostly its bends, and hide them.
 
     Arguments:
-        states: of N trials.
         latents: x*, D >= 1.
         rng: deals the trials, draws the null.
         n_null: draws of the null.

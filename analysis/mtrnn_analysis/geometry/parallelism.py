@@ -53,11 +53,7 @@ class Parallelism(ProbeResult):
 
 
 def parallelism(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Parallelism:
     """The parallelism score: how parallel a latent's coding directions are over the signs of the other latents.
 
@@ -82,9 +78,7 @@ def parallelism(
     states hold nothing of the conditions.
 
     Arguments:
-        states: of N trials.
         latents: x*, for D >= 2: with one latent there is one coding vector, which is parallel to no other.
-        rng: draws the nulls.
         n_null: draws of each null.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mtrnn_analysis.nulls import p_value, permutations_within
-from mtrnn_analysis.orthants import checked, dichotomies, orthants, varying
+from mtrnn_analysis.orthants import checked, dealt, dichotomies, orthants, varying
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.utils.validation import check_int
 
@@ -48,11 +48,7 @@ class Shattering(ProbeResult):
 
 
 def shattering(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Shattering:
     """The mean accuracy of linear classifiers over all balanced dichotomies of the sign patterns of x*.
 
@@ -77,7 +73,6 @@ def shattering(
     so folds keep their numbers of trials of each condition, and trials get the weights of their new ones.
 
     Arguments:
-        states: of N trials.
         latents: x*, D >= 1; for D = 1 the only dichotomy is the sign of x_1.
         rng: deals the folds, draws dichotomies and the null.
         n_null: draws of the null.
@@ -90,9 +85,7 @@ def shattering(
     varying(states)
     check_int("n_null", n_null, 0)
     conditions = orthants(latents, least=N_FOLDS, complete=True)
-    fold = np.empty(len(states), np.int64)
-    for q, count in enumerate(conditions.counts):
-        fold[conditions.which == q] = rng.permutation(np.arange(count) % N_FOLDS)
+    fold = dealt(conditions, N_FOLDS, rng) % N_FOLDS
     rows, shares = _rows(conditions.signs, rng)
     folds = [_Fold.of(states, np.flatnonzero(fold == f)) for f in range(N_FOLDS)]
     found = _accuracies(folds, conditions.which, rows)

@@ -140,21 +140,18 @@ def write(folder: str | Path) -> Path:
     folder = Path(folder)
     agents = read(folder)
     kinds = dict.fromkeys(agent.kind for agent in agents)
-    page = (
-        templates()
-        .get_template("leaderboard.html.jinja")
-        .render(
-            suite=VERSION,
-            version=mtrnn_envs.__version__,
-            scores={kind: scores_of([agent for agent in agents if agent.kind == kind]) for kind in kinds},
-            performance=settings_of(agents),
-            what=WHAT,
-            settings={setting.name: setting.text for setting in SETTINGS},
-            agents=[{"p": still(radar_figure(agent.scores)), **agent._asdict()} for agent in agents],
-        )
+    page = templates().get_template("leaderboard.html.jinja")
+    text = page.render(
+        suite=VERSION,
+        version=mtrnn_envs.__version__,
+        scores={kind: scores_of([agent for agent in agents if agent.kind == kind]) for kind in kinds},
+        performance=settings_of(agents),
+        what=WHAT,
+        settings={setting.name: setting.text for setting in SETTINGS},
+        agents=[{"p": still(radar_figure(agent.scores)), **agent._asdict()} for agent in agents],
     )
     with atomic_write(folder / NAME) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return folder / NAME
 
 
@@ -208,9 +205,8 @@ def _groups(cells: Sequence[Mapping[str, Any]], score: str) -> dict[str, np.ndar
         return 0.0 if could_not and cell["scores"][score] is None else cell["scores"][score]
 
     values = {name: [value(c) for c in cells if c["setting"] == name] for name in NAMES}
-    return {
-        name: np.array(some, float) for name, each in values.items() if (some := [v for v in each if v is not None])
-    }
+    known = {name: [v for v in each if v is not None] for name, each in values.items()}
+    return {name: np.array(each, float) for name, each in known.items() if each}
 
 
 def _above(numbers: Mapping[str, Any]) -> list[bool]:

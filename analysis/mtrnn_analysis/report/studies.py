@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,12 +164,10 @@ def _figures(found: Networks, out: Path, notes: list[str]) -> list[dict[str, Any
         # The data of a script must not end it.
         data = Markup(_json(picture).replace("<", "\\u003c")) if isinstance(picture, Turning) else ""
         about = re.split(r"(?<=[.:;])\s", each.caption.strip(), maxsplit=1)[0] or each.name
-        shown.append(
-            {"name": each.name, "caption": each.caption, "alt": about, "turn": turn, "data": data, "p": picture}
-        )
+        said = {"name": each.name, "caption": each.caption, "alt": about}
+        shown.append({**said, "turn": turn, "data": data, "p": picture})
     return shown
 
 
 def _json(picture: Turning) -> str:
-    parts: Mapping[str, Any] = {"data": picture.data, "layout": picture.layout}
-    return json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps({"data": picture.data, "layout": picture.layout}, separators=(",", ":"), ensure_ascii=False)

@@ -185,10 +185,8 @@ def costs(results: Results) -> Grid:
 
 def versions(results: Results) -> list[str]:
     """The sets of versions of the runs, one sentence each."""
-    kinds = dict.fromkeys(
-        ", ".join(f"{name} {version}" for name, version in each["versions"].items()) for each in results.found
-    )
-    return list(kinds)
+    kinds = [", ".join(f"{name} {version}" for name, version in each["versions"].items()) for each in results.found]
+    return list(dict.fromkeys(kinds))
 
 
 class Absent(NamedTuple):
@@ -226,12 +224,12 @@ def absent(results: Results, entries: Iterable[Entry], failed: Mapping[str, str]
     )
 
 
-def labelled(labels: Mapping[str, Any]) -> str:
+def labelled(labels: Mapping[str, object]) -> str:
     """The levels of a run in one line."""
     return ", ".join(f"{name} {plain(level)}" for name, level in labels.items())
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """A setting or a level as text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 

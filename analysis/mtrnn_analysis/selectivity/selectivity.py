@@ -82,11 +82,7 @@ class Selectivity(ProbeResult):
 
 
 def selectivity(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Selectivity:
     """Selectivity of single units: how they mix latents (Rigotti et al. 2013, doi:10.1038/nature12160) and fire.
 
@@ -120,7 +116,6 @@ def selectivity(
 
     Arguments:
         states: of N trials, for example at the decision step.
-        latents: x*.
         rng: deals trials into folds, and draws the nulls.
         n_null: draws of each null; 0 for none.
 
@@ -160,18 +155,13 @@ def selectivity(
         whole_population[live] = values
         return whole_population
 
+    chosen = {"n_null": n_null, "degree": DEGREE, "n_folds": N_FOLDS, "least_gain": LEAST_GAIN, "least_sd": LEAST_SD}
     return Selectivity(
         value=value,
         null=null,
         p=p_value(value, null),
         n=len(states),
-        settings={
-            "n_null": n_null,
-            "degree": DEGREE,
-            "n_folds": N_FOLDS,
-            "least_gain": LEAST_GAIN,
-            "least_sd": LEAST_SD,
-        },
+        settings=chosen,
         interaction=of_all(full - additive),
         nonlinear=of_all(full - linear),
         nonlinear_mean=float((full - linear).mean()),

@@ -124,11 +124,7 @@ def modularity(information: Float[np.ndarray, "L D"]) -> float:
 
 
 def unit_alignment(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 50,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 50
 ) -> UnitAlignment:
     """Do single units stand for single latents? DCI, MIG, SAP and modularity of continuous latents.
 
@@ -152,7 +148,6 @@ def unit_alignment(
     this one might have been any. It keeps the geometry and all that a linear decoder can read.
 
     Arguments:
-        states: of N trials.
         latents: x*, two or more.
         rng: deals trials into folds, and draws the null.
         n_null: draws of the null. Dead, constant and faint units are left out, as in `selectivity`.

@@ -130,11 +130,9 @@ def compare(recordings: Mapping[str, Recording], rng: np.random.Generator, *, n_
             products = [shapes[i].centred.T @ other.centred for other in others]
             pairs = list(zip(others, products, strict=True))
             values = {
-                "cka": np.array([_cka(shapes[i], other, product) for other, product in pairs]),
-                "procrustes": np.array([_angle(shapes[i], other, product) for other, product in pairs]),
-                "rsa": np.append(
-                    agreement(rdms[i], rdms[j]), agreement_null(rdms[i], rdms[j], "spearman", n_null, rng)
-                ),
+                "cka": [_cka(shapes[i], other, product) for other, product in pairs],
+                "procrustes": [_angle(shapes[i], other, product) for other, product in pairs],
+                "rsa": [agreement(rdms[i], rdms[j]), *agreement_null(rdms[i], rdms[j], "spearman", n_null, rng)],
             }
             for measure, (value, *null) in values.items():
                 found[measure][i, j] = found[measure][j, i] = value
@@ -143,16 +141,8 @@ def compare(recordings: Mapping[str, Recording], rng: np.random.Generator, *, n_
                 if n_null:
                     chance[measure][i, j] = chance[measure][j, i] = np.mean(null)
     points, share = classical_scaling(found["procrustes"])
-    return Comparison(
-        names=names,
-        **found,
-        chance=chance,
-        p=p,
-        embedding=points,
-        embedded=share,
-        n=n,
-        settings={"n_null": n_null, "n_cells": None},
-    )
+    chosen = {"n_null": n_null, "n_cells": None}
+    return Comparison(names=names, **found, chance=chance, p=p, embedding=points, embedded=share, n=n, settings=chosen)
 
 
 def classical_scaling(distances: Float[np.ndarray, "M M"]) -> tuple[Float[np.ndarray, "M 2"], float]:

@@ -87,7 +87,6 @@ def dissimilarities(states: Float[np.ndarray, "N H"], cell: Int[np.ndarray, " N"
     there is no difference, and may be negative.
 
     Arguments:
-        states: of N trials.
         cell: the condition of each, from 0 on; trials with -1 are left out.
 
     Raises:
@@ -139,11 +138,7 @@ def agreement_null(
 
 
 def rsa(
-    states: Float[np.ndarray, "N H"],
-    latents: Float[np.ndarray, "N D"],
-    rng: np.random.Generator,
-    *,
-    n_null: int = 100,
+    states: Float[np.ndarray, "N H"], latents: Float[np.ndarray, "N D"], rng: np.random.Generator, *, n_null: int = 100
 ) -> Rsa:
     """Representational similarity to x*: are states far apart where x* is?
 
@@ -157,8 +152,6 @@ def rsa(
     only 24 orders, most of them alike, and p cannot be small.
 
     Arguments:
-        states: of N trials.
-        latents: x*.
         rng: draws halves of trials for `reliability`, and the null.
         n_null: draws of the null.
 

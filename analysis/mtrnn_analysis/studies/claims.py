@@ -30,16 +30,7 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 
 from mtrnn_analysis.statistics import Interval, interquartile_mean
-from mtrnn_analysis.studies.networks import (
-    NOTHING,
-    Networks,
-    axes_of,
-    column_of,
-    estimate,
-    levels_known,
-    strata,
-    where,
-)
+from mtrnn_analysis.studies.networks import NOTHING, Networks, axes_of, column_of, estimate, levels_known, strata, where
 from mtrnn_envs.experiments.studies.study import PAPER, Study, has_levels, number
 from mtrnn_envs.utils.validation import check_choice
 
@@ -117,9 +108,9 @@ def sentence(judged: Judged) -> str:
     if not all(judged.n):
         return f"no network yet: {judged.verdict}"
     many = " and ".join(map(str, judged.n)) + (" network" if judged.n == (1,) else " networks")
-    interval = (
-        f"{judged.low:.3f} to {judged.high:.3f}" if np.isfinite(judged.low) else "one network a setting, no interval"
-    )
+    interval = "one network a setting, no interval"
+    if np.isfinite(judged.low):
+        interval = f"{judged.low:.3f} to {judged.high:.3f}"
     value = f"{judged.value:.3f}" if np.isfinite(judged.value) else "not defined"
     return f"{value} ({interval}; {many}): {judged.verdict}"
 
@@ -231,9 +222,8 @@ def _trend(
         a, b = centred(level[drawn]), centred(values[drawn])
         size = np.sqrt(np.sum(a**2, axis=-1) * np.sum(b**2, axis=-1)) if drawn_too else spread
         products = np.sum(a * b, axis=-1)
-        return np.asarray(
-            np.clip(products / np.where(size == 0, 1, size), -1, 1)
-        )  # values that are all the same have no trend
+        # Values that are all the same have no trend.
+        return np.asarray(np.clip(products / np.where(size == 0, 1, size), -1, 1))
 
     numbered = np.split(np.arange(len(values), dtype=float), np.cumsum([len(group) for group in groups])[:-1])
     return estimate(numbered, rng, correlation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from mtrnn_analysis.figures.style import GREY, STYLE
+from mtrnn_analysis.figures.style import GREY, STYLE, Style
 from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.networks import where
 from mtrnn_analysis.studies.panels import Drawn, Line, Mark, Request
@@ -60,10 +59,8 @@ def _along(axes: Axes, request: Request, line: Line, level: np.ndarray, aside: f
     found, values, step = request.found, request.found.numbers(line.column), aside * _spread(level, log)[1]
     marks, places = [], []
     for at in sorted({v for v in level[line.rows] if np.isfinite(v)}):
-        each = panels.mark(
-            found, [i for i in line.rows if level[i] == at], values, panels.level_text(request.table["x"], f"{at:g}")
-        )
-        marks.append(each)
+        there, name = [i for i in line.rows if level[i] == at], panels.level_text(request.table["x"], f"{at:g}")
+        marks.append(each := panels.mark(found, there, values, name))
         places.append(at * np.exp(step) if log else at + step)
         _dots(axes, places[-1], each, line)
         _interval(axes, places[-1], each, line)
@@ -73,14 +70,14 @@ def _along(axes: Axes, request: Request, line: Line, level: np.ndarray, aside: f
 
 def _dots(axes: Axes, place: float, each: Mark, line: Line, aside: float = 0.0) -> None:
     places = place + aside * np.linspace(-1, 1, max(len(each.values), 2))[: len(each.values)]
-    look: Any = {"ms": 2.8, "color": line.colour, "alpha": 0.55, "mew": 0, "zorder": 2}
+    look: Style = {"ms": 2.8, "color": line.colour, "alpha": 0.55, "mew": 0, "zorder": 2}
     axes.plot(places, each.values, line.marker, gid="networks", **look)
 
 
 def _interval(axes: Axes, place: float, each: Mark, line: Line) -> None:
     axes.plot([place] * 2, [each.interval.low, each.interval.high], color=line.colour, lw=1.1, zorder=4, gid="interval")
     face = line.colour if line.filled else "white"
-    look: Any = {"ms": 4.2, "color": line.colour, "mfc": face, "mew": 0.8, "zorder": 5}
+    look: Style = {"ms": 4.2, "color": line.colour, "mfc": face, "mew": 0.8, "zorder": 5}
     axes.plot(place, each.interval.value, line.marker, gid="iqm", **look)
 
 
@@ -104,18 +101,16 @@ def _levels_across(axes: Axes, request: Request, line: Line, level: np.ndarray) 
 
 def references(axes: Axes, request: Request, level: np.ndarray, lines: Sequence[Line]) -> dict[str, Line2D]:
     """Draws references: the mean over networks, across, or at each level where that varies."""
-    handles = {}
+    handles, given = {}, panels.measures_of(request.found.study, request.table.get("references", {}))
     rows = np.array(sorted({i for line in lines for i in line.rows}), int)
-    for k, (name, column) in enumerate(
-        panels.measures_of(request.found.study, request.table.get("references", {})).items()
-    ):
+    for k, (name, column) in enumerate(given.items()):
         values = request.found.numbers(column)
         rows_with = rows[np.isfinite(values[rows]) & (np.isfinite(level[rows]) if len(level) else True)]
         if not len(rows_with):
             continue
         places = np.unique(level[rows_with])
         means = np.array([values[rows_with][level[rows_with] == at].mean() for at in places])
-        style: Any = {"color": GREY, "lw": 1.0, "ls": panels.ACROSS[k % len(panels.ACROSS)], "zorder": 1}
+        style: Style = {"color": GREY, "lw": 1.0, "ls": panels.ACROSS[k % len(panels.ACROSS)], "zorder": 1}
         if np.ptp(means) < 2e-3 * max(1, np.abs(means).max()):
             axes.axhline(values[rows_with].mean(), **style)
         else:
@@ -160,7 +155,7 @@ def dots(request: Request) -> list[Drawn]:
         slot, letters = (figure.get_figwidth() - 0.6) / len(levels), [len(str(level)) for level in levels]
         # A letter is some 0.06 inches wide; neighbours must not touch.
         long = max(0.03 * (a + b) for a, b in zip(letters, letters[1:] or letters, strict=False)) > slot - 0.08
-        turned: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
+        turned: Style = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
         axes.set_xticks(range(len(levels)), [str(level) for level in levels], **turned)
         axes.set_xlim(-0.6, len(levels) - 0.4)
         axes.set_xlabel(panels.axis_label(found.study, x))
@@ -185,7 +180,7 @@ def scatter(request: Request) -> list[Drawn]:
         figure, axes = panels.start()
         for line in lines:
             mine = [i for i in line.rows if both[i]]
-            look: Any = {"color": line.colour, "ms": 4.5, "mec": "white", "mew": 0.5}
+            look: Style = {"color": line.colour, "ms": 4.5, "mec": "white", "mew": 0.5}
             axes.plot(across[mine], up[mine], line.marker, gid="networks", **look)
         axes.set_xlabel(_entitled(x_title, x))
         axes.set_ylabel(_entitled(y_title, y))

@@ -96,9 +96,8 @@ def _check(study: Study, declared: bool) -> None:
         checks = {**kind.needs, **kind.may, **ALWAYS}
         for key, given in table.items():
             if key != "kind":
-                checks[check_choice(key, checks, "key", f"figures[{i}], a {table['kind']}")](
-                    _Value(study, declared, f"figures[{i}].{key}", given)
-                )
+                value = _Value(study, declared, f"figures[{i}].{key}", given)
+                checks[check_choice(key, checks, "key", f"figures[{i}], a {table['kind']}")](value)
 
 
 def _axis(value: _Value) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 
-from mtrnn_analysis.figures.style import INK, STYLE
+from mtrnn_analysis.figures.style import INK, STYLE, Style
 from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.networks import where
 from mtrnn_analysis.studies.panels import Drawn, Line, Request
@@ -26,16 +27,13 @@ def heatmap(request: Request) -> list[Drawn]:
     marks, values, grid = [], found.numbers(column), np.full((len(up), len(across)), np.nan)
     for (j, b), (i, a) in ((v, u) for v in enumerate(up) for u in enumerate(across)):
         if mine := where(found, {table["x"]: a, table["y"]: b}, rows):
-            marks.append(
-                panels.mark(
-                    found, mine, values, f"{panels.level_text(table['x'], a)}, {panels.level_text(table['y'], b)}"
-                )
-            )
+            place = f"{panels.level_text(table['x'], a)}, {panels.level_text(table['y'], b)}"
+            marks.append(panels.mark(found, mine, values, place))
             grid[j, i] = marks[-1].interval.value
     low, high = np.nanmin(grid), np.nanmax(grid)
-    low, high = table.get(
-        "ylim", (max(low, panels.FLOOR), min(high, 1.0)) if panels.R2.fullmatch(column) else (low, high)
-    )
+    if panels.R2.fullmatch(column):
+        low, high = max(low, panels.FLOOR), min(high, 1.0)
+    low, high = table.get("ylim", (low, high))
     with mpl.rc_context(STYLE):
         figure, axes = panels.start(height=1.1 + 0.36 * len(up), wide=max(2.9, 1.2 + 0.44 * len(across)))
         image = axes.imshow(grid, cmap="viridis", vmin=low, vmax=high, origin="lower", aspect="auto")
@@ -58,14 +56,14 @@ def heatmap(request: Request) -> list[Drawn]:
     return [Drawn(request.name, figure, text)]
 
 
-def _boundary(axes: Any, table: Mapping[str, Any], across: Sequence[Any], up: Sequence[Any]) -> None:
+def _boundary(axes: Axes, table: Mapping[str, Any], across: Sequence[object], up: Sequence[object]) -> None:
     """Draws the border between fields with N < D and those with N >= D, where these are the two axes."""
     if {table["x"], table["y"]} != {"N", "D"}:
         return
     grid = np.array([[number(b) - number(a) for a in across] for b in up])
     above = (grid > 0) if table["x"] == "N" else (grid < 0)  # N < D
-    style: Any = {"color": "white", "lw": 3.0, "solid_capstyle": "projecting"}, {"color": INK, "lw": 1.4}
-    for look in style:
+    styles: tuple[Style, ...] = {"color": "white", "lw": 3.0, "solid_capstyle": "projecting"}, {"color": INK, "lw": 1.4}
+    for look in styles:
         for j, i in np.argwhere(above[:, 1:] != above[:, :-1]):
             axes.plot([i + 0.5] * 2, [j - 0.5, j + 0.5], **look)
         for j, i in np.argwhere(above[1:] != above[:-1]):

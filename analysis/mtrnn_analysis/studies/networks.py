@@ -113,7 +113,7 @@ def axes_of(study: Study) -> dict[str, list[Any]]:
     return levels
 
 
-def levels_known(study: Study, levels: Any, key: str, declared: bool = True) -> None:
+def levels_known(study: Study, levels: object, key: str, declared: bool = True) -> None:
     """Checks that all of `levels` are levels of axes of a study; unless it is as `declared`, the axes alone.
 
     Raises:
@@ -144,7 +144,9 @@ def strata(found: Networks, rows: Iterable[int]) -> list[list[int]]:
 
 
 def estimate(
-    groups: Sequence[np.ndarray], rng: np.random.Generator, statistic: Callable[..., Any] = interquartile_mean
+    groups: Sequence[np.ndarray],
+    rng: np.random.Generator,
+    statistic: Callable[[np.ndarray], np.ndarray] = interquartile_mean,
 ) -> Interval:
     """The statistic of the networks of all settings, with its interval, which is NaN if a setting has one network."""
     if not groups:
@@ -154,7 +156,7 @@ def estimate(
     return bootstrap(groups, rng, statistic=statistic)
 
 
-def column_of(study: Study, name: Any, declared: bool = True) -> str:
+def column_of(study: Study, name: object, declared: bool = True) -> str:
     """The column of the measure called `name`, or `name` itself, if it is a column.
 
     Unless a study is as `declared` (a profile may have fewer probes), the probe may be missing.

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import ColorType, LineStyleType
 
-from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, STYLE, VERMILLION
+from mtrnn_analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, STYLE, VERMILLION, Style
 from mtrnn_analysis.statistics import Interval
 from mtrnn_analysis.studies.networks import Networks, axes_of, column_of, estimate, strata, where
 from mtrnn_envs.experiments.studies.study import Study, alike, number
@@ -45,8 +47,8 @@ FIELDS = {
 }
 COLOURS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("s", "o", "^", "D", "v", "P", "X", "<")
-DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-ACROSS: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 1.5)))
+DASHES: tuple[LineStyleType, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+ACROSS: tuple[LineStyleType, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (2, 2)), (0, (8, 1.5)))
 SEED = 0  # of the bootstrap: the same networks give the same figure
 
 
@@ -73,9 +75,9 @@ class Line(NamedTuple):
     label: str
     column: str
     rows: list[int]
-    colour: Any
+    colour: ColorType
     marker: str
-    dash: Any
+    dash: LineStyleType
     filled: bool
 
 
@@ -107,31 +109,25 @@ def lines_of(request: Request, measures: Mapping[str, str]) -> list[Line]:
     found, table = request.found, request.table
     rows, hue = where(found, table.get("where", {})), table.get("hue")
     if hue is None:
-        looks = [(COLOURS[k % 6], MARKERS[k % 8], DASHES[k % 4]) for k in range(len(measures))]
-        pairs = zip(measures.items(), looks, strict=True)
-        return [Line(title, column, rows, *look, filled=True) for (title, column), look in pairs]
+        return [
+            Line(title, column, rows, COLOURS[k % 6], MARKERS[k % 8], DASHES[k % 4], filled=True)
+            for k, (title, column) in enumerate(measures.items())
+        ]
     levels = levels_of(found, hue, rows)
-    colours: Any = [COLOURS[k % 6] for k in range(len(levels))]
+    colours: list[ColorType] = [COLOURS[k % 6] for k in range(len(levels))]
     numbers = np.isfinite([number(level) for level in levels])
     if numbers.sum() > 1:  # dark to light, also in print; levels that are not numbers are grey
         ordered = iter(mpl.colormaps["viridis"](np.linspace(0, 0.85, numbers.sum())))
         colours = [next(ordered) if is_number else GREY for is_number in numbers]
+    members = [(level_text(hue, level), where(found, {hue: level}, rows)) for level in levels]
     return [
-        Line(
-            level_text(hue, level),
-            column,
-            where(found, {hue: level}, rows),
-            colour,
-            MARKERS[k % 8],
-            DASHES[m % 4],
-            m == 0,
-        )
+        Line(name, column, mine, colour, MARKERS[k % 8], DASHES[m % 4], m == 0)
         for m, column in enumerate(measures.values())
-        for k, (level, colour) in enumerate(zip(levels, colours, strict=True))
+        for k, ((name, mine), colour) in enumerate(zip(members, colours, strict=True))
     ]
 
 
-def level_text(axis: str, level: Any) -> str:
+def level_text(axis: str, level: object) -> str:
     """A level in words: "N = 24", or the level itself, if it is not a number."""
     return f"{axis} = {level}" if np.isfinite(number(level)) else str(level)
 
@@ -191,7 +187,7 @@ def handles_of(lines: Sequence[Line], measures: Mapping[str, str], dashed: bool)
     """The entries of a legend: levels by colour and marker, then, if there are several, measures by dash or filling."""
     first = [line for line in lines if line.column == lines[0].column and line.filled] if lines else []
     plain = len(first) == 1 and first[0].label in measures  # no hue: a line is a measure
-    style: Any = {"ms": 4, "lw": 1.3}
+    style: Style = {"ms": 4, "lw": 1.3}
     handles = [
         Line2D([], [], color=e.colour, marker=e.marker, ls=e.dash if dashed else "", label=e.label, **style)
         for e in (lines if plain else first)
@@ -204,12 +200,12 @@ def handles_of(lines: Sequence[Line], measures: Mapping[str, str], dashed: bool)
     return handles
 
 
-def legend(figure: Figure, handles: Sequence[Any]) -> None:
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Draws the legend below the panel, in as many columns as there is room for."""
     if handles:
         longest = max(len(str(handle.get_label())) for handle in handles)
         columns = int(figure.get_figwidth() * 72 / (7 * 0.55 * (longest + 9)))
-        look: Any = {"loc": "outside lower center", "columnspacing": 1.2, "handlelength": 2.4}
+        look: Style = {"loc": "outside lower center", "columnspacing": 1.2, "handlelength": 2.4}
         figure.legend(handles=handles, ncols=max(1, min(len(handles), columns)), **look)
 
 
@@ -226,9 +222,7 @@ def caption(request: Request, says: Sequence[str], marks: Sequence[Mark] = (), l
     if alone:
         where_alone = "" if len(alone) == len({each.place for each in marks}) else f" at {', '.join(alone)}"
         said.append(f"One network only{where_alone}: no interval.")
-    axes = {table.get(key) for key in ("x", "y", "hue") if isinstance(table.get(key), str)} | set(
-        table.get("where", {})
-    )
+    axes = {table[key] for key in ("x", "y", "hue") if isinstance(table.get(key), str)} | {*table.get("where", {})}
     rows = {i for line in lines for i in line.rows}
     pooled = [axis for axis in found.study.axes if axis not in axes and len(levels_of(found, axis, rows)) > 1]
     if pooled:

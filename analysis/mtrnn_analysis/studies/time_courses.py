@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from mtrnn_analysis.figures.style import INK, STYLE
+from mtrnn_analysis.figures.style import INK, STYLE, Style
 from mtrnn_analysis.studies import panels
 from mtrnn_analysis.studies.curves import references
 from mtrnn_analysis.studies.networks import Networks, estimate, strata
@@ -86,10 +85,9 @@ def _band(axes: Axes, found: Networks, line: Line, x: str) -> list[Mark]:
     at = {i: k for k, i in enumerate(which)}
     groups = [[at[i] for i in group] for group in strata(found, which)]
     # The same networks are resampled at every place, so that the band is as smooth as the curves.
-    found_at = [
-        estimate([column[group] for group in groups], np.random.default_rng(panels.SEED)) for column in values.T
-    ]
-    shown: Any = {"marker": line.marker, "ms": 3, "markevery": max(1, len(places) // 12), "mew": 0.7, "lw": 1.3}
+    rngs = (np.random.default_rng(panels.SEED) for _ in values.T)
+    found_at = [estimate([column[group] for group in groups], rng) for column, rng in zip(values.T, rngs, strict=True)]
+    shown: Style = {"marker": line.marker, "ms": 3, "markevery": max(1, len(places) // 12), "mew": 0.7, "lw": 1.3}
     shown |= {"color": line.colour, "ls": line.dash, "mfc": line.colour if line.filled else "white", "zorder": 3}
     axes.plot(places, [e.value for e in found_at], gid="iqm", **shown)
     if np.isfinite(found_at[0].low):
@@ -105,15 +103,13 @@ def _theory(axes: Axes, request: Request, lines: Sequence[Line]) -> dict[str, Li
     if "hue" not in request.table:
         first = first[:1]
     for k, (name, column) in enumerate(panels.measures_of(found.study, request.table.get("theory", {})).items()):
-        style: Any = {"lw": 1.0, "ls": panels.ACROSS[k % len(panels.ACROSS)], "zorder": 4}
+        style: Style = {"lw": 1.0, "ls": panels.ACROSS[k % len(panels.ACROSS)], "zorder": 4}
         each = [(line, *averaged(found, line.rows, x, column)[:2]) for line in first]
         each = [(line, places, values.mean(axis=0)) for line, places, values in each if len(places)]
         if not each:
             continue
-        one = all(
-            np.array_equal(places, each[0][1]) and np.allclose(values, each[0][2], atol=1e-3)
-            for _, places, values in each
-        )
+        (_, x_first, y_first), *_ = each
+        one = all(np.array_equal(at, x_first) and np.allclose(values, y_first, atol=1e-3) for _, at, values in each)
         for line, places, values in each[:1] if one else each:
             axes.plot(places, values, color=INK if one else line.colour, **style)
         handles[name] = Line2D([], [], color=INK, label=name, **style)

@@ -11,12 +11,5 @@ from mtrnn_analysis.theory.multilateration import Multilateration, multilaterati
 from mtrnn_analysis.theory.rank_condition import RankCondition, RankCurve, rank_condition
 from mtrnn_analysis.theory.sample_curve import SampleCurve, sample_curve
 
-__all__ = [
-    "Multilateration",
-    "RankCondition",
-    "RankCurve",
-    "SampleCurve",
-    "multilateration",
-    "rank_condition",
-    "sample_curve",
-]
+__all__ = ["Multilateration", "RankCondition", "RankCurve", "SampleCurve"]
+__all__ += ["multilateration", "rank_condition", "sample_curve"]

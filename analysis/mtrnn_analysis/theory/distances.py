@@ -18,7 +18,7 @@ without a line. Axis letters: N trials, K tasks, D latents.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -63,17 +63,20 @@ class Lines(NamedTuple):
         """The number of dimensions that the lines determine."""
         return int(np.linalg.matrix_rank(self.normals))
 
-    def of(self, tasks: Any) -> Lines:
+    def of(self, tasks: np.ndarray) -> Lines:
         """The lines of some tasks."""
         return Lines(self.z[:, tasks], self.errors[:, tasks], self.normals[tasks], self.offsets[tasks])
 
-    def rows(self, trials: Any) -> Lines:
+    def rows(self, trials: np.ndarray) -> Lines:
         """The answers in some trials."""
         return self._replace(z=self.z[trials], errors=np.broadcast_to(self.errors, self.z.shape)[trials])
 
 
 def lines(
-    probabilities: Float[np.ndarray, "N K"], task: EvidenceTask, n_samples: Any = None, clip: float = CLIP
+    probabilities: Float[np.ndarray, "N K"],
+    task: EvidenceTask,
+    n_samples: int | np.ndarray | None = None,
+    clip: float = CLIP,
 ) -> Lines:
     """Answers read as distances to the lines of `task`.
 
@@ -136,7 +139,7 @@ def usable(given: Lines, cut: float | None) -> tuple[Bool[np.ndarray, "N K"], Bo
     return use, spread[:, -rank] > 1e-9 * len(given.normals)
 
 
-def samples(task: EvidenceTask, response_steps: Int[np.ndarray, "N K"] | None, trials: Trials | None) -> Any:
+def samples(task: EvidenceTask, response_steps: Int[np.ndarray, "N K"] | None, trials: Trials | None) -> np.ndarray:
     """The number of samples before each answer: all of a trial's, but in reaction-time tasks those before the response
     step, or the deadline's where there was none. Raises `ValueError` if the stimulus is drawn and `trials` is None, or
     a reaction-time task has no `response_steps`.
