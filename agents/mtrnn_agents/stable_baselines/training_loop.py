@@ -37,9 +37,9 @@ from mtrnn_agents.stable_baselines.policies import takes_binary
 from mtrnn_agents.stable_baselines.settings import OnPolicyTraining
 from mtrnn_agents.stable_baselines.vec_env import SB3VecEnv
 from mtrnn_agents.training import history as columns
-from mtrnn_agents.training.checkpoint import CHECKPOINT, finished
+from mtrnn_agents.training.checkpoint import CHECKPOINT
 from mtrnn_agents.training.progress import Monitor, monitor
-from mtrnn_agents.training.resumable import carried_on, completed, folder_of, one_thread
+from mtrnn_agents.training.resumable import carried_on, folder_of, one_thread, run_training
 from mtrnn_agents.training.run import N_VALIDATION
 from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_envs import EvidenceTask, record
@@ -140,9 +140,7 @@ def learn(
     task, training, place = checked_task(task), checked_settings(training, OnPolicyTraining), folder_of(folder)
     run = identity(algorithm.name, task, check_int("seed", seed, 0), training)
 
-    with one_thread(), own_generators(seed_sequence(seed, "network")):
-        if (agent := finished(StableBaselinesAgent, run, place)) is not None:
-            return agent
+    def carry_on() -> tuple[str | None, Callable[[], StableBaselinesAgent]]:
         model = new_model(algorithm, task, seed, training)
         learner = Learner(model, task, seed, training, algorithm.kind, run, place)
         if place is None or not (place / CHECKPOINT).exists():
@@ -156,7 +154,10 @@ def learn(
             last = carried_on(first, after, learner.save, lambda now: f"{now.iteration * learner.steps} steps", place)
         done = last.diverged
         diverged = None if done is None else f"weights or logits are not finite after {done} steps"
-        return completed(place, training, diverged, lambda: learner.agent(seed=seed, run=run, history=last.history))
+        return diverged, lambda: learner.agent(seed=seed, run=run, history=last.history)
+
+    with one_thread(), own_generators(seed_sequence(seed, "network")):
+        return run_training(StableBaselinesAgent, run, place, training, carry_on)
 
 
 def untrained_agent(

@@ -18,8 +18,7 @@ from mtrnn_agents.supervised.agent import SupervisedAgent, first_weights
 from mtrnn_agents.supervised.loop import Progress, resume, train_together
 from mtrnn_agents.supervised.settings import Training
 from mtrnn_agents.training import settings
-from mtrnn_agents.training.checkpoint import finished
-from mtrnn_agents.training.resumable import completed, folder_of, one_thread
+from mtrnn_agents.training.resumable import folder_of, one_thread, run_training
 from mtrnn_agents.training.run import Run, identity, validation_trials
 from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_envs import EvidenceTask, Trials, observe
@@ -62,12 +61,14 @@ def train(
     """
     run = Run(checked_task(task), check_int("seed", seed, 0))
     training, place = checked_settings(training, Training), folder_of(folder)
-    if (agent := finished(SupervisedAgent, identity(run, training), place)) is not None:
-        return agent
-    first, folders, cpu = resume(run, training, place), None if place is None else [place], torch.device("cpu")
-    how = {"folders": folders, "device": cpu, "progress": progress, "metrics": metrics}
-    (last,) = train_together([run], training, [first], **how)
-    return completed(place, training, failure(last), lambda: trained_agent(run, training, last))
+
+    def carry_on() -> tuple[str | None, Callable[[], SupervisedAgent]]:
+        first, folders, cpu = resume(run, training, place), None if place is None else [place], torch.device("cpu")
+        how = {"folders": folders, "device": cpu, "progress": progress, "metrics": metrics}
+        (last,) = train_together([run], training, [first], **how)
+        return failure(last), lambda: trained_agent(run, training, last)
+
+    return run_training(SupervisedAgent, identity(run, training), place, training, carry_on)
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> SupervisedAgent:

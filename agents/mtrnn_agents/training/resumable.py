@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
-from mtrnn_agents.training.checkpoint import CHECKPOINT
+from mtrnn_agents.training.checkpoint import CHECKPOINT, finished
 from mtrnn_agents.training.files import AGENT
 from mtrnn_agents.training.signals import held_back
 
@@ -20,6 +20,32 @@ SECONDS_BETWEEN_SAVES = 10
 
 State = TypeVar("State")
 Trained = TypeVar("Trained")
+
+
+def run_training(
+    kind: type[Trained],
+    identity: Mapping[str, Any],
+    folder: Path | None,
+    training: Any,
+    carry_on: Callable[[], tuple[str | None, Callable[[], Trained]]],
+) -> Trained:
+    """The agent of a run: loaded from `folder` if it is finished, else trained from its last state on, and saved.
+
+    Arguments:
+        kind: the class of the agent.
+        identity: all that determines the run.
+        folder: of the agent and of the state of training, if any.
+        training: the settings.
+        carry_on: resumes training and carries it on to its end (see `carried_on`); returns why it diverged, or None,
+            and the function that makes the agent.
+
+    Raises:
+        ValueError: if the folder holds another run or a broken file.
+        FloatingPointError: if training diverged.
+    """
+    if (agent := finished(kind, identity, folder)) is not None:
+        return agent
+    return completed(folder, training, *carry_on())
 
 
 def completed(folder: Path | None, training: Any, failure: str | None, finish: Callable[[], Trained]) -> Trained:

@@ -21,11 +21,11 @@ from mtrnn_agents.networks.base import FIXED, Weights, read
 from mtrnn_agents.networks.flat_weights import Layout, assembled
 from mtrnn_agents.training import checkpoint, settings
 from mtrnn_agents.training import history as columns
-from mtrnn_agents.training.checkpoint import CHECKPOINT, finished
+from mtrnn_agents.training.checkpoint import CHECKPOINT
 from mtrnn_agents.training.history import Columns
 from mtrnn_agents.training.optimiser import adam, corrected, flat_gradient
 from mtrnn_agents.training.progress import Monitor, monitor
-from mtrnn_agents.training.resumable import carried_on, completed, folder_of, one_thread
+from mtrnn_agents.training.resumable import carried_on, folder_of, one_thread, run_training
 from mtrnn_agents.training.run import Run, identity, validation_trials
 from mtrnn_agents.training.settings import checked_settings, checked_task
 from mtrnn_agents.trial_ppo.action_heads import likeliest
@@ -87,27 +87,28 @@ def train(
     run = Run(checked_task(task), check_int("seed", seed, 0))
     training, place = checked_settings(training, Training), folder_of(folder)
 
-    if (agent := finished(PolicyAgent, identity(run, training), place)) is not None:
-        return agent
-    first, folders = resume(run, training, place), None if place is None else [place]
-    size = training.n_trials
-    total, start = training.n_iterations * size, first.n_iterations * size
-    shows = monitor([task], folders, total, start, progress, "trials", shown_until=first.n_steps)
+    def carry_on() -> tuple[str | None, Callable[[], PolicyAgent]]:
+        first, folders = resume(run, training, place), None if place is None else [place]
+        size = training.n_trials
+        total, start = training.n_iterations * size, first.n_iterations * size
+        shows = monitor([task], folders, total, start, progress, "trials", shown_until=first.n_steps)
 
-    def save(now: Progress) -> None:
-        if place is not None:
-            checkpoint.write(place / CHECKPOINT, identity(run, training), now)
+        def save(now: Progress) -> None:
+            if place is not None:
+                checkpoint.write(place / CHECKPOINT, identity(run, training), now)
 
-    with one_thread(), shows as shown:
-        after = steps(run, training, first, shown, metrics)
-        last = carried_on(first, after, save, lambda now: f"{now.n_iterations} rollouts", place)
+        with one_thread(), shows as shown:
+            after = steps(run, training, first, shown, metrics)
+            last = carried_on(first, after, save, lambda now: f"{now.n_iterations} rollouts", place)
 
-    def finish() -> PolicyAgent:
-        weights = assembled(first_weights(run, training), last.weights)
-        return PolicyAgent(task, training, weights, seed, history=last.course)
+        def finish() -> PolicyAgent:
+            weights = assembled(first_weights(run, training), last.weights)
+            return PolicyAgent(task, training, weights, seed, history=last.course)
 
-    diverged = None if last.diverged is None else f"the loss or gradient of rollout {last.diverged} is not finite"
-    return completed(place, training, diverged, finish)
+        diverged = None if last.diverged is None else f"the loss or gradient of rollout {last.diverged} is not finite"
+        return diverged, finish
+
+    return run_training(PolicyAgent, identity(run, training), place, training, carry_on)
 
 
 def untrained(task: EvidenceTask, seed: int, training: Training | None = None) -> PolicyAgent:
