@@ -8,7 +8,6 @@ latents (see `mtrnn_envs.ideal_observer.observer`). Arrays broadcast; units are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from typing import Any
 
 import numpy as np
