@@ -11,8 +11,8 @@ from scipy.special import ndtr
 from mtrnn_agents.decision_rule import answer, checked_threshold, decide, fit_threshold
 from mtrnn_envs import EvidenceTask, Stream, observe
 from mtrnn_envs.components.boundaries import Linear
-from mtrnn_envs.ideal_observer.latent_posterior import standard_errors
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, is_exact
+from mtrnn_envs.ideal_observer.one_latent import standard_errors
+from mtrnn_envs.ideal_observer.posterior import answer_probabilities, is_exact
 from mtrnn_envs.ideal_observer.stopping import solve
 from mtrnn_envs.reward import action_sizes, best_options, is_discrete
 

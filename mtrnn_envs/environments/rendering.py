@@ -13,8 +13,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from jaxtyping import Float, Int, UInt8
 
-from mtrnn_envs.ideal_observer.latent_posterior import marginal, running_statistic
-from mtrnn_envs.ideal_observer.observer import flat_prior, prior_ratio
+from mtrnn_envs.ideal_observer.one_latent import marginal, running_statistic
+from mtrnn_envs.ideal_observer.posterior import flat_prior, prior_ratio
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Periods, Trials
 

@@ -1,11 +1,13 @@
-"""Hashes of contents that may change under one name: custom boundaries and arrays, and the source of custom code."""
+"""Hashes that name a training run: its settings, custom boundaries and arrays, and the source of custom code."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,19 @@ from typing import Any
 from mtrnn_envs import plugins
 from mtrnn_envs.components.boundaries import fingerprint
 from mtrnn_envs.task import EvidenceTask
+
+
+def digest(agent: str, task: EvidenceTask, seed: int, training: Any) -> str:
+    """The name of a training run: a hash of all that determines it."""
+    run = {"agent": agent, "task": task, "seed": seed, "training": training}
+    if contents := own_contents(agent, task):
+        run["contents"] = contents
+    return hashlib.sha256(json.dumps(run, sort_keys=True, default=fields_of).encode()).hexdigest()[:16]
+
+
+def fields_of(settings: Any) -> dict[str, Any]:
+    """A dataclass for JSON, with its class name, since two networks may have the same fields."""
+    return {"kind": type(settings).__name__, **{f.name: getattr(settings, f.name) for f in fields(settings)}}
 
 
 def own_contents(agent: str, task: EvidenceTask, probes: Iterable[str] = ()) -> dict[str, str]:

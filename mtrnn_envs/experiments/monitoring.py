@@ -1,33 +1,16 @@
-"""Identity of a training run, and the numbers that are shown while it trains."""
+"""The numbers that are shown while an agent trains: ideal performance, and r² of x*."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from mtrnn_envs import plugins
-from mtrnn_envs.experiments.fingerprints import own_contents
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.task import EvidenceTask
-
-
-def digest(agent: str, task: EvidenceTask, seed: int, training: Any) -> str:
-    """The name of a training run: a hash of all that determines it."""
-    run = {"agent": agent, "task": task, "seed": seed, "training": training}
-    if contents := own_contents(agent, task):
-        run["contents"] = contents
-    return hashlib.sha256(json.dumps(run, sort_keys=True, default=fields_of).encode()).hexdigest()[:16]
-
-
-def fields_of(settings: Any) -> dict[str, Any]:
-    """A dataclass for JSON, with its class name, since two networks may have the same fields."""
-    return {"kind": type(settings).__name__, **{f.name: getattr(settings, f.name) for f in fields(settings)}}
 
 
 def ideals(task: EvidenceTask, names: Iterable[str]) -> dict[str, float]:

@@ -13,8 +13,8 @@ from mtrnn_envs.components.boundaries import Boundary, Linear
 from mtrnn_envs.components.boundaries.base import HALF
 from mtrnn_envs.components.latents import PRIOR_VARIANCE, draw_latents
 from mtrnn_envs.ideal_observer.label_probabilities import grid_answers, panels
-from mtrnn_envs.ideal_observer.latent_posterior import marginal, moments, standard_errors
-from mtrnn_envs.ideal_observer.observer import (
+from mtrnn_envs.ideal_observer.one_latent import marginal, moments, standard_errors
+from mtrnn_envs.ideal_observer.posterior import (
     N_POINTS,
     N_WEIGHTED,
     answer_probabilities,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs.ideal_observer.expected_accuracy import fixed_duration
-from mtrnn_envs.ideal_observer.observer import check_ideal
+from mtrnn_envs.ideal_observer.posterior import check_ideal
 from mtrnn_envs.ideal_observer.stopping import solve
 from mtrnn_envs.task import EvidenceTask
 

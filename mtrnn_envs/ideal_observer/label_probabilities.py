@@ -20,7 +20,7 @@ from scipy.stats import qmc
 from mtrnn_envs.components.boundaries import Boundary, Section, SectionedBoundary
 from mtrnn_envs.components.boundaries.base import HALF, n_tasks_of, rows_of
 from mtrnn_envs.components.noise import Likelihood
-from mtrnn_envs.ideal_observer.latent_posterior import marginal
+from mtrnn_envs.ideal_observer.one_latent import marginal
 from mtrnn_envs.rng.seeding import seed_sequence
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.utils.arrays import Values

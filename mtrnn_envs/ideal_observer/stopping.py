@@ -27,7 +27,7 @@ from scipy import ndimage
 
 from mtrnn_envs.ideal_observer.expected_accuracy import Distinct, distinct_tasks, grid_mass, stimulus_lengths
 from mtrnn_envs.ideal_observer.label_probabilities import grid_answers
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, is_exact, running_means
+from mtrnn_envs.ideal_observer.posterior import answer_probabilities, check_ideal, is_exact, running_means
 from mtrnn_envs.ideal_observer.stopping_grid import mean_over_tasks, spacing, time_grid, transition
 from mtrnn_envs.reward import best_options, expected_rewards
 from mtrnn_envs.rng.seeding import generator

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mtrnn_envs.ideal_observer.expected_accuracy import Distinct, statistic_grid
-from mtrnn_envs.ideal_observer.latent_posterior import marginal, moments, standard_errors
+from mtrnn_envs.ideal_observer.one_latent import marginal, moments, standard_errors
 from mtrnn_envs.task import EvidenceTask
 
 MAX_POINTS = 241  # on a side

@@ -19,7 +19,7 @@ from mtrnn_agents.networks.base import State, Weights
 from mtrnn_agents.networks.registry import from_fields, name_of, to_fields
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.experiments.cli.main import main
-from mtrnn_envs.experiments.monitoring import digest
+from mtrnn_envs.experiments.fingerprints import digest
 
 H, SIZES = 16, Sizes(n_inputs=5, n_outputs=3, n_steps=7)
 MASK = np.eye(H, k=1, dtype=np.float32)

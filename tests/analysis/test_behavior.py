@@ -21,7 +21,7 @@ from mtrnn_analysis.behavior.psychometric import _Bins, _interval_without, _shuf
 from mtrnn_analysis.behavior.psychometric_fit import deviance, fit_curves
 from mtrnn_analysis.figures import behavior as figures
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, running_means, trial_probabilities
+from mtrnn_envs.ideal_observer.posterior import answer_probabilities, running_means, trial_probabilities
 from mtrnn_envs.ideal_observer.stopping import solve
 
 QUICK = {"n_null": 20, "n_bootstrap": 20}

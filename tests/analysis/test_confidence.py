@@ -19,7 +19,7 @@ from mtrnn_analysis.confidence.reported import calibrated_draws, directions, rep
 from mtrnn_analysis.figures import confidence as figures
 from mtrnn_envs import EvidenceTask
 from mtrnn_envs.components.boundaries import even_lines
-from mtrnn_envs.ideal_observer.observer import running_means
+from mtrnn_envs.ideal_observer.posterior import running_means
 
 
 def of_p(probe, trials, p, seed=0, **settings):

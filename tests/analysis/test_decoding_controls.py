@@ -13,7 +13,7 @@ from mtrnn_agents import untrained
 from mtrnn_analysis.decoding import decode
 from mtrnn_analysis.decoding.controls import control_states, posterior_mean, states_of
 from mtrnn_envs import EvidenceTask, Stream, observe, record
-from mtrnn_envs.ideal_observer.observer import posterior, running_means
+from mtrnn_envs.ideal_observer.posterior import posterior, running_means
 from mtrnn_envs.trials import samples_seen
 
 TASK = EvidenceTask(n_tasks=3)

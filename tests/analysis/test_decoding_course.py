@@ -10,7 +10,7 @@ import pytest
 from mtrnn_analysis.decoding import DecodingCourse, decode
 from mtrnn_analysis.decoding import decoding_course as course
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.ideal_observer.observer import posterior, running_means
+from mtrnn_envs.ideal_observer.posterior import posterior, running_means
 from mtrnn_envs.trials import samples_seen
 
 

@@ -9,7 +9,7 @@ from helpers.codes import conjunctive, latents_of, linear, rotated, unrelated
 from mtrnn_analysis.decoding import transfer
 from mtrnn_analysis.orthants import orthants
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.ideal_observer.observer import posterior, running_means
+from mtrnn_envs.ideal_observer.posterior import posterior, running_means
 
 SEEDS = [0, 1, 2]
 

@@ -20,8 +20,8 @@ from mtrnn_analysis.theory.sample_curve import ideal_r2
 from mtrnn_envs import EvidenceTask, Stream, Trials
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
-from mtrnn_envs.ideal_observer.latent_posterior import running_means, standard_errors
 from mtrnn_envs.ideal_observer.multilateration import multilaterate
+from mtrnn_envs.ideal_observer.one_latent import running_means, standard_errors
 from mtrnn_envs.testing import check_probe
 
 RNG = np.random.default_rng

@@ -16,7 +16,7 @@ from mtrnn_analysis.confidence import calibration, metacognition
 from mtrnn_analysis.confidence.metacognition import _Ranked
 from mtrnn_envs import EvidenceTask, Stream
 from mtrnn_envs.components.boundaries import even_lines
-from mtrnn_envs.ideal_observer.observer import running_means, trial_probabilities
+from mtrnn_envs.ideal_observer.posterior import running_means, trial_probabilities
 from mtrnn_envs.ideal_observer.stopping import solve
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=3, warmup=False)

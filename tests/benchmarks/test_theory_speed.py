@@ -13,7 +13,7 @@ from test_speed import cpu_seconds
 from mtrnn_analysis.theory import multilateration, rank_condition, sample_curve
 from mtrnn_analysis.theory.distances import FORMS, lines, located
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.ideal_observer.observer import running_means
+from mtrnn_envs.ideal_observer.posterior import running_means
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, min_rounds=5, warmup=False)
 TASK = EvidenceTask()

@@ -27,7 +27,7 @@ from mtrnn_envs.experiments.cli.main import main
 from mtrnn_envs.experiments.fingerprints import code_of
 from mtrnn_envs.experiments.studies.backends import Backend, Failure
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
-from mtrnn_envs.ideal_observer.observer import trial_probabilities
+from mtrnn_envs.ideal_observer.posterior import trial_probabilities
 from mtrnn_envs.rng.seeding import generator
 from mtrnn_envs.stream import shown_task
 from mtrnn_envs.testing.diagnose import problems

@@ -21,7 +21,8 @@ from mtrnn_agents.networks import GRU, LSTM
 from mtrnn_agents.networks.registry import NETWORKS
 from mtrnn_envs import IDS, EvidenceTask, plugins
 from mtrnn_envs.experiments.cli.main import main
-from mtrnn_envs.experiments.monitoring import decoding, digest
+from mtrnn_envs.experiments.fingerprints import digest
+from mtrnn_envs.experiments.monitoring import decoding
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
 
 SMALL = ["--task.n-tasks", "3", "--training.n-updates", "40", "--training.network.n-units", "8"]

@@ -10,7 +10,7 @@ from scipy.stats import kstest
 
 from mtrnn_agents.baselines import IdealObserver, Integrator, OptimalStopping, RandomAgent
 from mtrnn_envs import EvidenceTask, Stream, Trials
-from mtrnn_envs.ideal_observer.observer import trial_probabilities
+from mtrnn_envs.ideal_observer.posterior import trial_probabilities
 from mtrnn_envs.recording import Recording, record
 
 FIXED = EvidenceTask(n_tasks=6, encoder=None)

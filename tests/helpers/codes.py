@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mtrnn_envs import EvidenceTask, Stream
-from mtrnn_envs.ideal_observer.observer import posterior, running_means
+from mtrnn_envs.ideal_observer.posterior import posterior, running_means
 
 N_UNITS = 64
 

@@ -11,9 +11,9 @@ from mtrnn_envs.components.boundaries import Linear, labels
 from mtrnn_envs.ideal_observer import label_probabilities as answers
 from mtrnn_envs.ideal_observer.expected_accuracy import draw_statistics
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
-from mtrnn_envs.ideal_observer.latent_posterior import marginal
 from mtrnn_envs.ideal_observer.multilateration import multilaterate
-from mtrnn_envs.ideal_observer.observer import (
+from mtrnn_envs.ideal_observer.one_latent import marginal
+from mtrnn_envs.ideal_observer.posterior import (
     answer_probabilities,
     posterior,
     posterior_density,

@@ -6,6 +6,7 @@ agent = train(EvidenceTask(), seed=0, folder="results/mine")
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np

@@ -24,7 +24,7 @@ from mtrnn_agents.training.resumable import completed, kept_in
 from mtrnn_agents.training.run import Run, identity
 from mtrnn_agents.training.signals import held_back
 from mtrnn_envs import EvidenceTask
-from mtrnn_envs.experiments.monitoring import digest
+from mtrnn_envs.experiments.fingerprints import digest
 from mtrnn_envs.protocols import Metrics
 from mtrnn_envs.rng.philox import Counter
 from mtrnn_envs.trials import sample

@@ -8,7 +8,7 @@ Unlike in `mtrnn_agents.supervised`, the network receives only its own reward, n
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path

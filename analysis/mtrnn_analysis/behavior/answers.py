@@ -15,7 +15,7 @@ from scipy.stats import binned_statistic
 from mtrnn_analysis.nulls import permutations_within
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.components.boundaries import Linear
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, check_ideal, is_exact, running_means
+from mtrnn_envs.ideal_observer.posterior import answer_probabilities, check_ideal, is_exact, running_means
 from mtrnn_envs.ideal_observer.stopping import solve
 from mtrnn_envs.reward import best_options, choices
 

@@ -25,8 +25,8 @@ from mtrnn_analysis.nulls import p_value
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs import EvidenceTask, Trials
 from mtrnn_envs.components.boundaries import Linear
-from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
-from mtrnn_envs.ideal_observer.observer import flat_prior
+from mtrnn_envs.ideal_observer.one_latent import effective_samples
+from mtrnn_envs.ideal_observer.posterior import flat_prior
 from mtrnn_envs.utils.validation import check_int
 
 MOST_LEFT_OUT = 0.05  # of the bootstrap samples

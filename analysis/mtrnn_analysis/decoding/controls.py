@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 
 from mtrnn_envs import observe
 from mtrnn_envs.components.latents import in_orthants
-from mtrnn_envs.ideal_observer.observer import posterior, running_means
+from mtrnn_envs.ideal_observer.posterior import posterior, running_means
 from mtrnn_envs.protocols import Agent
 from mtrnn_envs.recording import hidden_of
 from mtrnn_envs.trials import samples_seen

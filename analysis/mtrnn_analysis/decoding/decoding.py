@@ -25,7 +25,7 @@ from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import Orthants, checked, dealt, orthants
 from mtrnn_analysis.result import NO_NULL, ProbeResult, ShortRepr
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
-from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
+from mtrnn_envs.ideal_observer.one_latent import effective_samples
 from mtrnn_envs.protocols import Agent
 from mtrnn_envs.utils.validation import check_int
 

@@ -18,7 +18,7 @@ from mtrnn_analysis.decoding.ridge import PENALTIES
 from mtrnn_analysis.orthants import orthants
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
-from mtrnn_envs.ideal_observer.observer import running_means
+from mtrnn_envs.ideal_observer.posterior import running_means
 from mtrnn_envs.trials import samples_seen
 
 if TYPE_CHECKING:

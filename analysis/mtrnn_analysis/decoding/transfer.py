@@ -21,7 +21,7 @@ from mtrnn_analysis.nulls import p_value, permutations_within
 from mtrnn_analysis.orthants import Orthants, checked, orthants
 from mtrnn_analysis.result import ProbeResult
 from mtrnn_envs.components.boundaries import Linear, affine, labels
-from mtrnn_envs.ideal_observer.observer import trial_probabilities
+from mtrnn_envs.ideal_observer.posterior import trial_probabilities
 from mtrnn_envs.utils.validation import check_int
 
 if TYPE_CHECKING:

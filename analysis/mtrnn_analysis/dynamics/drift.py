@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Complex, Float, Int
 
 from mtrnn_analysis.decoding.decoding import r2_prior
-from mtrnn_envs.ideal_observer.latent_posterior import running_statistic
-from mtrnn_envs.ideal_observer.observer import posterior
+from mtrnn_envs.ideal_observer.one_latent import running_statistic
+from mtrnn_envs.ideal_observer.posterior import posterior
 from mtrnn_envs.trials import Trials
 
 # A billionth of the range of latents; smaller differences are rounding.

@@ -26,8 +26,8 @@ from scipy import optimize, special
 
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.components.boundaries.base import HALF
-from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.ideal_observer.multilateration import answer_information, distance_errors, least_squares_point
+from mtrnn_envs.ideal_observer.one_latent import effective_samples
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
 from mtrnn_envs.utils.validation import check_choice

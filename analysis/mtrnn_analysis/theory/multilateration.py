@@ -31,7 +31,7 @@ from mtrnn_analysis.theory.distances import (
     usable,
 )
 from mtrnn_envs.components.boundaries import labels as right_answers
-from mtrnn_envs.ideal_observer.observer import posterior, running_means
+from mtrnn_envs.ideal_observer.posterior import posterior, running_means
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
 from mtrnn_envs.utils.validation import check_choice

@@ -19,8 +19,8 @@ from mtrnn_analysis.result import ProbeResult
 from mtrnn_analysis.theory.distances import CLIP, CUT, FORMS, Lines, lines, located, samples
 from mtrnn_envs.components.boundaries import random_hyperplanes
 from mtrnn_envs.components.boundaries.base import HALF
-from mtrnn_envs.ideal_observer.latent_posterior import effective_samples
 from mtrnn_envs.ideal_observer.multilateration import answer_information
+from mtrnn_envs.ideal_observer.one_latent import effective_samples
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
 from mtrnn_envs.utils.validation import check_choice, check_int

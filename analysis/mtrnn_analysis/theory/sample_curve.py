@@ -19,8 +19,8 @@ from mtrnn_analysis.theory.distances import CLIP, lines, located
 from mtrnn_envs.components.boundaries import Linear
 from mtrnn_envs.components.latents import PRIOR_VARIANCE
 from mtrnn_envs.ideal_observer.expected_accuracy import posterior_error
-from mtrnn_envs.ideal_observer.latent_posterior import running_means
-from mtrnn_envs.ideal_observer.observer import flat_prior
+from mtrnn_envs.ideal_observer.one_latent import running_means
+from mtrnn_envs.ideal_observer.posterior import flat_prior
 from mtrnn_envs.protocols import Agent
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials

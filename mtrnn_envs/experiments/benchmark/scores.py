@@ -52,7 +52,7 @@ from mtrnn_envs.experiments.benchmark.agents import Make, make_agent, train_agen
 from mtrnn_envs.experiments.benchmark.suite import BUDGETS, N_TRIALS, Setting, seed_of_tests
 from mtrnn_envs.experiments.monitoring import ideals
 from mtrnn_envs.ideal_observer.expected_accuracy import stimulus_lengths
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, running_means, trial_probabilities
+from mtrnn_envs.ideal_observer.posterior import answer_probabilities, running_means, trial_probabilities
 from mtrnn_envs.probing import probe
 from mtrnn_envs.protocols import Agent
 from mtrnn_envs.recording import Recording, record

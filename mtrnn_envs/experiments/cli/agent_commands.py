@@ -16,7 +16,8 @@ import gymnasium as gym
 from mtrnn_envs import IDS, EvidenceTask, Recording, plugins
 from mtrnn_envs import record as record_agent
 from mtrnn_envs.experiments.cli.options import argument, option, parse, parser, say
-from mtrnn_envs.experiments.monitoring import decoding, digest, ideals
+from mtrnn_envs.experiments.fingerprints import digest
+from mtrnn_envs.experiments.monitoring import decoding, ideals
 from mtrnn_envs.experiments.probe_output import table, write
 from mtrnn_envs.probing import probe_all
 from mtrnn_envs.protocols import Agent, AgentPlugin

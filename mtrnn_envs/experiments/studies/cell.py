@@ -26,8 +26,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mtrnn_envs import plugins
-from mtrnn_envs.experiments.fingerprints import own_contents
-from mtrnn_envs.experiments.monitoring import decoding, digest, fields_of, ideals
+from mtrnn_envs.experiments.fingerprints import digest, fields_of, own_contents
+from mtrnn_envs.experiments.monitoring import decoding, ideals
 from mtrnn_envs.experiments.probe_output import curves, numbers, plain, words
 from mtrnn_envs.probing import probe
 from mtrnn_envs.protocols import Agent

@@ -15,7 +15,7 @@ from mtrnn_agents.decision_rule import accumulator_probability
 from mtrnn_envs import EvidenceTask, Recording, Stream, record
 from mtrnn_envs.ideal_observer import stopping as optimal_stopping
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
-from mtrnn_envs.ideal_observer.observer import answer_probabilities
+from mtrnn_envs.ideal_observer.posterior import answer_probabilities
 from mtrnn_envs.targets import targets
 from mtrnn_envs.testing import check_agent
 

@@ -2,7 +2,7 @@
 
 It depends on the samples through a statistic m and their number t alone: m is sufficient. Each kind of noise has its
 own; see `mtrnn_envs.components.noise`. Everything in D dimensions is a product of these, unless the prior couples the
-latents (see `mtrnn_envs.ideal_observer.observer`). Arrays broadcast; units are those of the latents.
+latents (see `mtrnn_envs.ideal_observer.posterior`). Arrays broadcast; units are those of the latents.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ SURE = [  # (an agent with one fault, its sentence)
         changed(predict=lambda self, *args, **how: Summing.predict(self, *args, **how)[0]),
         "predict gives a ndarray, where a pair (action, state) is needed.",
     ),
-    (changed(predict=raises), "predict raises RuntimeError: no weights (test_agent_testing.py, line"),
+    (changed(predict=raises), "predict raises RuntimeError: no weights (test_diagnose.py, line"),
     (changed(predict=writes), "predict writes into the observation"),
     (
         answering(lambda right: right[:, :2]),

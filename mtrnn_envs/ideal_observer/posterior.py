@@ -24,7 +24,7 @@ from mtrnn_envs.components.boundaries import SectionedBoundary
 from mtrnn_envs.components.boundaries.base import HALF
 from mtrnn_envs.components.latents import in_orthants
 from mtrnn_envs.ideal_observer import label_probabilities as answers
-from mtrnn_envs.ideal_observer.latent_posterior import marginal, moments, running_means
+from mtrnn_envs.ideal_observer.one_latent import marginal, moments, running_means
 from mtrnn_envs.task import EvidenceTask
 from mtrnn_envs.trials import Trials
 from mtrnn_envs.utils.arrays import Numbers

@@ -6,7 +6,7 @@ import pytest
 from mtrnn_envs.ideal_observer import stopping as optimal_stopping
 from mtrnn_envs.ideal_observer.expected_accuracy import distinct_tasks, draw_statistics
 from mtrnn_envs.ideal_observer.ideal_performance import ideal_performance
-from mtrnn_envs.ideal_observer.observer import answer_probabilities, running_means
+from mtrnn_envs.ideal_observer.posterior import answer_probabilities, running_means
 from mtrnn_envs.ideal_observer.stopping import alive, solve
 from mtrnn_envs.reward import best_options, expected_rewards
 from mtrnn_envs.rng.seeding import generator
