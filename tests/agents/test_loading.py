@@ -26,16 +26,14 @@ def test_one_load_takes_what_every_plug_in_left(tmp_path: Path) -> None:
     few = replace(ppo_history.PRESETS["mean"], n_envs=4, total_steps=20)
     stable = ppo_history.train(TASK, 0, few, folder=tmp_path / "c", progress=False)
     shown = np.array([[0, 0.1, -0.2], [1, 0.3, 0.0]], np.float32)
-    for name, kind, agent in zip(
-        "abc", (SupervisedAgent, PolicyAgent, StableBaselinesAgent), (supervised, by_reward, stable), strict=True
-    ):
+    agents: tuple[Any, ...] = (supervised, by_reward, stable)
+    for name, kind, agent in zip("abc", (SupervisedAgent, PolicyAgent, StableBaselinesAgent), agents, strict=True):
         for path in (tmp_path / name, tmp_path / name / "agent.safetensors"):
             found: Any = load(path)
             assert type(found) is kind
             _, mine = agent.predict(shown, deterministic=True)
             _, theirs = found.predict(shown, deterministic=True)
-            before: Any = agent
-            np.testing.assert_array_equal(found.probabilities(theirs), before.probabilities(mine))
+            np.testing.assert_array_equal(found.probabilities(theirs), agent.probabilities(mine))
 
 
 def test_every_plug_in_loads_by_the_same_function() -> None:
