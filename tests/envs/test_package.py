@@ -132,7 +132,7 @@ def test_the_wheel_holds_what_it_should(built: Path) -> None:
     for line in (
         "mtrnn = mtrnn_envs.experiments.cli.main:main",
         "supervised = mtrnn_agents.supervised",
-        "decoding = mtrnn_analysis.decoding:decode",
+        "decoding = mtrnn_analysis.decoding.decoding:decode",
     ):
         assert line in entries.splitlines()
 

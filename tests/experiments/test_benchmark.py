@@ -524,7 +524,7 @@ def test_held_out_quadrants_are_not_trained_on_and_are_tested() -> None:
         ("benchmark --agent randm", 2, "did you mean 'random'"),
         ("benchmark --agent random --settings n25", 2, "'n25' is not a setting of MTE-v1"),
         ("benchmark --verify nowhere.json", 2, "nowhere.json"),
-        ("leaderboard nowhere", 2, "nowhere is no folder"),
+        ("leaderboard nowhere", 2, "nowhere is not a folder"),
         ("check-agent random --env-id MultiTask-v0", 2, "'MultiTask-v0' is not an environment"),
         ("check-agent random", 1, "It is not deterministic"),
         ("check-agent integrator --bare --env-id MultiTaskEvidence-v0", 0, "nothing is wrong with integrator"),

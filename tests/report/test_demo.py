@@ -69,7 +69,8 @@ def test_trajectories_refuse_what_they_cannot_draw() -> None:
         trajectories(**given | {"latents": given["latents"][:, :1]})
     found = trajectories(**spread(n_dims=3))
     with pytest.raises(ValueError, match="3 latents: this figure shows two; draw trajectories_3d"):
-        trajectories_figure(found)
+        trajectories_figure({"three": found})
+    assert trajectories_figure(found).layout == trajectories_3d(found).layout
     assert trajectories_3d(replace(found, value=0.0), "three").layout.title.text == "three"
 
 

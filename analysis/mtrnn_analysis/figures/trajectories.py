@@ -19,15 +19,18 @@ N_STEPS = 25  # steps of a path that can be turned: few enough for a phone
 NAMES = {q: f"x₁ {'><'[q[0] == '-']} 0, x₂ {'><'[q[1] == '-']} 0" for q in QUADRANTS}
 
 
-def trajectories_figure(found: Trajectories | Mapping[str, Trajectories]) -> Figure:
+def trajectories_figure(found: Trajectories | Mapping[str, Trajectories]) -> Any:
     """States along trials, coloured by the quadrant of x*; one panel for each network, by title.
 
     Lines are single trials, dots are last states. The three axes have the same scale, and percentages are shares of the
-    variance. The plane in which the last states vary with x* is seen from 18 degrees below and beside its normal.
+    variance. The plane in which the last states vary with x* is seen from 18 degrees below and beside its normal. Of
+    one network with more than two latents the figure is `trajectories_3d`, since there is no such plane.
 
     Raises:
-        ValueError: if a network has more than two latents.
+        ValueError: if one of several networks has more than two latents.
     """
+    if isinstance(found, Trajectories) and found.end_latents.shape[1] > 2:
+        return trajectories_3d(found)
     networks = {"": found} if isinstance(found, Trajectories) else found
     n = len(networks)
     with mpl.rc_context(STYLE):

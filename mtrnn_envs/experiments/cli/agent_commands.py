@@ -20,7 +20,7 @@ from mtrnn_envs.experiments.fingerprints import digest
 from mtrnn_envs.experiments.monitoring import decoding, ideals
 from mtrnn_envs.experiments.probe_output import table, write
 from mtrnn_envs.probing import probe_all
-from mtrnn_envs.protocols import Agent, AgentPlugin
+from mtrnn_envs.protocols import AgentPlugin
 from mtrnn_envs.utils.validation import check_choice, check_int
 
 
@@ -68,7 +68,7 @@ def train(args: Sequence[str]) -> None:
     print("\n".join(_summary(do, agent, folder, plugin)))
 
 
-def _summary(do: _Train, agent: Agent, folder: Path, plugin: AgentPlugin) -> list[str]:
+def _summary(do: _Train, agent: object, folder: Path, plugin: AgentPlugin) -> list[str]:
     """The results of a training, and how to load the agent."""
     evaluation, lines = dict(getattr(agent, "evaluation", {})), []
     if evaluation:
