@@ -212,11 +212,11 @@ def expected_rewards(
     """
     table = task.reward_table[:, 1:]
     best, right = np.full(np.shape(probabilities), -np.inf), np.zeros(np.shape(probabilities))
-    for level in range(table.shape[1]):
-        pay = table[0, level] + probabilities * (table[1, level] - table[0, level])
-        better = pay > best
-        best = np.where(better, pay, best)
-        right = np.where(better, probabilities if 2 * level >= table.shape[1] else 1 - probabilities, right)
+    for i in range(table.shape[1]):
+        reward = table[0, i] + probabilities * (table[1, i] - table[0, i])
+        better = reward > best
+        best = np.where(better, reward, best)
+        right = np.where(better, probabilities if 2 * i >= table.shape[1] else 1 - probabilities, right)
     return np.maximum(best, 0) if task.withhold else best, right
 
 

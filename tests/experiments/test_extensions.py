@@ -131,6 +131,7 @@ def test_optimal_stopping_of_a_rule_in_other_units_is_the_same_policy() -> None:
         ({"payoff": "lab.rings:rings"}, "is a function; a mtrnn_envs.components.RewardRule is needed"),
         ({"payoff": "lab.nowhere:rule"}, "payoff='lab.nowhere:rule' cannot be imported"),
         ({"boundaries": "lab.rules:signed"}, "is not a function of latents"),
+        ({"boundaries": "lab.rings:broken"}, "fails for 2 tasks of 2 latents: RuntimeError"),
     ],
 )
 def test_another_thing_under_its_name_is_refused(fields: dict[str, Any], said: str) -> None:

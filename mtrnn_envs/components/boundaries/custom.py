@@ -64,7 +64,10 @@ def custom_boundary(name: str, n_tasks: int, n_dims: int, seed: int) -> Boundary
         raise ValueError(f"boundaries={name!r} is not a function of latents [N, D]")
     made: Boundary | None = None
     if _parameters(function) == OF_A_KIND:
-        given = function(n_tasks, n_dims, seed)
+        try:
+            given = function(n_tasks, n_dims, seed)
+        except Exception as error:  # whatever a user's function raises, the field that named it is to blame
+            raise ValueError(f"boundaries={name!r} fails for {n_tasks} tasks of {n_dims} latents: {error!r}") from error
         if not isinstance(given, Boundary):
             raise ValueError(f"boundaries={name!r} gives a {type(given).__name__} without margins(latents)")
         made = given

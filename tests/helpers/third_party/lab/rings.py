@@ -80,3 +80,8 @@ def crooked(n_tasks: int, n_dims: int, seed: int) -> Crooked:
     """`rings`, with wrong sections."""
     true = rings(n_tasks, n_dims, seed)
     return Crooked(true.centres, true.radii)
+
+
+def broken(n_tasks: int, n_dims: int, seed: int) -> Rings:
+    """A kind that cannot be had."""
+    raise RuntimeError("no rings today")
